@@ -1,0 +1,116 @@
+//go:build cgo && unix
+
+package cpeercred
+
+/*
+#cgo solaris LDFLAGS: -lsocket -lnsl
+#cgo noescape cpeercred_credentials
+#cgo nocallback cpeercred_credentials
+#cgo noescape cpeercred_kind
+#cgo nocallback cpeercred_kind
+#cgo noescape cpeercred_check_not_listening
+#cgo nocallback cpeercred_check_not_listening
+#cgo noescape cpeercred_answers_for_caller
+#cgo nocallback cpeercred_answers_for_caller
+#include "cpeercred.h"
+*/
+import "C"
+
+import (
+	"math"
+	"runtime"
+	"syscall"
+)
+
+// Supported tells whether this build has a call that answers [Credentials].
+const Supported = true
+
+// Call names the system's call behind [Credentials].
+const Call = C.CPEERCRED_CALL
+
+// Credentials returns the ids of the process at the other end of the Unix
+// socket fd, as the kernel knows them: effective ids, captured at the peer's
+// connect(2) on the accepted end. pid is 0 where the kernel does not tell it.
+// [Call] names the call; package peercred's documentation has the table of what
+// each system answers, and native's the details of the system it is built for.
+//
+// The error is the kernel's for a socket without a peer (ENOTCONN on most
+// systems; ENOTCONN is also what Linux's (0, -1, -1) becomes), EAFNOSUPPORT
+// where a socket of another family would be answered, EBADF, ENOTSOCK, and
+// EPROTO for an answer that the kernel did not fill as its headers say. On Linux
+// a listening socket answers with the ids of whoever called listen(2) on it. Ask
+// [CheckNotListening] and [AnswersForCaller] where the state of the socket or
+// the kernel is in doubt.
+func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
+	if !isDescriptor(fd) {
+		return 0, 0, 0, syscall.EBADF
+	}
+	var p C.int32_t
+	var u, g C.uint32_t
+	if errno := C.cpeercred_credentials(C.int(fd), &p, &u, &g); errno != 0 {
+		return 0, 0, 0, credentialsError(syscall.Errno(errno))
+	}
+	return int32(p), uint32(u), uint32(g), nil
+}
+
+// credentialsError gives the errno that the shim chose for NetBSD's connecting
+// end its reason, and leaves all others as they are.
+func credentialsError(errno syscall.Errno) error {
+	if runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP {
+		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
+	}
+	return errno
+}
+
+// Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
+// that family, "unknown" for a socket of any other and for what is no socket. It
+// asks getsockname(2) and SO_TYPE.
+func Kind(fd int) (kind string, err error) {
+	if !isDescriptor(fd) {
+		return "", syscall.EBADF
+	}
+	var k C.int
+	if errno := C.cpeercred_kind(C.int(fd), &k); errno != 0 {
+		return "", syscall.Errno(errno)
+	}
+	switch k {
+	case C.CPEERCRED_KIND_UNIX:
+		return "Unix", nil
+	case C.CPEERCRED_KIND_TCP:
+		return "TCP", nil
+	case C.CPEERCRED_KIND_UDP:
+		return "UDP", nil
+	}
+	return "unknown", nil
+}
+
+// CheckNotListening returns ENOTCONN if fd is a listening socket, which has no
+// peer, and nil if it is another socket. OpenBSD does not tell, and nil is right
+// there: its listening sockets answer Credentials with ENOTCONN.
+func CheckNotListening(fd int) error {
+	if !isDescriptor(fd) {
+		return syscall.EBADF
+	}
+	if errno := C.cpeercred_check_not_listening(C.int(fd)); errno != 0 {
+		return syscall.Errno(errno)
+	}
+	return nil
+}
+
+// AnswersForCaller reports whether this kernel names the caller as the peer of
+// a socket that has none. Such a kernel (gVisor before November 2025) answers
+// every [Credentials] with the caller's own ids, whoever connected. It asks a
+// fresh Unix socket; the error is that of socket(2), or of Credentials for a
+// reason other than the lack of a peer.
+func AnswersForCaller() (bool, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	var answers C.int
+	if errno := C.cpeercred_answers_for_caller(&answers); errno != 0 {
+		return false, syscall.Errno(errno)
+	}
+	return answers != 0, nil
+}
+
+// isDescriptor keeps what no descriptor can be from being cut down to a C int.
+func isDescriptor(fd int) bool { return fd >= 0 && fd <= math.MaxInt32 }

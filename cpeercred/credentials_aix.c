@@ -1,0 +1,48 @@
+/* AIX: getpeereid in libc, and SO_PEERID of getsockopt(2) for the pid. */
+
+#define _ALL_SOURCE
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+_Static_assert(SO_PEERID == 0x1009, "SO_PEERID");
+_Static_assert(sizeof(struct peercred_struct) == 24, "struct peercred_struct");
+_Static_assert(offsetof(struct peercred_struct, pid) == 0, "peercred_struct.pid");
+_Static_assert(offsetof(struct peercred_struct, euid) == 16, "peercred_struct.euid");
+_Static_assert(offsetof(struct peercred_struct, egid) == 20, "peercred_struct.egid");
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
+
+int
+cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+	struct peercred_struct cred;
+	socklen_t len = sizeof(cred);
+	uid_t euid = (uid_t)-1;
+	gid_t egid = (gid_t)-1;
+	int error;
+
+	/* SO_PEERID answers for TCP too, with a pid only. */
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
+	if (getpeereid(fd, &euid, &egid) == -1)
+		return errno;
+	memset(&cred, 0xff, sizeof(cred));
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERID, &cred, &len) == -1)
+		return errno;
+	if (len != sizeof(cred) || cred.pid < 1 ||
+	    euid == (uid_t)-1 || egid == (gid_t)-1 ||
+	    cred.euid != euid || cred.egid != egid)
+		return EPROTO;
+	*pid = cred.pid;
+	*uid = euid;
+	*gid = egid;
+	return 0;
+}

@@ -1,0 +1,26 @@
+/* DragonFly: unix(4), sys/kern/uipc_usrreq.c. It tells no pid. */
+
+#include "cpeercred.h"
+
+#include <sys/param.h>
+#include <sys/socket.h>
+#include <sys/ucred.h>
+#include <sys/un.h>
+
+#include "xucred.h"
+
+_Static_assert(sizeof(struct xucred) == 72 + 2 * sizeof(void *), "struct xucred");
+
+int
+cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+	struct xucred cred;
+	int error;
+
+	if ((error = get_xucred(fd, &cred)) != 0)
+		return error;
+	*pid = 0;
+	*uid = cred.cr_uid;
+	*gid = cred.cr_groups[0];
+	return 0;
+}

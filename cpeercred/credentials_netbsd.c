@@ -1,0 +1,79 @@
+/* NetBSD: unix(4), sys/kern/uipc_usrreq.c. */
+
+#define _NETBSD_SOURCE
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#ifndef SOL_LOCAL
+#define SOL_LOCAL 0
+#endif
+
+_Static_assert(SOL_LOCAL == 0, "SOL_LOCAL");
+_Static_assert(LOCAL_PEEREID == 3, "LOCAL_PEEREID");
+_Static_assert(sizeof(struct unpcbid) == 12, "struct unpcbid");
+_Static_assert(offsetof(struct unpcbid, unp_pid) == 0, "unpcbid.unp_pid");
+_Static_assert(offsetof(struct unpcbid, unp_euid) == 4, "unpcbid.unp_euid");
+_Static_assert(offsetof(struct unpcbid, unp_egid) == 8, "unpcbid.unp_egid");
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
+
+typedef int (*name_getter)(int, struct sockaddr *, socklen_t *);
+
+static int
+is_named(int fd, name_getter get, int *named)
+{
+	struct sockaddr_un address;
+	socklen_t len = sizeof(address);
+
+	memset(&address, 0, sizeof(address));
+	if (get(fd, (struct sockaddr *)&address, &len) == -1)
+		return errno;
+	*named = address.sun_path[0] != '\0';
+	return 0;
+}
+
+/*
+ * The connecting end is told its own ids (since r1.162), so only the accepted
+ * end is believed. It has the listener's name, and the listener always has one:
+ * the connecting end's peer has a name, the accepted end's mostly has none.
+ */
+static int
+check_accepted_end(int fd)
+{
+	int own, peer, error;
+
+	if ((error = is_named(fd, getsockname, &own)) != 0 ||
+	    (error = is_named(fd, getpeername, &peer)) != 0)
+		return error;
+	return own && !peer ? 0 : EOPNOTSUPP;
+}
+
+int
+cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+	struct unpcbid cred = { .unp_pid = -1, .unp_euid = (uid_t)-1, .unp_egid = (gid_t)-1 };
+	socklen_t len = sizeof(cred);
+	int error;
+
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
+	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEEREID, &cred, &len) == -1)
+		return errno;
+	if ((error = check_accepted_end(fd)) != 0)
+		return error;
+	if (len != sizeof(cred) || cred.unp_pid < 1 ||
+	    cred.unp_euid == (uid_t)-1 || cred.unp_egid == (gid_t)-1)
+		return EPROTO;
+	*pid = cred.unp_pid;
+	*uid = cred.unp_euid;
+	*gid = cred.unp_egid;
+	return 0;
+}

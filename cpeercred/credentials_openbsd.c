@@ -1,0 +1,34 @@
+/* OpenBSD: getsockopt(2), sogetopt in sys/kern/uipc_socket.c. */
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <errno.h>
+#include <stddef.h>
+
+_Static_assert(SO_PEERCRED == 0x1022, "SO_PEERCRED");
+_Static_assert(sizeof(struct sockpeercred) == 12, "struct sockpeercred");
+_Static_assert(offsetof(struct sockpeercred, uid) == 0, "sockpeercred.uid");
+_Static_assert(offsetof(struct sockpeercred, gid) == 4, "sockpeercred.gid");
+_Static_assert(offsetof(struct sockpeercred, pid) == 8, "sockpeercred.pid");
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
+
+int
+cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+	struct sockpeercred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1, .pid = -1 };
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return errno;
+	if (len != sizeof(cred) || cred.pid < 1 ||
+	    cred.uid == (uid_t)-1 || cred.gid == (gid_t)-1)
+		return EPROTO;
+	*pid = cred.pid;
+	*uid = cred.uid;
+	*gid = cred.gid;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* illumos and Solaris: getpeerucred(3C), ucred_get(3C). */
+
+#define __EXTENSIONS__
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <errno.h>
+#include <ucred.h>
+
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
+
+int
+cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+	ucred_t *cred = NULL; /* getpeerucred would reuse what it points to */
+	pid_t peer;
+	uid_t euid;
+	gid_t egid;
+	int error;
+
+	/* A TCP socket to this very machine answers too. */
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
+	if (getpeerucred(fd, &cred) == -1)
+		return errno;
+	if (cred == NULL)
+		return EPROTO;
+	peer = ucred_getpid(cred);
+	euid = ucred_geteuid(cred);
+	egid = ucred_getegid(cred);
+	ucred_free(cred);
+	if (peer < 0 || euid == (uid_t)-1 || egid == (gid_t)-1)
+		return EPROTO;
+	*pid = peer;
+	*uid = euid;
+	*gid = egid;
+	return 0;
+}

@@ -1,0 +1,14 @@
+// Package cpeercred asks the kernel for the credentials of a Unix socket's peer
+// through small C shims, one per family of systems.
+//
+// It is one of peercred's two independent implementations; package native
+// answers the same functions through golang.org/x/sys. Use package peercred,
+// which links one of the two, unless you hold a raw descriptor and know its
+// state: the functions here take a descriptor at its word (see [Credentials]).
+//
+// Every error is the kernel's own errno (a [syscall.Errno]), or one for which
+// errors.Is(err, errors.ErrUnsupported) holds; the latter always where the
+// package was built without cgo or the system has no such call. On an error
+// every other result is zero. All functions are safe for concurrent use, as long
+// as nobody closes the descriptor under them.
+package cpeercred

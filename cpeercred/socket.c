@@ -1,0 +1,157 @@
+//go:build unix
+
+/* What does not depend on how a system tells credentials. */
+
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#elif defined(__NetBSD__)
+#define _NETBSD_SOURCE
+#elif defined(__sun)
+#define __EXTENSIONS__
+#elif defined(_AIX)
+#define _ALL_SOURCE
+#else
+#define _DEFAULT_SOURCE
+#endif
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static int
+get_int(int fd, int option, int *value)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+
+	if (getsockopt(fd, SOL_SOCKET, option, &v, &len) == -1)
+		return errno;
+	if (len != sizeof(v) || v == -1)
+		return EPROTO;
+	*value = v;
+	return 0;
+}
+
+static int
+internet_kind(int fd, int *kind)
+{
+	int type, error;
+
+	if ((error = get_int(fd, SO_TYPE, &type)) != 0)
+		return error;
+	switch (type) {
+	case SOCK_STREAM:
+		*kind = CPEERCRED_KIND_TCP;
+		break;
+	case SOCK_DGRAM:
+		*kind = CPEERCRED_KIND_UDP;
+		break;
+	default:
+		*kind = CPEERCRED_KIND_UNKNOWN;
+		break;
+	}
+	return 0;
+}
+
+int
+cpeercred_kind(int fd, int *kind)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	int family;
+
+	memset(&address, 0, sizeof(address));
+	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1) {
+		if (errno != ENOTSOCK)
+			return errno;
+		*kind = CPEERCRED_KIND_UNKNOWN;
+		return 0;
+	}
+	family = address.ss_family;
+#if defined(__DragonFly__)
+	/* An unnamed Unix socket has no address at all here (golang.org/issue/3349). */
+	if (family == AF_UNSPEC && address.ss_len == 0)
+		family = AF_UNIX;
+#endif
+	switch (family) {
+	case AF_UNIX:
+		*kind = CPEERCRED_KIND_UNIX;
+		return 0;
+	case AF_INET:
+	case AF_INET6:
+		return internet_kind(fd, kind);
+	default:
+		*kind = CPEERCRED_KIND_UNKNOWN;
+		return 0;
+	}
+}
+
+int
+cpeercred_check_unix_family(int fd)
+{
+	int kind, error;
+
+	if ((error = cpeercred_kind(fd, &kind)) != 0)
+		return error;
+	return kind == CPEERCRED_KIND_UNIX ? 0 : EAFNOSUPPORT;
+}
+
+int
+cpeercred_check_not_listening(int fd)
+{
+	int listening, error;
+
+	error = get_int(fd, SO_ACCEPTCONN, &listening);
+#if defined(__OpenBSD__)
+	/* Not told here, and not needed: a listening socket answers ENOTCONN. */
+	if (error == ENOPROTOOPT)
+		return 0;
+#endif
+	if (error != 0)
+		return error;
+	return listening ? ENOTCONN : 0;
+}
+
+/* The caller holds Go's syscall.ForkLock, so no child inherits the descriptor. */
+static int
+unconnected_socket(int *fd)
+{
+	int s;
+
+	if ((s = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
+		return errno;
+	(void)fcntl(s, F_SETFD, FD_CLOEXEC);
+	*fd = s;
+	return 0;
+}
+
+int
+cpeercred_answers_for_caller(int *answers)
+{
+	int32_t pid;
+	uint32_t uid, gid;
+	int fd, error;
+
+	if ((error = unconnected_socket(&fd)) != 0)
+		return error;
+	error = cpeercred_credentials(fd, &pid, &uid, &gid);
+	(void)close(fd);
+	switch (error) {
+	case 0:
+		*answers = 1;
+		return 0;
+	case ENOTCONN:
+	case EINVAL: /* NetBSD's way to say that there is no peer */
+		*answers = 0;
+		return 0;
+	default:
+		return error;
+	}
+}

@@ -1,0 +1,26 @@
+//go:build !cgo || !unix
+
+package cpeercred
+
+// Supported tells whether this build has a call that answers [Credentials].
+const Supported = false
+
+// Call names the kernel's call behind [Credentials]: here there is none.
+const Call = "none"
+
+// errUnsupported is the answer to every question here.
+const errUnsupported = unsupportedError("the system does not tell the uid and gid of a socket's peer, or no C shim is linked (CGO_ENABLED=0)")
+
+// Credentials always fails here, with an error that is errors.ErrUnsupported.
+func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, errUnsupported }
+
+// Kind always fails here, with an error that is errors.ErrUnsupported.
+func Kind(int) (kind string, err error) { return "", errUnsupported }
+
+// CheckNotListening always fails here, with an error that is
+// errors.ErrUnsupported.
+func CheckNotListening(int) error { return errUnsupported }
+
+// AnswersForCaller always fails here, with an error that is
+// errors.ErrUnsupported.
+func AnswersForCaller() (bool, error) { return false, errUnsupported }

@@ -1,0 +1,57 @@
+/*
+ * The question that Darwin, FreeBSD and DragonFly share. Include it after
+ * <sys/ucred.h>, <sys/socket.h> and <sys/un.h>.
+ */
+#ifndef CPEERCRED_XUCRED_H
+#define CPEERCRED_XUCRED_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Level and option are 0 and 1, which ask an IP socket for IP_OPTIONS. */
+#ifndef SOL_LOCAL
+#define SOL_LOCAL 0
+#endif
+_Static_assert(SOL_LOCAL == 0, "SOL_LOCAL");
+_Static_assert(LOCAL_PEERCRED == 1, "LOCAL_PEERCRED");
+
+#define XUCRED_GROUPS \
+	(sizeof(((struct xucred *)0)->cr_groups) / sizeof(gid_t))
+
+_Static_assert(XUCRED_VERSION == 0, "XUCRED_VERSION");
+_Static_assert(offsetof(struct xucred, cr_version) == 0, "xucred.cr_version");
+_Static_assert(offsetof(struct xucred, cr_uid) == 4, "xucred.cr_uid");
+_Static_assert(offsetof(struct xucred, cr_ngroups) == 8, "xucred.cr_ngroups");
+_Static_assert(offsetof(struct xucred, cr_groups) == 12, "xucred.cr_groups");
+_Static_assert(XUCRED_GROUPS == 16, "xucred.cr_groups");
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
+
+/*
+ * The family comes first: a TCP socket answers this question with success and
+ * writes nothing. Then the length, the version, and at least one group, whose
+ * first is the effective gid.
+ */
+static int
+get_xucred(int fd, struct xucred *result)
+{
+	struct xucred cred;
+	socklen_t len = sizeof(cred);
+	int error;
+
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
+	memset(&cred, 0xff, sizeof(cred));
+	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERCRED, &cred, &len) == -1)
+		return errno;
+	if (len != sizeof(cred) || cred.cr_version != XUCRED_VERSION ||
+	    cred.cr_ngroups < 1 || (size_t)cred.cr_ngroups > XUCRED_GROUPS ||
+	    cred.cr_uid == (uid_t)-1 || cred.cr_groups[0] == (gid_t)-1)
+		return EPROTO;
+	*result = cred;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,46 @@
+// Package peercred tells which process is at the other end of a Unix socket, as
+// the kernel vouches for it: pid, uid and gid.
+//
+//	conn, err := listener.Accept()
+//	...
+//	peer, err := peercred.GetPeerCredentials(conn)
+//	if err != nil || peer.UID != uint32(os.Getuid()) {
+//		conn.Close() // fail closed: no answer is no admission
+//	}
+//
+// # What the kernel says, and as of when
+//
+// The ids are effective ids. On a server's accepted connection they are the
+// peer's at its connect(2); what the peer does to its ids afterwards does not
+// show. On a client's connection they are those of whoever called listen(2)
+// (bind(2) on OpenBSD), which under socket activation is the service manager and
+// not the service that accepts. A socketpair names its creator where the system
+// answers for it. On macOS the pid is not from connect time: it is that of the
+// process which last used the peer's socket, so that uid and pid can describe
+// two processes, and it is 0 once the peer has closed. NetBSD answers on the
+// accepted end only, since its connecting end is told its own ids.
+//
+// # What the kernel cannot say
+//
+// The connector is not the writer: a connected descriptor can be inherited or
+// passed on, and the credentials keep naming the process that connected.
+//
+// A pid is not an identity: it can belong to another process as soon as its
+// owner is reaped. Decide on uid and gid, which come from the socket; never look
+// a uid up by the pid.
+//
+// A pid of 0 means that the kernel does not tell, as for a peer in a pid
+// namespace that we do not see. Under Linux's user namespaces an id that is not
+// mapped in ours is the overflow id, 65534, which is also the usual id of
+// nobody.
+//
+// Under gVisor before November 2025 every Unix socket seems to be connected to
+// the caller itself. This package detects that, and fails there.
+//
+// # Two implementations
+//
+// The answer comes from small C shims (package cpeercred) in a build with
+// CGO_ENABLED=1, and from golang.org/x/sys (package native) in one with
+// CGO_ENABLED=0. [Implementation] names the linked one. Neither calls the other,
+// and the tests hold them against each other on the same sockets.
+package peercred

@@ -1,0 +1,208 @@
+//go:build unix
+
+package native
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the kernels write, and what makes an answer credible. These types and
+// functions hold no system call, so that all of them are tested and fuzzed on
+// whatever machine the tests run on.
+//
+// Every buffer is poisoned before the call: a kernel (or a sandbox between us
+// and it) that reports success without writing must not leave zeroes behind,
+// since uid 0 is root.
+
+const (
+	// noID is (uid_t)-1 and (gid_t)-1, which no process can have.
+	noID = ^uint32(0)
+	// poisonVersion is a structure version that no kernel has.
+	poisonVersion = ^uint32(0)
+)
+
+// linuxUcred is struct ucred (linux/socket.h).
+type linuxUcred struct {
+	pid int32
+	uid uint32
+	gid uint32
+}
+
+func poisonedLinuxUcred() linuxUcred { return linuxUcred{pid: -1, uid: noID, gid: noID} }
+
+// decode returns ENOTCONN for the (0, -1, -1) with which Linux succeeds for a
+// socket without a peer, and EPROTO for an answer that is no ucred.
+func (u *linuxUcred) decode(length uint32) (pid int32, uid, gid uint32, err error) {
+	switch {
+	case uintptr(length) != unsafe.Sizeof(*u) || u.pid < 0:
+		return 0, 0, 0, unix.EPROTO
+	case u.uid == noID || u.gid == noID:
+		return 0, 0, 0, unix.ENOTCONN
+	}
+	return u.pid, u.uid, u.gid, nil
+}
+
+// xucredGroups is XU_NGROUPS on FreeBSD, NGROUPS on Darwin and DragonFly.
+const xucredGroups = 16
+
+// xucredVersion is XUCRED_VERSION, the same on all three. It is 0, so it tells
+// nothing about a zeroed buffer; the poison and ngroups do.
+const xucredVersion = 0
+
+// xucred is struct xucred (bsd/sys/ucred.h) of Darwin.
+type xucred struct {
+	version uint32
+	uid     uint32
+	ngroups int16
+	groups  [xucredGroups]uint32 // [0] is the effective gid
+}
+
+func poisonedXucred() (x xucred) {
+	x.poison()
+	return x
+}
+
+func (x *xucred) poison() {
+	x.version, x.uid, x.ngroups, x.groups[0] = poisonVersion, noID, -1, noID
+}
+
+func (x *xucred) decode(length uint32) (uid, gid uint32, err error) {
+	if uintptr(length) != unsafe.Sizeof(*x) {
+		return 0, 0, unix.EPROTO
+	}
+	return x.ids()
+}
+
+func (x *xucred) ids() (uid, gid uint32, err error) {
+	if x.version != xucredVersion ||
+		x.ngroups < 1 || x.ngroups > xucredGroups ||
+		x.uid == noID || x.groups[0] == noID {
+		return 0, 0, unix.EPROTO
+	}
+	return x.uid, x.groups[0], nil
+}
+
+// freebsdXucred is struct xucred (sys/ucred.h) of FreeBSD and DragonFly: the
+// fields of Darwin's, then a pointer-sized slot, which holds cr_pid since
+// FreeBSD 13.0 and 12.3 and nothing on DragonFly. The slot is no pointer here:
+// x/sys's Xucred makes it a *byte, where a pid is an invalid pointer to the
+// garbage collector.
+type freebsdXucred struct {
+	xucred
+	slot uintptr
+}
+
+// pid is what the kernel wrote into the union's first four bytes.
+func (x *freebsdXucred) pid() int32 { return *(*int32)(unsafe.Pointer(&x.slot)) }
+
+func poisonedFreeBSDXucred() (x freebsdXucred) {
+	x.xucred.poison()
+	x.slot = ^uintptr(0)
+	return x
+}
+
+// decode takes a cr_pid of 0, which a kernel before 13.0 and 12.3 leaves there,
+// for "not told".
+func (x *freebsdXucred) decode(length uint32) (pid int32, uid, gid uint32, err error) {
+	uid, gid, err = x.decodeIDs(length)
+	if err != nil || x.pid() < 0 {
+		return 0, 0, 0, unix.EPROTO
+	}
+	return x.pid(), uid, gid, nil
+}
+
+// decodeIDs leaves the slot out, for DragonFly.
+func (x *freebsdXucred) decodeIDs(length uint32) (uid, gid uint32, err error) {
+	if uintptr(length) != unsafe.Sizeof(*x) {
+		return 0, 0, unix.EPROTO
+	}
+	return x.ids()
+}
+
+// openbsdPeercred is struct sockpeercred (sys/socket.h). Mind the order.
+type openbsdPeercred struct {
+	uid uint32
+	gid uint32
+	pid int32
+}
+
+// decode takes a pid below 1 for an answer that the kernel did not write: the
+// getter that x/sys offers zeroes its buffer and hides the returned length, and
+// OpenBSD always tells the pid.
+func (c *openbsdPeercred) decode() (pid int32, uid, gid uint32, err error) {
+	if c.pid < 1 || c.uid == noID || c.gid == noID {
+		return 0, 0, 0, unix.EPROTO
+	}
+	return c.pid, c.uid, c.gid, nil
+}
+
+// netbsdUnpcbid is struct unpcbid (sys/un.h).
+type netbsdUnpcbid struct {
+	pid int32
+	uid uint32
+	gid uint32
+}
+
+func poisonedNetBSDUnpcbid() netbsdUnpcbid { return netbsdUnpcbid{pid: -1, uid: noID, gid: noID} }
+
+func (c *netbsdUnpcbid) decode(length uint32) (pid int32, uid, gid uint32, err error) {
+	if uintptr(length) != unsafe.Sizeof(*c) || c.pid < 1 || c.uid == noID || c.gid == noID {
+		return 0, 0, 0, unix.EPROTO
+	}
+	return c.pid, c.uid, c.gid, nil
+}
+
+// aixPeercred is struct peercred_struct (sys/socket.h) of a 64-bit process.
+type aixPeercred struct {
+	pid int32
+	_   int32
+	tid uint64
+	uid uint32
+	gid uint32
+}
+
+// decode takes a pid below 1 for an answer that the kernel did not write, for
+// the reason that openbsdPeercred.decode gives.
+func (c *aixPeercred) decode() (pid int32, uid, gid uint32, err error) {
+	if c.pid < 1 || c.uid == noID || c.gid == noID {
+		return 0, 0, 0, unix.EPROTO
+	}
+	return c.pid, c.uid, c.gid, nil
+}
+
+// decodePID checks the pid_t that Darwin's LOCAL_PEERPID writes.
+func decodePID(pid int32, length uint32) (int32, error) {
+	if uintptr(length) != unsafe.Sizeof(pid) || pid < 0 {
+		return 0, unix.EPROTO
+	}
+	return pid, nil
+}
+
+// decodeUcred checks what illumos's ucred_getpid, ucred_geteuid and
+// ucred_getegid return through x/sys: C's int and unsigned int in a register,
+// with the upper half as the libc left it, and -1 for "not in this ucred".
+func decodeUcred(pid, uid, gid int) (int32, uint32, uint32, error) {
+	p, u, g := int32(pid), uint32(uid), uint32(gid)
+	if p < 0 || u == noID || g == noID {
+		return 0, 0, 0, unix.EPROTO
+	}
+	return p, u, g, nil
+}
+
+// The sizes of the C structures, as the C headers give them.
+var (
+	_ [12]byte = [unsafe.Sizeof(linuxUcred{})]byte{}
+	_ [76]byte = [unsafe.Sizeof(xucred{})]byte{}
+	_ [12]byte = [unsafe.Sizeof(openbsdPeercred{})]byte{}
+	_ [12]byte = [unsafe.Sizeof(netbsdUnpcbid{})]byte{}
+	_ [24]byte = [unsafe.Sizeof(aixPeercred{})]byte{}
+	// 88 bytes with the slot at 80 where pointers have 8 bytes, 80 with the
+	// slot at 76 where they have 4.
+	_ [72 + 2*unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(freebsdXucred{})]byte{}
+	_ [72 + unsafe.Sizeof(uintptr(0))]byte   = [unsafe.Offsetof(freebsdXucred{}.slot)]byte{}
+	_ [8]byte                                = [unsafe.Offsetof(xucred{}.ngroups)]byte{}
+	_ [12]byte                               = [unsafe.Offsetof(xucred{}.groups)]byte{}
+	_ [16]byte                               = [unsafe.Offsetof(aixPeercred{}.uid)]byte{}
+)

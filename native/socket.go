@@ -1,0 +1,121 @@
+//go:build unix
+
+package native
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Supported tells whether this system has a call that answers [Credentials].
+const Supported = true
+
+// Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
+// that family, "unknown" for a socket of any other and for what is no socket. It
+// asks getsockname(2) and SO_TYPE.
+func Kind(fd int) (kind string, err error) {
+	if err := checkDescriptor(fd); err != nil {
+		return "", err
+	}
+	address, err := unix.Getsockname(fd)
+	switch {
+	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOTSOCK):
+		return "unknown", nil
+	case err != nil:
+		return "", err
+	}
+	switch address.(type) {
+	case *unix.SockaddrUnix:
+		return "Unix", nil
+	case *unix.SockaddrInet4, *unix.SockaddrInet6:
+		return internetKind(fd)
+	}
+	return "unknown", nil
+}
+
+func internetKind(fd int) (kind string, err error) {
+	socketType, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return "", err
+	}
+	switch socketType {
+	case unix.SOCK_STREAM:
+		return "TCP", nil
+	case unix.SOCK_DGRAM:
+		return "UDP", nil
+	}
+	return "unknown", nil
+}
+
+// CheckNotListening returns ENOTCONN if fd is a listening socket, which has no
+// peer, and nil if it is another socket. On Linux a listening socket answers
+// [Credentials] with the ids of whoever called listen(2) on it, mostly our own.
+//
+// OpenBSD does not tell (SO_ACCEPTCONN is ENOPROTOOPT there, uipc_socket.c), and
+// nil is right: its listening sockets answer Credentials with ENOTCONN.
+func CheckNotListening(fd int) error {
+	if err := checkDescriptor(fd); err != nil {
+		return err
+	}
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch {
+	case runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT):
+		return nil
+	case err != nil:
+		return err
+	case listening != 0:
+		return unix.ENOTCONN
+	}
+	return nil
+}
+
+// AnswersForCaller reports whether this kernel names the caller as the peer of
+// a socket that has none. Such a kernel (gVisor before November 2025) answers
+// every [Credentials] with the caller's own ids, whoever connected. It asks a
+// fresh Unix socket; the error is that of socket(2), or of Credentials for a
+// reason other than the lack of a peer.
+func AnswersForCaller() (bool, error) {
+	fd, err := unconnectedSocket()
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	_, _, _, err = Credentials(fd)
+	switch {
+	case err == nil:
+		return true, nil
+	case isNoPeer(err):
+		return false, nil
+	}
+	return false, err
+}
+
+// isNoPeer knows the errnos with which the kernels say that a stream socket has
+// no peer: NetBSD's is EINVAL, that of all others ENOTCONN.
+func isNoPeer(err error) bool {
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EINVAL)
+}
+
+func unconnectedSocket() (fd int, err error) {
+	syscall.ForkLock.RLock() // not every system has SOCK_CLOEXEC
+	defer syscall.ForkLock.RUnlock()
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, err
+	}
+	unix.CloseOnExec(fd)
+	return fd, nil
+}
+
+// checkDescriptor returns EBADF for what no descriptor can be. Without it a
+// kernel that reads an int would take 1<<32 for descriptor 0.
+func checkDescriptor(fd int) error {
+	if fd < 0 || fd > math.MaxInt32 {
+		return unix.EBADF
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package peercred
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// PeerCredentials are the ids of the process at the other end of a Unix socket,
+// as the kernel knows them. They are effective ids, captured when the connection
+// was made, and do not follow the process: see the package documentation for
+// when exactly each system captures them and what they cannot tell.
+type PeerCredentials struct {
+	// PID is the process id, 1 or greater, in our own pid namespace. It is 0
+	// where the kernel does not tell: a peer in a pid namespace that we do not
+	// see, DragonFly, FreeBSD before 13.0 and 12.3, macOS once the peer has
+	// closed. It never means "any process", so a rule about pids must refuse 0.
+	// A pid can be taken by another process as soon as its owner is reaped.
+	PID int32 `json:"pid"`
+	// UID is the effective user id, 0 to 4294967294. On Linux an id that our
+	// user namespace does not map is the overflow id, 65534.
+	UID uint32 `json:"uid"`
+	// GID is the effective group id, 0 to 4294967294, mapped like UID. It is
+	// the peer's primary group, unless it took another, as newgrp(1) does.
+	GID uint32 `json:"gid"`
+}
+
+// String returns the ids in decimal, as in "pid=12345 uid=1000 gid=1000", and
+// "<nil>" for nil. It is for logs: nothing in this module parses it back, and
+// nothing else should.
+func (p *PeerCredentials) String() string {
+	if p == nil {
+		return "<nil>"
+	}
+	b := make([]byte, 0, len("pid=2147483647 uid=4294967295 gid=4294967295"))
+	b = strconv.AppendInt(append(b, "pid="...), int64(p.PID), 10)
+	b = strconv.AppendUint(append(b, " uid="...), uint64(p.UID), 10)
+	b = strconv.AppendUint(append(b, " gid="...), uint64(p.GID), 10)
+	return string(b)
+}
+
+// LogValue returns the ids as a slog group of pid, uid and gid.
+func (p PeerCredentials) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Int64("pid", int64(p.PID)),
+		slog.Uint64("uid", uint64(p.UID)),
+		slog.Uint64("gid", uint64(p.GID)),
+	)
+}
+
+// GetPeerCredentials asks the kernel which process is at the other end of conn:
+// on a server's accepted conn the client, on a client's conn whoever serves. Ask
+// right after Accept, since some systems forget when the peer closes.
+//
+// conn is a *net.UnixConn, or wraps one so that its descriptor can be reached:
+// by NetConn() net.Conn, as *tls.Conn does, or by SyscallConn, as a struct that
+// embeds a *net.UnixConn does. For anything but a *net.UnixConn the kernel is
+// asked first whether the descriptor is a Unix socket that does not listen.
+//
+// It returns credentials or an error, never both and never neither:
+//
+//   - *[ErrNotUnixSocket] if conn is something else than a Unix socket.
+//   - *[ErrPeerCredentialsUnavailable], for which errors.Is(err,
+//     errors.ErrUnsupported) holds, if this system, or this kernel, does not
+//     tell. Its Reason says why.
+//   - An error that wraps [net.ErrClosed] if conn is closed.
+//   - Otherwise an error that begins with "failed to get peer credentials",
+//     names the system and the call, and wraps the kernel's errno if it gave
+//     one: ENOTCONN for a socket without a peer (on Linux also a connected
+//     datagram socket) or one that listens; EINVAL in place of ENOTCONN on
+//     NetBSD, and on the other BSDs and macOS for datagram sockets; EPROTO for
+//     an answer that is not what the system's headers promise. A nil conn, and
+//     a wrapper around nil, end here too.
+//
+// A peer that has closed or died is no error on Linux, macOS and the BSDs but
+// NetBSD; on illumos and Solaris it is ENOTCONN.
+//
+// It makes one system call on a *net.UnixConn on Linux, does not allocate if the
+// result does not escape, takes no lock, never duplicates the descriptor, and is
+// safe for concurrent use, also while another goroutine closes conn.
+func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
+	p := new(PeerCredentials) // small enough to be inlined: the caller's frame holds p
+	if err := fromConn(conn, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// GetPeerCredentialsOf is [GetPeerCredentials] for whatever gives access to its
+// descriptor: an *os.File (a socket inherited or received from another process),
+// a net.Conn, or a type of your own. It makes the same checks, returns the same
+// errors, and leaves the descriptor as it is: not duplicated, not switched to
+// blocking mode. For a closed *os.File the error wraps [os.ErrClosed].
+//
+// Anything but a *net.UnixConn costs two or three more system calls, which
+// establish that the descriptor is a Unix socket and that it does not listen.
+func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
+	p := new(PeerCredentials)
+	if err := fromSyscallConn(conn, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
+// errors.As; it is always a pointer.
+type ErrNotUnixSocket struct {
+	// ConnType is what the connection is instead: "TCP", "UDP", or "unknown".
+	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
+	// descriptor, so that the kernel cannot be asked.
+	ConnType string
+}
+
+func (e *ErrNotUnixSocket) Error() string {
+	return "peer credentials only available for Unix sockets, got " + e.ConnType
+}
+
+// ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
+// peer cannot be had here. Find it with errors.As; it is always a pointer.
+// errors.Is(err, errors.ErrUnsupported) holds for it.
+type ErrPeerCredentialsUnavailable struct {
+	// Platform is the system, as runtime.GOOS names it.
+	Platform string
+	// Reason is for people: what the system or its kernel lacks.
+	Reason string
+}
+
+func (e *ErrPeerCredentialsUnavailable) Error() string {
+	return "peer credentials unavailable on " + e.Platform + ": " + e.Reason
+}
+
+// Is reports whether target is errors.ErrUnsupported.
+func (e *ErrPeerCredentialsUnavailable) Is(target error) bool {
+	return target == errors.ErrUnsupported
+}

@@ -1,0 +1,299 @@
+//go:build cgo || (!android && !ios)
+
+// The tests of peercred ask every linked implementation about the same sockets
+// and compare values and errno; peers are real processes (this binary, executed
+// again) under other ids and in other namespaces.
+//
+// The traps of Unix-socket credentials, and where each is tested or, for what no
+// test here can show, documented:
+//
+//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode; here: TestTrap01OtherFamilies
+//	 2 fail-open stubs           TestTrap02UnsupportedIsAnError
+//	 3 success without a peer    TestTrap03NoPeer, TestTrap03Listener, TestAgreementOnStates
+//	 4 pid 0, high ids           TestTrap04PIDZeroFromAnotherNamespace, TestTrap04HighIDs
+//	 5 NetBSD's connecting end   doc.go; native/credentials_netbsd.go refuses it
+//	 6 connector is not writer   TestTrap06ConnectorIsNotWriter; doc.go
+//	 7 a pid is not an identity  TestTrap07PeerGone; doc.go
+//	 8 no credentials as text    TestTrap08NoParser
+//	 9 numbers by hand           native: TestConstants; cpeercred: _Static_assert in every shim
+//	10 ask right after accept    doc of GetPeerCredentials; TestTrap07PeerGone shows that Linux remembers
+//	11 Control, never File       TestTrap11DescriptorUntouched
+//	12 listen and chmod          cmd/peercred: TestSocketFileIsNeverWider
+//	13 a kernel that answers for
+//	   the caller                TestTrap13Kernel, on gVisor by make test-gvisor
+package peercred_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// implementation is what cpeercred and native both export.
+type implementation struct {
+	name              string
+	credentials       func(fd int) (pid int32, uid, gid uint32, err error)
+	kind              func(fd int) (string, error)
+	checkNotListening func(fd int) error
+	answersForCaller  func() (bool, error)
+}
+
+// answer is what an implementation says of a descriptor, for cmp.Diff.
+type answer struct {
+	PID      int32
+	UID, GID uint32
+	Err      string
+}
+
+func (i implementation) ask(fd int) answer {
+	pid, uid, gid, err := i.credentials(fd)
+	return answer{pid, uid, gid, errString(err)}
+}
+
+func errString(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// ourselves is the answer that names this process.
+func ourselves() answer {
+	return answer{PID: int32(os.Getpid()), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+}
+
+func (a answer) credentials() *peercred.PeerCredentials {
+	return &peercred.PeerCredentials{PID: a.PID, UID: a.UID, GID: a.GID}
+}
+
+// told reports whether this system tells credentials at all.
+var told = runtime.GOOS != "windows" && runtime.GOOS != "plan9" && runtime.GOOS != "js" && runtime.GOOS != "wasip1"
+
+func skipUnlessTold(t testing.TB) {
+	if !told {
+		t.Skipf("%s tells no credentials of a socket's peer; TestTrap02UnsupportedIsAnError covers it", runtime.GOOS)
+	}
+}
+
+// connect returns both ends of a connection within this process.
+func connect(t testing.TB) (server, client *net.UnixConn) {
+	t.Helper()
+	return connectOver(t, "unix", filepath.Join(t.TempDir(), "s"))
+}
+
+func connectOver(t testing.TB, network, address string) (server, client *net.UnixConn) {
+	t.Helper()
+	listener, err := net.ListenUnix(network, &net.UnixAddr{Name: address, Net: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err = net.DialUnix(network, nil, &net.UnixAddr{Name: address, Net: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	server, err = listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return server, client
+}
+
+func TestServerSeesThisProcess(t *testing.T) {
+	skipUnlessTold(t)
+	server, _ := connect(t)
+	got, err := peercred.GetPeerCredentials(server)
+	if err != nil {
+		t.Fatalf("GetPeerCredentials: %v, want %v", err, ourselves().credentials())
+	}
+	want := ourselves().credentials()
+	if runtime.GOOS == "dragonfly" {
+		want.PID = 0
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the server sees (-want +got):\n%s", diff)
+	}
+}
+
+func TestClientSeesThisProcess(t *testing.T) {
+	skipUnlessTold(t)
+	_, client := connect(t)
+	got, err := peercred.GetPeerCredentials(client)
+	if runtime.GOOS == "netbsd" {
+		var unavailable *peercred.ErrPeerCredentialsUnavailable
+		if got != nil || !errors.As(err, &unavailable) || !strings.Contains(unavailable.Reason, "connecting end") {
+			t.Errorf("NetBSD's connecting end: %v, %v, want a reason that names it", got, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ourselves().credentials()
+	if runtime.GOOS == "dragonfly" {
+		want.PID = 0
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the client sees (-want +got):\n%s", diff)
+	}
+}
+
+func TestGetPeerCredentialsOf(t *testing.T) {
+	skipUnlessTold(t)
+	server, _ := connect(t)
+	file, err := server.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	want, err := peercred.GetPeerCredentials(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, conn := range map[string]syscall.Conn{
+		"*net.UnixConn": server,
+		"*os.File":      file,
+		"a wrapper":     struct{ *net.UnixConn }{server},
+	} {
+		got, err := peercred.GetPeerCredentialsOf(conn)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestTCPIsNotAUnixSocket(t *testing.T) {
+	conn := dialTCP(t)
+	got, err := peercred.GetPeerCredentials(conn)
+	var notUnix *peercred.ErrNotUnixSocket
+	if got != nil || !errors.As(err, &notUnix) || notUnix.ConnType != "TCP" {
+		t.Fatalf("GetPeerCredentials of TCP: %v, %v, want *ErrNotUnixSocket{TCP}", got, err)
+	}
+	if want := "peer credentials only available for Unix sockets, got TCP"; err.Error() != want {
+		t.Errorf("the error reads %q, want %q", err, want)
+	}
+}
+
+func dialTCP(t testing.TB) *net.TCPConn {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+func TestTrap02UnsupportedIsAnError(t *testing.T) {
+	if told {
+		// The error itself, on a system that does not produce it.
+		err := error(&peercred.ErrPeerCredentialsUnavailable{Platform: "windows", Reason: "it does not tell"})
+		if want := "peer credentials unavailable on windows: it does not tell"; err.Error() != want {
+			t.Errorf("the error reads %q, want %q", err, want)
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("errors.Is(%v, errors.ErrUnsupported) = false", err)
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			t.Errorf("errors.Is(%v, os.ErrNotExist) = true", err)
+		}
+		return
+	}
+	server, client := connect(t)
+	for _, conn := range []net.Conn{server, client} {
+		got, err := peercred.GetPeerCredentials(conn)
+		var unavailable *peercred.ErrPeerCredentialsUnavailable
+		if got != nil || !errors.As(err, &unavailable) || unavailable.Platform != runtime.GOOS || !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("GetPeerCredentials: %v, %v, want *ErrPeerCredentialsUnavailable of %s", got, err, runtime.GOOS)
+		}
+	}
+	for _, i := range implementations {
+		if got, want := i.ask(0), (answer{Err: i.ask(0).Err}); got != want || got.Err == "" {
+			t.Errorf("%s.Credentials: %+v, want an error and zeroes", i.name, got)
+		}
+	}
+}
+
+func TestImplementationNamesTheLinkedOne(t *testing.T) {
+	if peercred.Implementation != linkedImplementation {
+		t.Errorf("Implementation = %q, want %q", peercred.Implementation, linkedImplementation)
+	}
+}
+
+func TestString(t *testing.T) {
+	for _, test := range []struct {
+		in   *peercred.PeerCredentials
+		want string
+	}{
+		{&peercred.PeerCredentials{PID: 12345, UID: 1000, GID: 1000}, "pid=12345 uid=1000 gid=1000"},
+		{&peercred.PeerCredentials{}, "pid=0 uid=0 gid=0"},
+		{&peercred.PeerCredentials{PID: 2147483647, UID: 4294967294, GID: 4294967295}, "pid=2147483647 uid=4294967294 gid=4294967295"},
+		{nil, "<nil>"},
+	} {
+		if got := test.in.String(); got != test.want {
+			t.Errorf("String() = %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestJSONNames(t *testing.T) {
+	got, err := json.Marshal(peercred.PeerCredentials{PID: 1, UID: 4294967294, GID: 3})
+	if want := `{"pid":1,"uid":4294967294,"gid":3}`; err != nil || string(got) != want {
+		t.Errorf("json.Marshal = %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestLogValue(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && groups == nil {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	peer := &peercred.PeerCredentials{PID: 12345, UID: 4294967294, GID: 1000}
+	logger.Info("connected", "peer", peer)
+	logger.Info("connected", "peer", *peer)
+	line := "level=INFO msg=connected peer.pid=12345 peer.uid=4294967294 peer.gid=1000\n"
+	if diff := cmp.Diff(line+line, log.String()); diff != "" {
+		t.Errorf("the log of a pointer and of a value (-want +got):\n%s", diff)
+	}
+}
+
+// Credentials that were read back from text have been root for anyone
+// (CVE-2019-7304), so nothing here makes credentials from text or bytes.
+func TestTrap08NoParser(t *testing.T) {
+	methods := reflect.TypeFor[*peercred.PeerCredentials]()
+	for i := range methods.NumMethod() {
+		switch name := methods.Method(i).Name; name {
+		case "String", "LogValue":
+		default:
+			t.Errorf("PeerCredentials has a method %s: if it reads credentials from text, it must go", name)
+		}
+	}
+}
