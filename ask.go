@@ -180,12 +180,12 @@ func askChecked(fd int, p *PeerCredentials) error {
 	}
 	switch k, err := kind(fd); {
 	case err != nil:
-		return failedCall("getsockname", err)
+		return failedCall("find out the descriptor's family", err)
 	case k != "Unix":
 		return &ErrNotUnixSocket{ConnType: k}
 	}
 	if err := checkNotListening(fd); err != nil {
-		return failedCall("check for a listening socket, getsockopt(SO_ACCEPTCONN)", err)
+		return failedCall("find out whether the socket listens", err)
 	}
 	return ask(fd, p)
 }

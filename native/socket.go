@@ -16,22 +16,19 @@ const Supported = true
 
 // Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
 // that family, "unknown" for a socket of any other and for what is no socket. It
-// asks getsockname(2) and SO_TYPE.
+// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE.
 func Kind(fd int) (kind string, err error) {
 	if err := checkDescriptor(fd); err != nil {
 		return "", err
 	}
-	address, err := unix.Getsockname(fd)
-	switch {
-	case errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOTSOCK):
+	switch family, err := addressFamily(fd); {
+	case errors.Is(err, unix.ENOTSOCK):
 		return "unknown", nil
 	case err != nil:
 		return "", err
-	}
-	switch address.(type) {
-	case *unix.SockaddrUnix:
+	case family == unix.AF_UNIX:
 		return "Unix", nil
-	case *unix.SockaddrInet4, *unix.SockaddrInet6:
+	case family == unix.AF_INET, family == unix.AF_INET6:
 		return internetKind(fd)
 	}
 	return "unknown", nil

@@ -1,0 +1,330 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// agree holds every implementation against want, and names the one that differs.
+func agree(t testing.TB, fd int, want answer) {
+	t.Helper()
+	for _, i := range implementations {
+		if diff := cmp.Diff(want, i.ask(fd)); diff != "" {
+			t.Errorf("descriptor %d: the kernel says %s; %s.Credentials (-want +got):\n%s", fd, bareAnswer(fd), i.name, diff)
+		}
+	}
+}
+
+// bareAnswer is what the kernel says without any code of ours.
+func bareAnswer(fd int) string {
+	ucred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return fmt.Sprintf("%v (%s)", err, unix.ErrnoName(err.(unix.Errno)))
+	}
+	return fmt.Sprintf("%+v", *ucred)
+}
+
+func refused(errno unix.Errno) answer { return answer{Err: errno.Error()} }
+
+var noPeer = refused(unix.ENOTCONN)
+
+// socket returns a fresh socket.
+func socket(t testing.TB, domain, socketType int) int {
+	t.Helper()
+	fd, err := unix.Socket(domain, socketType|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func boundSocket(t testing.TB, domain, socketType int, address unix.Sockaddr) int {
+	t.Helper()
+	fd := socket(t, domain, socketType)
+	if err := unix.Bind(fd, address); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func socketpair(t testing.TB, socketType int) [2]int {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, socketType|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds
+}
+
+// state is a descriptor in some state, what Credentials says of it, what kind of
+// descriptor it is, and what CheckNotListening says.
+type state struct {
+	name      string
+	fd        func(t *testing.T) int
+	want      answer
+	kind      string
+	listening error
+}
+
+var unixTypes = []struct {
+	name, network string
+	socketType    int
+}{
+	{"stream", "unix", unix.SOCK_STREAM},
+	{"seqpacket", "unixpacket", unix.SOCK_SEQPACKET},
+	{"datagram", "unixgram", unix.SOCK_DGRAM},
+}
+
+func states() (all []state) {
+	add := func(name string, want answer, kind string, fd func(t *testing.T) int) {
+		all = append(all, state{name: name, fd: fd, want: want, kind: kind})
+	}
+	for _, u := range unixTypes {
+		add(u.name+" unconnected", noPeer, "Unix", func(t *testing.T) int { return socket(t, unix.AF_UNIX, u.socketType) })
+		add(u.name+" bound", noPeer, "Unix", func(t *testing.T) int {
+			return boundSocket(t, unix.AF_UNIX, u.socketType, &unix.SockaddrUnix{Name: abstract()})
+		})
+		for end, side := range []string{"first", "second"} {
+			add(u.name+" socketpair "+side, ourselves(), "Unix", func(t *testing.T) int { return socketpair(t, u.socketType)[end] })
+		}
+	}
+	add("datagram connected", noPeer, "Unix", func(t *testing.T) int {
+		address := &unix.SockaddrUnix{Name: abstract()}
+		boundSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM, address)
+		fd := socket(t, unix.AF_UNIX, unix.SOCK_DGRAM)
+		if err := unix.Connect(fd, address); err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	})
+	for _, u := range unixTypes[:2] {
+		for _, name := range []string{"path", "abstract"} {
+			for _, side := range []string{"accepted", "connecting"} {
+				add(fmt.Sprintf("%s %s %s", u.name, name, side), ourselves(), "Unix", func(t *testing.T) int {
+					return connectedEnd(t, u.network, name, side)
+				})
+			}
+		}
+		all = append(all, state{
+			name: u.name + " listening", want: ourselves(), kind: "Unix", listening: unix.ENOTCONN,
+			fd: func(t *testing.T) int { return descriptor(t, listen(t, u.network)) },
+		})
+		for how, name := range map[int]string{unix.SHUT_RD: "for reading", unix.SHUT_WR: "for writing", unix.SHUT_RDWR: "altogether"} {
+			for _, side := range []string{"accepted", "connecting"} {
+				add(fmt.Sprintf("%s %s shut down %s", u.name, side, name), ourselves(), "Unix", func(t *testing.T) int {
+					fd := connectedEnd(t, u.network, "abstract", side)
+					if err := unix.Shutdown(fd, how); err != nil {
+						t.Fatal(err)
+					}
+					return fd
+				})
+			}
+		}
+		add(u.name+" closed by the peer", ourselves(), "Unix", func(t *testing.T) int {
+			server, client := connectOver(t, u.network, abstract())
+			client.Close()
+			return descriptor(t, server)
+		})
+		add(u.name+" closed by the server", ourselves(), "Unix", func(t *testing.T) int {
+			server, client := connectOver(t, u.network, abstract())
+			server.Close()
+			return descriptor(t, client)
+		})
+	}
+	add("TCP connected", noPeer, "TCP", func(t *testing.T) int { return descriptor(t, dialTCP(t)) })
+	add("TCP unconnected", noPeer, "TCP", func(t *testing.T) int { return socket(t, unix.AF_INET, unix.SOCK_STREAM) })
+	add("TCP over IPv6, unconnected", noPeer, "TCP", func(t *testing.T) int { return socket(t, unix.AF_INET6, unix.SOCK_STREAM) })
+	all = append(all, state{
+		name: "TCP listening", want: noPeer, kind: "TCP", listening: unix.ENOTCONN,
+		fd: func(t *testing.T) int {
+			fd := boundSocket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+			if err := unix.Listen(fd, 1); err != nil {
+				t.Fatal(err)
+			}
+			return fd
+		},
+	})
+	add("UDP", noPeer, "UDP", func(t *testing.T) int { return socket(t, unix.AF_INET, unix.SOCK_DGRAM) })
+	add("netlink", noPeer, "unknown", func(t *testing.T) int { return socket(t, unix.AF_NETLINK, unix.SOCK_RAW) })
+	for _, unsocketed := range []struct {
+		name string
+		fd   func(t *testing.T) int
+	}{
+		{"pipe", func(t *testing.T) int {
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { read.Close(); write.Close() })
+			return descriptor(t, read)
+		}},
+		{"regular file", func(t *testing.T) int {
+			file, err := os.Create(filepath.Join(t.TempDir(), "f"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { file.Close() })
+			return descriptor(t, file)
+		}},
+	} {
+		all = append(all, state{
+			name: unsocketed.name, fd: unsocketed.fd,
+			want: refused(unix.ENOTSOCK), kind: "unknown", listening: unix.ENOTSOCK,
+		})
+	}
+	descriptors := map[string]int{"-1": -1, "the least int": math.MinInt, "a million and one": 1000001, "2^31-1": math.MaxInt32, "the greatest int": math.MaxInt}
+	if math.MaxInt > math.MaxInt32 {
+		wide := int64(1) << 32 // where an int has 64 bits; as a C int it is 0
+		descriptors["2^32"] = int(wide)
+		descriptors["2^32+1"] = int(wide + 1)
+		descriptors["2^31"] = int(wide / 2)
+	}
+	for name, fd := range descriptors {
+		all = append(all, state{
+			name: "descriptor " + name, fd: func(*testing.T) int { return fd },
+			want: refused(unix.EBADF), listening: unix.EBADF,
+		})
+	}
+	all = append(all, state{
+		name: "closed", want: refused(unix.EBADF), listening: unix.EBADF,
+		fd: func(t *testing.T) int {
+			// High up, where nothing else opens a descriptor meanwhile.
+			fd, err := unix.FcntlInt(uintptr(socket(t, unix.AF_UNIX, unix.SOCK_STREAM)), unix.F_DUPFD_CLOEXEC, 900)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+			return fd
+		},
+	})
+	return all
+}
+
+func connectedEnd(t *testing.T, network, name, side string) int {
+	address := abstract()
+	if name == "path" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	server, client := connectOver(t, network, address)
+	if side == "accepted" {
+		return descriptor(t, server)
+	}
+	return descriptor(t, client)
+}
+
+func TestAgreementOnStates(t *testing.T) {
+	// A socket on descriptor 0, so that a descriptor cut down to a C int would
+	// be answered.
+	pair := socketpair(t, unix.SOCK_STREAM)
+	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { unix.Dup3(stdin, 0, 0); unix.Close(stdin) }()
+	if err := unix.Dup3(pair[0], 0, 0); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, state := range states() {
+		t.Run(state.name, func(t *testing.T) {
+			fd := state.fd(t)
+			agree(t, fd, state.want)
+			for _, i := range implementations {
+				kind, err := i.kind(fd)
+				wantErr := ""
+				if state.kind == "" {
+					wantErr = unix.EBADF.Error()
+				}
+				if kind != state.kind || errString(err) != wantErr {
+					t.Errorf("%s.Kind = %q, %v, want %q, %q", i.name, kind, err, state.kind, wantErr)
+				}
+				if err := i.checkNotListening(fd); err != state.listening {
+					t.Errorf("%s.CheckNotListening = %v, want %v", i.name, err, state.listening)
+				}
+			}
+		})
+	}
+}
+
+// Every errno is a bare one, as the contract of the two packages says.
+func TestErrnosAreBare(t *testing.T) {
+	for _, i := range implementations {
+		for fd, want := range map[int]error{-1: unix.EBADF, socket(t, unix.AF_UNIX, unix.SOCK_STREAM): unix.ENOTCONN} {
+			if _, _, _, err := i.credentials(fd); err != want {
+				t.Errorf("%s.Credentials(%d) = %#v, want %#v", i.name, fd, err, want)
+			}
+		}
+	}
+}
+
+// A listening socket that comes in through net.FileConn is a *net.UnixConn, and
+// the kernel would answer for it with the ids of whoever called listen.
+func TestTrap03Listener(t *testing.T) {
+	listener := listen(t, "unix")
+	file, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, ok := conn.(*net.UnixConn); !ok {
+		t.Fatalf("net.FileConn of a listener gave %T", conn)
+	}
+	for name, ask := range asks(conn.(*net.UnixConn)) {
+		if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
+			t.Errorf("%s of a listener: %v, %v, want ENOTCONN", name, got, err)
+		}
+	}
+}
+
+func TestTrap03NoPeer(t *testing.T) {
+	for _, u := range unixTypes {
+		file := os.NewFile(uintptr(socket(t, unix.AF_UNIX, u.socketType)), u.name)
+		conn, err := net.FileConn(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for name, ask := range asks(conn.(*net.UnixConn)) {
+			if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
+				t.Errorf("%s of an unconnected %s socket: %v, %v, want ENOTCONN", name, u.name, got, err)
+			}
+		}
+	}
+}
+
+// Every socket that is not of the Unix family is refused by the kernel's word,
+// whatever the Go type says.
+func TestTrap01OtherFamilies(t *testing.T) {
+	for _, state := range states() {
+		if state.kind == "Unix" || state.kind == "" {
+			continue
+		}
+		t.Run(state.name, func(t *testing.T) {
+			fd := state.fd(t)
+			file := foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })}
+			for name, ask := range asks(file) {
+				got, err := ask()
+				if want := "peer credentials only available for Unix sockets, got " + state.kind; got != nil || errString(err) != want {
+					t.Errorf("%s: %v, %v, want %s", name, got, err, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,116 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNoAllocation(t *testing.T) {
+	server, client := connect(t)
+	file, err := server.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := peercred.GetPeerCredentials(server); err != nil { // asks about the kernel, once
+		t.Fatal(err)
+	}
+	var sum uint32 // the results are used, but do not escape
+	for name, ask := range map[string]func(){
+		"GetPeerCredentials, accepted":       func() { sum += uidOf(peercred.GetPeerCredentials(server)) },
+		"GetPeerCredentials, connecting":     func() { sum += uidOf(peercred.GetPeerCredentials(client)) },
+		"GetPeerCredentialsOf *net.UnixConn": func() { sum += uidOf(peercred.GetPeerCredentialsOf(server)) },
+		"GetPeerCredentialsOf *os.File":      func() { sum += uidOf(peercred.GetPeerCredentialsOf(file)) },
+	} {
+		if n := testing.AllocsPerRun(1000, ask); n != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, n)
+		}
+	}
+}
+
+func uidOf(p *peercred.PeerCredentials, err error) uint32 {
+	if err != nil {
+		panic(err)
+	}
+	return p.UID
+}
+
+// One question is one getsockopt, and no other call on a descriptor.
+func TestOneSystemCall(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace to count system calls: %v", err)
+	}
+	listener := listen(t, "unix")
+	const questions = 1000
+	none := callsOf(t, strace, listener, 0)
+	got := callsOf(t, strace, listener, questions)
+	for name, count := range none {
+		got[name] -= count
+		if got[name] == 0 {
+			delete(got, name)
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"getsockopt": questions}, got); diff != "" {
+		t.Errorf("the system calls of %d questions (-want +got):\n%s", questions, diff)
+	}
+}
+
+var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
+
+// callsOf counts the system calls on sockets, descriptors and identity that a
+// helper makes which asks so many times.
+func callsOf(t *testing.T, strace string, listener net.Listener, questions int) map[string]int {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(role{Do: "ask often", Network: "unix", Address: listener.Addr().String(), Count: questions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.Command(strace, "-f", "-qq", "-o", log,
+		"-e", "trace=%net,dup,dup2,dup3,fcntl,close,getpid,getuid,geteuid,ioctl", executable)
+	// The runtime's preemption signals ask for the pid too.
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GODEBUG=asyncpreemptoff=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	file, err := os.Open(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	counts := map[string]int{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if m := callName.FindStringSubmatch(lines.Text()); m != nil {
+			counts[m[1]]++
+		}
+	}
+	if counts["connect"] == 0 {
+		t.Fatalf("strace saw no connect: %v", counts)
+	}
+	return counts
+}
+
+var sink uint32
+
+func BenchmarkGetPeerCredentials(b *testing.B) {
+	server, _ := connect(b)
+	for b.Loop() {
+		sink += uidOf(peercred.GetPeerCredentials(server))
+	}
+}

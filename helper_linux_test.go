@@ -1,0 +1,423 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"example.com/peercred"
+	"golang.org/x/sys/unix"
+)
+
+// Peers are this test binary, executed again with its role in the environment.
+// A helper does its step, says so with one line on stdout, and goes on when its
+// stdin gives a line or ends.
+
+const roleVariable = "PEERCRED_TEST_ROLE"
+
+// role is what a helper is to do.
+type role struct {
+	Do      string // a key of roles
+	Network string
+	Address string
+	UID     *uint32 // take these ids first
+	GID     *uint32
+	Then    *uint32 // setuid to this once connected
+	Count   int
+}
+
+var roles = map[string]func(role) error{
+	"connect":                 helperConnect,
+	"serve":                   helperServe,
+	"serve once":              helperServeOnce,
+	"ask 3":                   helperAskInherited,
+	"pass":                    helperPass,
+	"ask often":               helperAskOften,
+	"come and go":             helperComeAndGo,
+	"ask without descriptors": helperAskWithoutDescriptors,
+}
+
+func TestMain(m *testing.M) {
+	text := os.Getenv(roleVariable)
+	if text == "" {
+		os.Exit(m.Run())
+	}
+	var r role
+	err := json.Unmarshal([]byte(text), &r)
+	if err == nil {
+		err = takeIDs(r.UID, r.GID)
+	}
+	if err == nil {
+		err = roles[r.Do](r)
+	}
+	if err != nil {
+		fmt.Printf("helper %s: %v\n", text, err)
+		os.Exit(1)
+	}
+}
+
+func takeIDs(uid, gid *uint32) error {
+	if gid != nil {
+		if err := syscall.Setgroups(nil); err != nil {
+			return fmt.Errorf("setgroups: %w", err)
+		}
+		if err := syscall.Setresgid(int(*gid), int(*gid), int(*gid)); err != nil {
+			return fmt.Errorf("setresgid: %w", err)
+		}
+	}
+	if uid != nil {
+		return setUID(*uid)
+	}
+	return nil
+}
+
+func setUID(uid uint32) error {
+	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
+		return fmt.Errorf("setresuid: %w", err)
+	}
+	return nil
+}
+
+// stdin is shared, since a reader of its own would swallow the next line.
+var stdin = bufio.NewReader(os.Stdin)
+
+// step tells the test that we have come this far, and waits for its word.
+func step(report string) {
+	fmt.Println(report)
+	stdin.ReadString('\n')
+}
+
+// batch is how many connections a helper makes before it waits for the test to
+// accept them: less than the listener's queue holds.
+const batch = 1000
+
+func helperConnect(r role) error {
+	for n := range max(1, r.Count) {
+		conn, err := net.Dial(r.Network, r.Address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if (n+1)%batch == 0 {
+			step("a batch")
+		}
+	}
+	step("connected")
+	if r.Then != nil {
+		if err := setUID(*r.Then); err != nil {
+			return err
+		}
+		step("changed")
+	}
+	return nil
+}
+
+// helperServe holds one connection open.
+func helperServe(r role) error {
+	listener, err := net.Listen(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	step("listening")
+	conn, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	step("accepted")
+	return nil
+}
+
+// helperServeOnce reports what each implementation says of one client, and what
+// the linked one says through GetPeerCredentials.
+func helperServeOnce(r role) error {
+	listener, err := net.Listen(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	step("listening")
+	conn, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var report report
+	report.PID = os.Getpid()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := raw.Control(func(fd uintptr) { report.Implementations = askAll(int(fd)) }); err != nil {
+		return err
+	}
+	peer, err := peercred.GetPeerCredentials(conn)
+	report.Peer, report.Err = peer, errString(err)
+	return printJSON(report)
+}
+
+func helperAskInherited(role) error {
+	return printJSON(report{PID: os.Getpid(), Implementations: askAll(3)})
+}
+
+// helperPass connects, hands the connected descriptor over on descriptor 3, and
+// exits.
+func helperPass(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Control(func(fd uintptr) { sent = unix.Sendmsg(3, []byte{0}, unix.UnixRights(int(fd)), nil, 0) })
+	return errors.Join(err, sent)
+}
+
+// helperAskOften asks Count times about one connection to a peer that is not
+// this process.
+func helperAskOften(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for range r.Count {
+		if _, err := peercred.GetPeerCredentials(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// helperComeAndGo connects and closes Count times.
+func helperComeAndGo(r role) error {
+	for n := range r.Count {
+		conn, err := net.Dial(r.Network, r.Address)
+		if err != nil {
+			return err
+		}
+		conn.Close()
+		if (n+1)%batch == 0 {
+			step("a batch")
+		}
+	}
+	return nil
+}
+
+// helperAskWithoutDescriptors asks about a connection to itself, first when no
+// descriptor can be opened to find out about the kernel, then when it can.
+func helperAskWithoutDescriptors(r role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fds[0]), "socketpair")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fds[1] + 1), Max: limit.Max}); err != nil {
+		return err
+	}
+	for fd := 0; err != unix.EMFILE; { // fill the gaps below
+		fd, err = unix.Dup(fds[0])
+		if err != nil && err != unix.EMFILE {
+			return fmt.Errorf("dup after %d: %w", fd, err)
+		}
+	}
+	peer, err := peercred.GetPeerCredentialsOf(file)
+	if err := printJSON(report{Peer: peer, Err: errString(err)}); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	peer, err = peercred.GetPeerCredentialsOf(file)
+	return printJSON(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+}
+
+// report is what a helper found out.
+type report struct {
+	PID             int
+	Implementations map[string]answer
+	Peer            *peercred.PeerCredentials
+	Err             string
+}
+
+func askAll(fd int) map[string]answer {
+	answers := map[string]answer{}
+	for _, i := range implementations {
+		answers[i.name] = i.ask(fd)
+	}
+	return answers
+}
+
+func printJSON(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
+
+// helper is a running helper process.
+type helper struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	out   *bufio.Reader
+	dead  bool
+}
+
+type option func(*exec.Cmd)
+
+func withFile(f *os.File) option {
+	return func(c *exec.Cmd) { c.ExtraFiles = append(c.ExtraFiles, f) }
+}
+
+// inNamespace starts the helper in new namespaces. A new user namespace maps
+// inside to outside, and the helper runs as inside.
+func inNamespace(flags uintptr, inside, outside int) option {
+	return func(c *exec.Cmd) {
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+		if flags&syscall.CLONE_NEWUSER != 0 {
+			c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: outside, Size: 1}}
+			c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: outside, Size: 1}}
+			c.SysProcAttr.GidMappingsEnableSetgroups = true
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(inside), Gid: uint32(inside)}
+		}
+	}
+}
+
+func start(t testing.TB, r role, options ...option) *helper {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not by its path: other users cannot enter the directory it is in.
+	cmd := exec.Command("/proc/self/exe")
+	// The race detector sleeps for a second before a process exits, unless told.
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = os.Stderr
+	for _, option := range options {
+		option(cmd)
+	}
+	h := &helper{t: t, cmd: cmd}
+	if h.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.out = bufio.NewReader(stdout)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start a helper %s: %v", text, err)
+	}
+	t.Cleanup(func() {
+		if !h.dead {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	return h
+}
+
+func (h *helper) pid() int32 { return int32(h.cmd.Process.Pid) }
+
+// expect reads the helper's next line.
+func (h *helper) expect(line string) {
+	h.t.Helper()
+	if got, err := h.out.ReadString('\n'); got != line+"\n" {
+		h.t.Fatalf("a helper said %q (%v), want %q", got, err, line)
+	}
+}
+
+// proceed lets the helper go on from its step.
+func (h *helper) proceed() { io.WriteString(h.stdin, "\n") }
+
+func (h *helper) report() (r report) {
+	h.t.Helper()
+	line, err := h.out.ReadString('\n')
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &r)
+	}
+	if err != nil {
+		h.t.Fatalf("a helper's report %q: %v", line, err)
+	}
+	return r
+}
+
+// finish ends the helper and waits until it is reaped.
+func (h *helper) finish() {
+	h.t.Helper()
+	h.stdin.Close()
+	h.dead = true
+	if err := h.cmd.Wait(); err != nil {
+		h.t.Errorf("a helper: %v", err)
+	}
+}
+
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to start peers under other ids")
+	}
+}
+
+func needUserNamespaces(t testing.TB) {
+	t.Helper()
+	needRoot(t)
+	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
+		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
+	}
+}
+
+var abstractNames atomic.Int32
+
+// abstract returns a name in the abstract namespace, which every user reaches.
+func abstract() string {
+	return "@peercred-test-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(int(abstractNames.Add(1)))
+}
+
+func listen(t testing.TB, network string) *net.UnixListener {
+	t.Helper()
+	listener, err := net.ListenUnix(network, &net.UnixAddr{Name: abstract(), Net: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+func accept(t testing.TB, listener *net.UnixListener) *net.UnixConn {
+	t.Helper()
+	conn, err := listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// descriptor returns conn's descriptor, which stays valid as long as conn is
+// open.
+func descriptor(t testing.TB, conn syscall.Conn) (fd int) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(d uintptr) { fd = int(d) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}

@@ -1,0 +1,74 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// kernelVariable says that the tests run on a kernel that answers for the
+// caller, so that it is an error if that one answers right, and the other way
+// round on all others.
+const kernelVariable = "PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER"
+
+func TestTrap13Kernel(t *testing.T) {
+	wrongKernel := os.Getenv(kernelVariable) != ""
+	for _, i := range implementations {
+		if got, err := i.answersForCaller(); got != wrongKernel || err != nil {
+			t.Fatalf("%s.AnswersForCaller() = %v, %v, want %v; %s=%q", i.name, got, err, wrongKernel, kernelVariable, os.Getenv(kernelVariable))
+		}
+	}
+	needRoot(t)
+	for _, network := range []string{"unix", "unixpacket"} {
+		listener := listen(t, network)
+		peer := start(t, connectRole(listener, 1234, 5678))
+		peer.expect("connected")
+		conn := accept(t, listener)
+		if wrongKernel {
+			agree(t, descriptor(t, conn), ourselves()) // the lie
+			unavailable(t, conn, "names this process itself as the peer of every Unix socket")
+		} else {
+			seen(t, conn, answer{PID: peer.pid(), UID: 1234, GID: 5678})
+		}
+		peer.finish()
+	}
+}
+
+// unavailable asserts that every public way says so, and with the reason.
+func unavailable(t *testing.T, conn netAndSyscallConn, reason string) {
+	t.Helper()
+	for name, ask := range asks(conn) {
+		got, err := ask()
+		var unavailable *peercred.ErrPeerCredentialsUnavailable
+		if got != nil || !errors.As(err, &unavailable) || !strings.Contains(unavailable.Reason, reason) || !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v, %v, want *ErrPeerCredentialsUnavailable that says %q", name, got, err, reason)
+			continue
+		}
+		t.Logf("%s (%s): %v", name, peercred.Implementation, err)
+	}
+}
+
+// Where the kernel cannot be asked whether it answers for the caller, there is
+// no value; and the failure is not remembered.
+func TestTrap13KernelCannotBeAsked(t *testing.T) {
+	if os.Getenv(kernelVariable) != "" {
+		t.Skip("this kernel can be asked, and answers for the caller; TestTrap13Kernel covers it")
+	}
+	helper := start(t, role{Do: "ask without descriptors"})
+	without, with := helper.report(), helper.report()
+	helper.finish()
+	if without.Peer != nil || !strings.HasPrefix(without.Err, "peer credentials unavailable on linux: ") || !strings.Contains(without.Err, "too many open files") {
+		t.Errorf("without a free descriptor: %v, %q, want unavailable and the reason", without.Peer, without.Err)
+	}
+	want := ourselves().credentials()
+	want.PID = int32(with.PID)
+	if diff := cmp.Diff(want, with.Peer); diff != "" {
+		t.Errorf("with one: %s (-want +got):\n%s", with.Err, diff)
+	}
+}

@@ -1,0 +1,171 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Asking while another goroutine closes gives the right credentials or
+// net.ErrClosed, nothing else.
+func TestAskWhileClosing(t *testing.T) {
+	const rounds, askers = 1000, 64
+	want := ourselves().credentials()
+	for range rounds {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := unixConn(t, fds[0])
+		var ready, done sync.WaitGroup
+		begin := make(chan struct{})
+		for asker := range askers {
+			ready.Add(1)
+			done.Go(func() {
+				ready.Done()
+				<-begin
+				for range 3 {
+					var got *peercred.PeerCredentials
+					var err error
+					if asker%2 == 0 {
+						got, err = peercred.GetPeerCredentials(conn)
+					} else {
+						got, err = peercred.GetPeerCredentialsOf(struct{ syscall.Conn }{conn})
+					}
+					switch {
+					case err == nil && *got == *want:
+					case got == nil && errors.Is(err, net.ErrClosed):
+						return
+					default:
+						t.Errorf("%v, %v, want %v or net.ErrClosed", got, err, want)
+						return
+					}
+				}
+			})
+		}
+		ready.Wait()
+		close(begin)
+		conn.Close()
+		done.Wait()
+		unix.Close(fds[1])
+	}
+}
+
+// unixConn makes a conn of a descriptor, which it takes over.
+func unixConn(t testing.TB, fd int) *net.UnixConn {
+	t.Helper()
+	file := os.NewFile(uintptr(fd), "socket")
+	conn, err := net.FileConn(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.UnixConn)
+}
+
+func openDescriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func askEveryWay(t testing.TB, conn *net.UnixConn, want answer) {
+	t.Helper()
+	fd := descriptor(t, conn)
+	for _, i := range implementations {
+		if got := i.ask(fd); got != want {
+			t.Fatalf("%s.Credentials = %+v, want %+v", i.name, got, want)
+		}
+	}
+	got, err := peercred.GetPeerCredentials(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.credentials(), got); diff != "" {
+		t.Fatalf("GetPeerCredentials (-want +got):\n%s", diff)
+	}
+}
+
+func TestManyConnectionsInARow(t *testing.T) {
+	needRoot(t)
+	const connections = 100_000
+	listener := listen(t, "unix")
+	r := connectRole(listener, 4242, 2424)
+	r.Do, r.Count = "come and go", connections
+	peer := start(t, r)
+	want := answer{PID: peer.pid(), UID: 4242, GID: 2424}
+	before := openDescriptors(t)
+	for range connections / batch {
+		for range batch {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				t.Fatal(err)
+			}
+			askEveryWay(t, conn, want)
+			conn.Close()
+		}
+		peer.expect("a batch")
+		peer.proceed()
+	}
+	if after := openDescriptors(t); after != before {
+		t.Errorf("%d descriptors are open after %d connections, %d were before", after, connections, before)
+	}
+	peer.finish()
+}
+
+func TestManyConnectionsAtOnce(t *testing.T) {
+	needRoot(t)
+	const connections = 10_000
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Max < connections+100 {
+		t.Skipf("needs %d descriptors, RLIMIT_NOFILE allows %d", connections+100, limit.Max)
+	}
+	listener := listen(t, "unix")
+	r := connectRole(listener, 4242, 2424)
+	r.Count = connections
+	peer := start(t, r)
+	want := answer{PID: peer.pid(), UID: 4242, GID: 2424}
+	before := openDescriptors(t)
+	var conns []*net.UnixConn
+	for range connections / batch {
+		for range batch {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+		peer.expect("a batch")
+		peer.proceed()
+	}
+	peer.expect("connected")
+	for _, conn := range conns {
+		askEveryWay(t, conn, want)
+	}
+	if got := openDescriptors(t); got != before+connections {
+		t.Errorf("%d descriptors are open with %d connections, %d were before", got, connections, before)
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	if got := openDescriptors(t); got != before {
+		t.Errorf("%d descriptors are open after all, %d were before", got, before)
+	}
+	peer.finish()
+}

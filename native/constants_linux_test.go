@@ -1,0 +1,60 @@
+//go:build !android
+
+package native
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The numbers that x/sys gives are those of this system's C headers.
+func TestConstants(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skipf("needs a C compiler to ask the headers: %v", err)
+	}
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("cc compiles for the machine, and this test is for %s", runtime.GOARCH)
+	}
+	program := filepath.Join(t.TempDir(), "numbers")
+	source := program + ".c"
+	err = os.WriteFile(source, []byte(`#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+int main(void) {
+	struct ucred u;
+	printf("SOL_SOCKET %d SO_PEERCRED %d SO_ACCEPTCONN %d SO_DOMAIN %d SO_TYPE %d getsockopt %d ",
+	    SOL_SOCKET, SO_PEERCRED, SO_ACCEPTCONN, SO_DOMAIN, SO_TYPE, SYS_getsockopt);
+	printf("ucred %zu pid %zu uid %zu gid %zu\n", sizeof u,
+	    offsetof(struct ucred, pid), offsetof(struct ucred, uid), offsetof(struct ucred, gid));
+}
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(cc, "-o", program, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	headers, err := exec.Command(program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var u linuxUcred
+	ours := fmt.Sprintf("SOL_SOCKET %d SO_PEERCRED %d SO_ACCEPTCONN %d SO_DOMAIN %d SO_TYPE %d getsockopt %d ucred %d pid %d uid %d gid %d\n",
+		unix.SOL_SOCKET, unix.SO_PEERCRED, unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SYS_GETSOCKOPT,
+		unsafe.Sizeof(u), unsafe.Offsetof(u.pid), unsafe.Offsetof(u.uid), unsafe.Offsetof(u.gid))
+	if diff := cmp.Diff(string(headers), ours); diff != "" {
+		t.Errorf("(-headers +x/sys):\n%s", diff)
+	}
+}

@@ -1,0 +1,42 @@
+//go:build unix && (cgo || (!android && !ios))
+
+package native
+
+import (
+	"math"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// On an error every value is zero, and the errno is bare.
+func TestErrors(t *testing.T) {
+	for _, fd := range []int{-1, math.MinInt, math.MaxInt, math.MaxInt32} {
+		if pid, uid, gid, err := Credentials(fd); pid != 0 || uid != 0 || gid != 0 || err != unix.EBADF {
+			t.Errorf("Credentials(%d) = %d, %d, %d, %v, want zeroes and EBADF", fd, pid, uid, gid, err)
+		}
+		if kind, err := Kind(fd); kind != "" || err != unix.EBADF {
+			t.Errorf("Kind(%d) = %q, %v, want EBADF", fd, kind, err)
+		}
+		if err := CheckNotListening(fd); err != unix.EBADF {
+			t.Errorf("CheckNotListening(%d) = %v, want EBADF", fd, err)
+		}
+	}
+}
+
+func TestUnconnectedSocketHasNoPeer(t *testing.T) {
+	fd, err := unconnectedSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("the probe's socket has the flags %#x, %v, want close-on-exec", flags, err)
+	}
+	if pid, uid, gid, err := Credentials(fd); pid != 0 || uid != 0 || gid != 0 || !isNoPeer(err) {
+		t.Errorf("Credentials = %d, %d, %d, %v, want zeroes and no peer", pid, uid, gid, err)
+	}
+	if wrong, err := AnswersForCaller(); wrong || err != nil {
+		t.Errorf("AnswersForCaller() = %v, %v, want false", wrong, err)
+	}
+}

@@ -1,0 +1,266 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+type netAndSyscallConn interface {
+	net.Conn
+	syscall.Conn
+}
+
+// asks are the public ways to ask about conn.
+func asks(conn netAndSyscallConn) map[string]func() (*peercred.PeerCredentials, error) {
+	return map[string]func() (*peercred.PeerCredentials, error){
+		"GetPeerCredentials":              func() (*peercred.PeerCredentials, error) { return peercred.GetPeerCredentials(conn) },
+		"GetPeerCredentials of a wrapper": func() (*peercred.PeerCredentials, error) { return peercred.GetPeerCredentials(nest(conn, 1)) },
+		"GetPeerCredentialsOf":            func() (*peercred.PeerCredentials, error) { return peercred.GetPeerCredentialsOf(conn) },
+		"GetPeerCredentialsOf of a wrapper": func() (*peercred.PeerCredentials, error) {
+			return peercred.GetPeerCredentialsOf(struct{ syscall.Conn }{conn})
+		},
+	}
+}
+
+func isErrno(err error, errno syscall.Errno) bool { return errors.Is(err, errno) }
+
+// seen asserts that all implementations and all public ways see want at the
+// other end of conn.
+func seen(t testing.TB, conn *net.UnixConn, want answer) {
+	t.Helper()
+	agree(t, descriptor(t, conn), want)
+	for name, ask := range asks(conn) {
+		got, err := ask()
+		if err != nil {
+			t.Errorf("%s: %v, want %v", name, err, want.credentials())
+			continue
+		}
+		if diff := cmp.Diff(want.credentials(), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func connectRole(listener *net.UnixListener, uid, gid uint32) role {
+	return role{Do: "connect", Network: listener.Addr().Network(), Address: listener.Addr().String(), UID: &uid, GID: &gid}
+}
+
+func TestTrap04HighIDs(t *testing.T) {
+	needRoot(t)
+	for _, ids := range []struct{ uid, gid uint32 }{
+		{1, 1}, {1, 2}, {0, 1}, {65534, 65534},
+		{2147483647, 2147483648}, {2147483648, 2147483647},
+		{4294967294, 1}, {1, 4294967294}, {4294967294, 4294967294},
+	} {
+		for _, network := range []string{"unix", "unixpacket"} {
+			t.Run(fmt.Sprintf("%s uid %d gid %d", network, ids.uid, ids.gid), func(t *testing.T) {
+				listener := listen(t, network)
+				peer := start(t, connectRole(listener, ids.uid, ids.gid))
+				peer.expect("connected")
+				seen(t, accept(t, listener), answer{PID: peer.pid(), UID: ids.uid, GID: ids.gid})
+				peer.finish()
+			})
+		}
+	}
+}
+
+func TestClientSeesServer(t *testing.T) {
+	needRoot(t)
+	address := abstract()
+	uid, gid := uint32(2147483648), uint32(1234)
+	server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
+	server.expect("listening")
+	conn, err := net.Dial("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want := answer{PID: server.pid(), UID: uid, GID: gid}
+	seen(t, conn.(*net.UnixConn), want) // before accept, even
+	server.proceed()
+	server.expect("accepted")
+	seen(t, conn.(*net.UnixConn), want)
+	server.finish()
+	seen(t, conn.(*net.UnixConn), want)
+}
+
+// The answer stays that of connect time.
+func TestSetuidAfterConnect(t *testing.T) {
+	needRoot(t)
+	listener := listen(t, "unix")
+	then := uint32(4242)
+	r := connectRole(listener, 0, 17)
+	r.Then = &then
+	peer := start(t, r)
+	peer.expect("connected")
+	conn := accept(t, listener)
+	want := answer{PID: peer.pid(), UID: 0, GID: 17}
+	seen(t, conn, want)
+	peer.proceed()
+	peer.expect("changed")
+	seen(t, conn, want)
+	peer.finish()
+}
+
+// A peer that has exited, and one that is reaped, are still known: the pid is
+// that of nobody, or of a stranger, from then on.
+func TestTrap07PeerGone(t *testing.T) {
+	for _, network := range []string{"unix", "unixpacket"} {
+		listener := listen(t, network)
+		peer := start(t, role{Do: "connect", Network: network, Address: listener.Addr().String()})
+		peer.expect("connected")
+		conn := accept(t, listener)
+		want := ourselves()
+		want.PID = peer.pid()
+		seen(t, conn, want)
+
+		peer.stdin.Close()
+		var exited unix.Siginfo
+		if err := unix.Waitid(unix.P_PID, int(peer.pid()), &exited, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+			t.Fatal(err)
+		}
+		seen(t, conn, want) // a zombie
+
+		peer.finish()
+		if err := unix.Kill(int(want.PID), 0); err != unix.ESRCH {
+			t.Logf("pid %d is taken again: %v", want.PID, err)
+		}
+		seen(t, conn, want) // reaped
+	}
+}
+
+// The kernel names the process that connected, whoever holds the descriptor now.
+func TestTrap06ConnectorIsNotWriter(t *testing.T) {
+	needRoot(t)
+	listener := listen(t, "unix")
+	channel := socketpair(t, unix.SOCK_STREAM)
+	theirs := os.NewFile(uintptr(channel[1]), "channel")
+	r := connectRole(listener, 1, 2)
+	r.Do = "pass"
+	peer := start(t, r, withFile(theirs))
+	passed := receiveDescriptor(t, channel[0])
+	peer.finish()
+
+	conn := accept(t, listener)
+	if _, err := unix.Write(passed, []byte("from the test, not from the peer")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 100)); n == 0 {
+		t.Fatal(err)
+	}
+	seen(t, conn, answer{PID: peer.pid(), UID: 1, GID: 2})
+	agree(t, passed, ourselves()) // the other way: we listen
+}
+
+func receiveDescriptor(t *testing.T, from int) int {
+	t.Helper()
+	control := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(from, make([]byte, 1), control, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d control messages: %v", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		t.Fatalf("%d descriptors: %v", len(fds), err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]) })
+	return fds[0]
+}
+
+// An inherited descriptor answers as in the process that it came from.
+func TestInheritedDescriptor(t *testing.T) {
+	server, client := connectOver(t, "unix", abstract())
+	for _, conn := range []*net.UnixConn{server, client} {
+		file, err := conn.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := start(t, role{Do: "ask 3"}, withFile(file))
+		file.Close()
+		for name, got := range child.report().Implementations {
+			if diff := cmp.Diff(ourselves(), got); diff != "" {
+				t.Errorf("%s in a child, of an inherited descriptor (-want +got):\n%s", name, diff)
+			}
+		}
+		child.finish()
+	}
+}
+
+// From outside a pid namespace its processes have a pid; from inside, those
+// outside have none.
+func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
+	needRoot(t)
+	t.Run("seen from outside", func(t *testing.T) {
+		listener := listen(t, "unix")
+		peer := start(t, connectRole(listener, 1, 2), inNamespace(syscall.CLONE_NEWPID, 0, 0))
+		peer.expect("connected")
+		seen(t, accept(t, listener), answer{PID: peer.pid(), UID: 1, GID: 2})
+		peer.finish()
+	})
+	t.Run("seen from inside", func(t *testing.T) {
+		seenBy(t, answer{PID: 0, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
+	})
+}
+
+// A peer's ids are translated into the asker's user namespace, and those that it
+// does not map are 65534.
+func TestUserNamespaces(t *testing.T) {
+	needUserNamespaces(t)
+	t.Run("a peer that is root inside", func(t *testing.T) {
+		listener := listen(t, "unix")
+		peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()},
+			inNamespace(syscall.CLONE_NEWUSER, 0, 54321))
+		peer.expect("connected")
+		seen(t, accept(t, listener), answer{PID: peer.pid(), UID: 54321, GID: 54321})
+		peer.finish()
+	})
+	us := ourselves()
+	t.Run("a server that maps us", func(t *testing.T) {
+		seenBy(t, answer{PID: us.PID, UID: 7, GID: 7}, inNamespace(syscall.CLONE_NEWUSER, 7, 0))
+	})
+	t.Run("a server that does not map us", func(t *testing.T) {
+		seenBy(t, answer{PID: us.PID, UID: 65534, GID: 65534}, inNamespace(syscall.CLONE_NEWUSER, 0, 54321))
+	})
+	t.Run("a server that knows neither pid nor ids", func(t *testing.T) {
+		seenBy(t, answer{PID: 0, UID: 65534, GID: 65534}, inNamespace(syscall.CLONE_NEWUSER|syscall.CLONE_NEWPID, 0, 54321))
+	})
+}
+
+// seenBy asserts what a server elsewhere sees of this process.
+func seenBy(t *testing.T, want answer, where option) {
+	t.Helper()
+	address := abstract()
+	server := start(t, role{Do: "serve once", Network: "unix", Address: address}, where)
+	server.expect("listening")
+	conn, err := net.Dial("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	server.proceed()
+	got := server.report()
+	server.finish()
+	for name, got := range got.Implementations {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s.Credentials (-want +got):\n%s", name, diff)
+		}
+	}
+	if diff := cmp.Diff(want.credentials(), got.Peer); diff != "" || got.Err != "" {
+		t.Errorf("GetPeerCredentials: %s (-want +got):\n%s", got.Err, diff)
+	}
+}
