@@ -1,0 +1,86 @@
+//go:build cgo || (!android && !ios)
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"example.com/peercred"
+)
+
+func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags, asJSON := newFlags("listen")
+	once := flags.Bool("once", false, "exit after the first connection")
+	mode := fileMode(0o600)
+	flags.Var(&mode, "mode", "the socket file's `MODE` in octal, which it has from the first instant")
+	operands, err := parse(flags, "listen [--once] [--json] [--mode MODE] ADDRESS",
+		"Listens on the Unix socket ADDRESS and shows who connects, one line each. A\nsocket file that nobody serves any more is replaced, a live one is not. The\nsocket file is removed at the end, by SIGINT and SIGTERM too.", 1, args, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	listener, err := listenAt(operands[0], fs.FileMode(mode))
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	fmt.Fprintf(stderr, "listening on %s\n", operands[0])
+	return showPeers(listener, *once, func(conn net.Conn) error {
+		credentials, err := peercred.GetPeerCredentials(conn)
+		if err != nil {
+			fmt.Fprintf(stderr, "peercred listen: %v\n", err)
+			return errReported
+		}
+		return newPeer(credentials).show(stdout, *asJSON)
+	})
+}
+
+// listenAt listens on a path or, where there is one, in the abstract namespace,
+// whose names have no mode.
+func listenAt(address string, mode fs.FileMode) (net.Listener, error) {
+	if strings.HasPrefix(address, "@") && runtime.GOOS == "linux" {
+		return net.Listen("unix", address)
+	}
+	return listenAtPath(address, mode)
+}
+
+// showPeers shows each peer until the listener is closed, or just the first. A
+// peer that cannot be shown ends it only then.
+func showPeers(listener net.Listener, once bool, show func(net.Conn) error) error {
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+		err = show(conn)
+		conn.Close()
+		if once || (err != nil && !errors.Is(err, errReported)) {
+			return err
+		}
+	}
+}
+
+// fileMode is a flag for permission bits.
+type fileMode fs.FileMode
+
+func (m *fileMode) String() string { return fmt.Sprintf("%04o", *m) }
+
+func (m *fileMode) Set(text string) error {
+	bits, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || bits > 0o777 {
+		return errors.New("want an octal number from 0 to 0777")
+	}
+	*m = fileMode(bits)
+	return nil
+}
