@@ -1,4 +1,4 @@
-//go:build unix && !netbsd && !dragonfly && (cgo || (!android && !ios))
+//go:build unix && !netbsd && !dragonfly
 
 package peercred_test
 

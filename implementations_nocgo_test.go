@@ -1,4 +1,4 @@
-//go:build !cgo && !android && !ios
+//go:build !cgo
 
 package peercred_test
 

@@ -1,5 +1,3 @@
-//go:build cgo || (!android && !ios)
-
 // The tests of peercred ask every linked implementation about the same sockets
 // and compare values and errno; peers are real processes (this binary, executed
 // again) under other ids and in other namespaces.

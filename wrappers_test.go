@@ -1,4 +1,4 @@
-//go:build cgo || (!android && !ios)
+//go:build !plan9
 
 package peercred_test
 

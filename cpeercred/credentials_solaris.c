@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 #include <errno.h>
+#include <stddef.h>
 #include <ucred.h>
 
 _Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");

@@ -1,5 +1,3 @@
-//go:build cgo || !ios
-
 package native
 
 import "golang.org/x/sys/unix"

@@ -158,7 +158,7 @@ func (c *netbsdUnpcbid) decode(length uint32) (pid int32, uid, gid uint32, err e
 type aixPeercred struct {
 	pid int32
 	_   int32
-	tid uint64
+	_   uint64 // tid
 	uid uint32
 	gid uint32
 }

@@ -1,4 +1,4 @@
-//go:build unix && (cgo || (!android && !ios))
+//go:build unix
 
 package native
 

@@ -1,3 +1,5 @@
+//go:build netbsd || !unix
+
 package native
 
 import "errors"

@@ -1,5 +1,7 @@
 //go:build cgo || (!android && !ios)
 
+// (Go links no program for Android and iOS without cgo, so there is none then.)
+
 // Command peercred shows which process is at the other end of a Unix socket, as
 // the kernel vouches for it.
 //

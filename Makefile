@@ -1,0 +1,130 @@
+# The targets that developers and .ci/run call. "make help" lists them.
+
+MODULE_PATH := $(shell go list -m)
+GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 30s
+
+STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
+
+# Zig's headers, installed outside the tree.
+PYTHON  ?= python3
+ZIG_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred/ziglang-0.17.1
+ZIG_CC  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -c -o /dev/null
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## show a server that learns who connects, through both implementations
+	@go run ./internal/demo
+
+.PHONY: test
+test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race detector) and CGO_ENABLED=0
+
+.PHONY: test-cgo
+test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
+	@echo "== CGO_ENABLED=1, both implementations, race detector"
+	@CGO_ENABLED=1 $(GOTESTSUM) -- -race -count=1 ./...
+
+.PHONY: test-nocgo
+test-nocgo: ## run all tests with CGO_ENABLED=0
+	@echo "== CGO_ENABLED=0, native alone"
+	@CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...
+
+RUNSC := runsc --platform=ptrace --network=none --ignore-cgroups do
+
+.PHONY: test-gvisor
+test-gvisor: ## show that a kernel which answers for the caller (gVisor before November 2025) is refused
+	@command -v runsc >/dev/null || { echo "test-gvisor needs runsc, and root: apt-get install runsc"; exit 1; }
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for cgo in 1 0; do \
+		echo "== gVisor, CGO_ENABLED=$$cgo"; \
+		CGO_ENABLED=$$cgo go test -c -o "$$dir/$$cgo.test" .; \
+		PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER=1 $(RUNSC) "$$dir/$$cgo.test" -test.v -test.run '^TestTrap13Kernel$$' >"$$dir/log" 2>&1 || { cat "$$dir/log"; exit 1; }; \
+		cat "$$dir/log"; \
+		grep -q -e '^--- PASS: TestTrap13Kernel' "$$dir/log"; \
+	done
+
+.PHONY: lint
+lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	@for cgo in 1 0; do CGO_ENABLED=$$cgo go vet ./... && CGO_ENABLED=$$cgo $(STATICCHECK) -checks all,-ST1000 ./... || exit 1; done
+	@for cc in gcc clang; do \
+		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
+		for file in credentials_linux socket; do $$cc $(STRICT) -c -o /dev/null cpeercred/$$file.c || exit 1; done; \
+	done
+	@echo "lint: ok"
+
+# Every port that Go knows, then the C shims of other systems.
+.PHONY: cross
+cross: cross-go cross-c ## compile for every port that Go knows, and the C shims for every system
+
+# go vet wants to link a test program even where there are no tests, which Go
+# refuses for any package on these without cgo. The same files are vetted under
+# the system that the port is a variant of.
+UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
+
+.PHONY: cross-go
+cross-go:
+	@for port in $$(go tool dist list); do \
+		os=$${port%/*} arch=$${port#*/} tags=; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... || exit 1; \
+		case " $(UNLINKABLE) " in *" $$port "*) \
+			tags=$$os; case $$os in android) os=linux;; ios) os=darwin;; esac;; esac; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
+		echo "cross: $$port builds$${tags:+, and is vetted as $$os/$$arch with the tag $$tags,} and vets with CGO_ENABLED=0"; \
+	done
+	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
+		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
+
+ZIG_DARWIN  := x86_64-macos aarch64-macos
+ZIG_FREEBSD := x86_64-freebsd x86-freebsd aarch64-freebsd arm-freebsd-eabihf
+ZIG_NETBSD  := x86_64-netbsd x86-netbsd aarch64-netbsd arm-netbsd-eabi
+ZIG_OPENBSD := x86_64-openbsd x86-openbsd aarch64-openbsd arm-openbsd-eabi powerpc64-openbsd riscv64-openbsd
+IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c -o /dev/null
+
+.PHONY: cross-c
+cross-c: $(ZIG_DIR)/ziglang
+	@set -e; compile() { $(ZIG_CC) -target "$$@"; }; \
+	both() { compile $$1 cpeercred/credentials_$$2.c; compile $$1 cpeercred/socket.c; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
+	for target in $(ZIG_DARWIN); do both $$target darwin; done; \
+	for target in $(ZIG_FREEBSD); do both $$target freebsd; done; \
+	for target in $(ZIG_NETBSD); do both $$target netbsd; done; \
+	for target in $(ZIG_OPENBSD); do both $$target openbsd; done; \
+	for file in credentials_dragonfly socket; do compile x86_64-freebsd -D__DragonFly__ cpeercred/$$file.c; done; \
+	echo "cross: dragonfly's shim compiles with FreeBSD's headers, in want of its own"
+	@$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c
+	@$(IMITATED) -D__sun cpeercred/socket.c
+	@$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
+	@$(IMITATED) -D_AIX cpeercred/socket.c
+	@echo "cross: solaris's and aix's shims compile with an imitation of their headers"
+
+$(ZIG_DIR)/ziglang:
+	@echo "installing Zig, for its headers, in $(ZIG_DIR)"
+	@rm -rf "$(ZIG_DIR).part"
+	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes --target "$(ZIG_DIR).part" -r .ci/ziglang.txt
+	@mv "$(ZIG_DIR).part" "$(ZIG_DIR)"
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (30s)
+	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) .
+	@go test -run='^$$' -fuzz='^FuzzDecode$$' -fuzztime=$(FUZZTIME) ./native
+
+.PHONY: cover
+cover: ## show which share of each function the tests reach, in both settings
+	@for cgo in 1 0; do \
+		echo "== CGO_ENABLED=$$cgo"; \
+		CGO_ENABLED=$$cgo go test -count=1 -coverpkg=./... -coverprofile=cover.$$cgo ./... >/dev/null && \
+		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
+	done
+
+.PHONY: rename
+rename: ## rename the module throughout: make rename MODULE=host/path
+	@test -n "$(MODULE)" || { echo "say how: make rename MODULE=host/path"; exit 2; }
+	go mod edit -module "$(MODULE)"
+	@git grep -lF '$(MODULE_PATH)' | while read -r file; do \
+		sed -i.renamed 's|$(MODULE_PATH)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
+	gofmt -w .
+	@go build ./... && echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"

@@ -1,0 +1,12 @@
+/*
+ * What getpeerucred(3C) and ucred_get(3C) declare, and no more: an imitation, to
+ * compile the shim where there are no illumos headers ("make cross").
+ */
+#include <sys/types.h>
+
+typedef struct ucred_s ucred_t;
+int getpeerucred(int fd, ucred_t **ucred);
+void ucred_free(ucred_t *ucred);
+uid_t ucred_geteuid(const ucred_t *ucred);
+gid_t ucred_getegid(const ucred_t *ucred);
+pid_t ucred_getpid(const ucred_t *ucred);
