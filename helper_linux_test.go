@@ -43,6 +43,7 @@ var roles = map[string]func(role) error{
 	"serve once":              helperServeOnce,
 	"ask 3":                   helperAskInherited,
 	"pass":                    helperPass,
+	"ask once":                helperAskOnce,
 	"ask often":               helperAskOften,
 	"come and go":             helperComeAndGo,
 	"ask without descriptors": helperAskWithoutDescriptors,
@@ -152,8 +153,21 @@ func helperServeOnce(r role) error {
 		return err
 	}
 	defer conn.Close()
-	var report report
-	report.PID = os.Getpid()
+	return reportPeer(conn)
+}
+
+// helperAskOnce reports the same of a server.
+func helperAskOnce(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return reportPeer(conn)
+}
+
+func reportPeer(conn net.Conn) error {
+	report := report{PID: os.Getpid()}
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err

@@ -99,6 +99,21 @@ func askEveryWay(t testing.TB, conn *net.UnixConn, want answer) {
 	}
 }
 
+// Finding out about the kernel leaves no descriptor behind.
+func TestAnswersForCallerLeaksNothing(t *testing.T) {
+	before := openDescriptors(t)
+	for _, i := range implementations {
+		for range 100 {
+			if _, err := i.answersForCaller(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := openDescriptors(t); after != before {
+			t.Errorf("%d descriptors are open after 100 times %s.AnswersForCaller, %d were before", after, i.name, before)
+		}
+	}
+}
+
 func TestManyConnectionsInARow(t *testing.T) {
 	needRoot(t)
 	const connections = 100_000

@@ -1,0 +1,65 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A kernel, or a sandbox between us and it, that fails the call, or that reports
+// success and writes nothing. strace plays it on the real call.
+func TestTrap01InjectedAnswers(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace to forge what the kernel answers: %v", err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := listen(t, "unix")
+	text, err := json.Marshal(role{Do: "ask once", Network: "unix", Address: listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const prefix = "failed to get peer credentials: linux: getsockopt(SO_PEERCRED): "
+	for _, test := range []struct {
+		inject  string
+		errno   unix.Errno
+		message string
+	}{
+		{"retval=0", unix.EPROTO, prefix + "protocol error"},
+		{"error=EPERM", unix.EPERM, prefix + "operation not permitted"},
+		{"error=ENOBUFS", unix.ENOBUFS, prefix + "no buffer space available"},
+		{"error=EINTR", unix.EINTR, prefix + "interrupted system call"},
+		{"error=ENOPROTOOPT", unix.ENOPROTOOPT, prefix + "protocol not available"},
+		{"error=ENOSYS", unix.ENOSYS, "peer credentials unavailable on linux: getsockopt(SO_PEERCRED): function not implemented"},
+	} {
+		t.Run(test.inject, func(t *testing.T) {
+			cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+test.inject, executable)
+			cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+			out, err := cmd.Output()
+			var got report
+			if err == nil {
+				err = json.Unmarshal(out, &got)
+			}
+			if err != nil {
+				t.Fatalf("%v: %v\n%s", cmd, err, out)
+			}
+			for name, a := range got.Implementations {
+				if want := refused(test.errno); a != want {
+					t.Errorf("%s.Credentials = %+v, want %+v", name, a, want)
+				}
+			}
+			if got.Peer != nil || !strings.HasPrefix(got.Err, test.message) {
+				t.Errorf("GetPeerCredentials = %v, %q, want %q", got.Peer, got.Err, test.message)
+			}
+		})
+	}
+}
