@@ -109,8 +109,8 @@ $(ZIG_DIR)/ziglang:
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (30s)
-	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) .
-	@go test -run='^$$' -fuzz='^FuzzDecode$$' -fuzztime=$(FUZZTIME) ./native
+	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x .
+	@go test -run='^$$' -fuzz='^FuzzDecode$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
 
 .PHONY: cover
 cover: ## show which share of each function the tests reach, in both settings
