@@ -101,6 +101,26 @@ cross-c: $(ZIG_DIR)/ziglang
 	@$(IMITATED) -D_AIX cpeercred/socket.c
 	@echo "cross: solaris's and aix's shims compile with an imitation of their headers"
 
+# The shims as objects that link here. Darwin's is compiled to ELF for that.
+ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
+ZIG_OBJECT  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -O1 -c
+ZIG_CLANG   := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang clang $(STRICT) -O1 -c
+
+.PHONY: test-shims
+test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all other systems on a fake kernel, beside native's decoders
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for system in freebsd netbsd openbsd; do \
+		$(ZIG_OBJECT) -target x86_64-$$system -o "$$dir/$$system.o" cpeercred/credentials_$$system.c; done; \
+	$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__ -o "$$dir/dragonfly.o" cpeercred/credentials_dragonfly.c; \
+	$(ZIG_CLANG) -target x86_64-apple-macosx11-elf -nostdinc -isystem $(ZIG_INCLUDE)/any-darwin-any \
+		-isystem $(ZIG_DIR)/ziglang/lib/include -o "$$dir/darwin.o" cpeercred/credentials_darwin.c; \
+	$(IMITATED) -o "$$dir/solaris.o" -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c; \
+	$(IMITATED) -o "$$dir/aix.o" -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c; \
+	for system in darwin freebsd dragonfly openbsd netbsd solaris aix; do \
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system.o"; done; \
+	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
+	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
+
 $(ZIG_DIR)/ziglang:
 	@echo "installing Zig, for its headers, in $(ZIG_DIR)"
 	@rm -rf "$(ZIG_DIR).part"

@@ -5,7 +5,7 @@
 // The traps of Unix-socket credentials, and where each is tested or, for what no
 // test here can show, documented:
 //
-//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode; here: TestTrap01OtherFamilies, TestTrap01InjectedAnswers
+//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode, FuzzShims; here: TestTrap01OtherFamilies, TestTrap01InjectedAnswers
 //	 2 fail-open stubs           TestTrap02UnsupportedIsAnError
 //	 3 success without a peer    TestTrap03NoPeer, TestTrap03Listener, TestAgreementOnStates
 //	 4 pid 0, high ids           TestTrap04PIDZeroFromAnotherNamespace, TestTrap04HighIDs

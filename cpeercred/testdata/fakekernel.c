@@ -1,0 +1,173 @@
+/*
+ * A kernel that answers as it is told, linked to one system's shim in place of
+ * libc: so every shim runs where the tests run ("make test-shims").
+ *
+ * It reads a line per question from stdin and prints a line per answer, see
+ * ask(). The shim is compiled with its system's headers, this with the headers
+ * of the machine.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+/* One system call's answer: an errno, or the bytes written and a length. */
+struct reply {
+	int error;
+	unsigned length;
+	size_t written;
+	unsigned char bytes[128];
+};
+
+static struct {
+	int family_error;
+	struct reply option[2]; /* the first getsockopt, and the second */
+	int eid_error;
+	uint32_t euid, egid;
+	int name_error, own_name, peer_name;
+} told;
+
+static int questions;          /* calls of getsockopt so far */
+static int level_asked, option_asked;
+
+/* errno, under the names that the systems' headers give it. */
+static int system_errno;
+int *__error(void) { return &system_errno; }
+int *__errno(void) { return &system_errno; }
+
+static int
+fail(int error)
+{
+	errno = system_errno = error;
+	return -1;
+}
+
+int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
+
+int
+getsockopt(int fd, int level, int option, void *value, socklen_t *length)
+{
+	struct reply *r = &told.option[questions < 1 ? 0 : 1];
+
+	(void)fd;
+	if (questions++ == 0) {
+		level_asked = level;
+		option_asked = option;
+	}
+	if (r->error != 0)
+		return fail(r->error);
+	memcpy(value, r->bytes, r->written < *length ? r->written : *length);
+	*length = r->length;
+	return 0;
+}
+
+int
+getpeereid(int fd, uint32_t *euid, uint32_t *egid)
+{
+	(void)fd;
+	if (told.eid_error != 0)
+		return fail(told.eid_error);
+	*euid = told.euid;
+	*egid = told.egid;
+	return 0;
+}
+
+static int
+name(struct sockaddr *address, int named)
+{
+	if (told.name_error != 0)
+		return fail(told.name_error);
+	address->sa_data[0] = named ? '/' : '\0';
+	return 0;
+}
+
+int
+getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+	(void)fd, (void)length;
+	return name(address, told.own_name);
+}
+
+int
+getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	(void)fd, (void)length;
+	return name(address, told.peer_name);
+}
+
+/* illumos: pid, uid and gid are the first bytes of the first reply. */
+static uint32_t
+word(size_t offset)
+{
+	uint32_t v;
+
+	memcpy(&v, told.option[0].bytes + offset, sizeof(v));
+	return v;
+}
+
+int
+getpeerucred(int fd, void **ucred)
+{
+	(void)fd;
+	if (told.option[0].error != 0)
+		return fail(told.option[0].error);
+	*ucred = &told;
+	return 0;
+}
+
+int32_t ucred_getpid(const void *ucred) { (void)ucred; return (int32_t)word(0); }
+uint32_t ucred_geteuid(const void *ucred) { (void)ucred; return word(4); }
+uint32_t ucred_getegid(const void *ucred) { (void)ucred; return word(8); }
+void ucred_free(void *ucred) { (void)ucred; }
+
+/* Reads "ERROR LENGTH HEX", where HEX is - for no bytes. */
+static int
+read_reply(struct reply *r)
+{
+	char hex[2 * sizeof(r->bytes) + 1];
+	unsigned byte;
+
+	memset(r, 0, sizeof(*r));
+	if (scanf("%d %u %256s", &r->error, &r->length, hex) != 3)
+		return 0;
+	while (sscanf(hex + 2 * r->written, "%2x", &byte) == 1)
+		r->bytes[r->written++] = (unsigned char)byte;
+	return 1;
+}
+
+/*
+ * Reads "FAMILY_ERROR REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and
+ * prints "ERRNO PID UID GID LEVEL OPTION". The outputs begin as 7 8 9, which a
+ * failure must leave alone.
+ */
+static int
+ask(void)
+{
+	int32_t pid = 7;
+	uint32_t uid = 8, gid = 9;
+	int error;
+
+	if (scanf("%d", &told.family_error) != 1 ||
+	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]) ||
+	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
+	    &told.name_error, &told.own_name, &told.peer_name) != 6)
+		return 0;
+	questions = level_asked = option_asked = 0;
+	error = cpeercred_credentials(3, &pid, &uid, &gid);
+	printf("%d %d %u %u %d %d\n", error, pid, uid, gid, level_asked, option_asked);
+	fflush(stdout);
+	return 1;
+}
+
+int
+main(void)
+{
+	while (ask())
+		;
+	return 0;
+}

@@ -1,0 +1,309 @@
+//go:build shims && linux && amd64
+
+package native
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// The C shims of the other systems, compiled with those systems' headers and
+// linked to a kernel that answers as it is told (make test-shims, see
+// cpeercred/testdata/fakekernel.c), held against this package's decoders.
+
+// shim is one system's: its errnos, what it must ask, and this package's
+// decision on the same answer.
+type shim struct {
+	name          string
+	layout        string
+	size          int
+	proto         int // EPROTO
+	level, option int
+	decode        func(q question) ids
+}
+
+var shims = []shim{
+	{"darwin", "Darwin xucred", 76, 100, 0, 1, func(q question) ids {
+		x := poisonedXucred()
+		copy(bytesOf(&x), q.first.bytes)
+		uid, gid, err := x.decode(q.first.length)
+		if err != nil || uid != q.euid || gid != q.egid {
+			return ids{Err: unix.EPROTO}
+		}
+		var pid int32
+		if q.second.errno == 0 {
+			read := [4]byte{0xff, 0xff, 0xff, 0xff}
+			copy(read[:], q.second.bytes)
+			if pid, err = decodePID(int32(word(read[:], 0)), q.second.length); err != nil {
+				return ids{Err: err}
+			}
+		}
+		return ids{PID: pid, UID: uid, GID: gid}
+	}},
+	{"freebsd", "FreeBSD xucred", 88, 92, 0, 1, func(q question) ids {
+		x := poisonedFreeBSDXucred()
+		copy(bytesOf(&x), q.first.bytes)
+		return decoded(x.decode(q.first.length))
+	}},
+	{"dragonfly", "DragonFly xucred", 88, 92, 0, 1, func(q question) ids {
+		x := poisonedFreeBSDXucred()
+		copy(bytesOf(&x), q.first.bytes)
+		uid, gid, err := x.decodeIDs(q.first.length)
+		return ids{UID: uid, GID: gid, Err: err}
+	}},
+	{"openbsd", "OpenBSD sockpeercred", 12, 95, 0xffff, 0x1022, func(q question) ids {
+		var c openbsdPeercred
+		copy(bytesOf(&c), q.first.bytes)
+		if !q.filled(12) {
+			return ids{Err: unix.EPROTO}
+		}
+		return decoded(c.decode())
+	}},
+	{"netbsd", "NetBSD unpcbid", 12, 96, 0, 3, func(q question) ids {
+		c := poisonedNetBSDUnpcbid()
+		copy(bytesOf(&c), q.first.bytes)
+		return decoded(c.decode(q.first.length))
+	}},
+	{"aix", "AIX peercred_struct", 24, 71, 1, 0x1009, func(q question) ids {
+		var c aixPeercred
+		copy(bytesOf(&c), q.first.bytes)
+		if !q.filled(24) || c.uid != q.euid || c.gid != q.egid {
+			return ids{Err: unix.EPROTO}
+		}
+		return decoded(c.decode())
+	}},
+	{"solaris", "illumos ucred", 12, 71, 0, 0, func(q question) ids {
+		var b [12]byte
+		copy(b[:], q.first.bytes)
+		return decoded(decodeUcred(int(int32(word(b[:], 0))), int(word(b[:], 4)), int(word(b[:], 8))))
+	}},
+}
+
+// reply is what the kernel answers to one call.
+type reply struct {
+	errno  int
+	length uint32
+	bytes  []byte
+}
+
+func (r reply) String() string {
+	text := "-"
+	if len(r.bytes) > 0 {
+		text = hex.EncodeToString(r.bytes)
+	}
+	return fmt.Sprintf("%d %d %s", r.errno, r.length, text)
+}
+
+// question is a call of the shim, and all that the kernel will say to it.
+type question struct {
+	familyErrno   int
+	first, second reply
+	eidErrno      int
+	euid, egid    uint32
+	nameErrno     int
+	own, peer     int
+}
+
+// filled says whether the kernel wrote all that it should. Where x/sys's getter
+// zeroes the buffer and hides the length, native decides on less than the shim.
+func (q question) filled(size int) bool {
+	return int(q.first.length) == size && len(q.first.bytes) == size
+}
+
+func (q question) String() string {
+	return fmt.Sprintf("%d %v %v %d %d %d %d %d %d", q.familyErrno, q.first, q.second, q.eidErrno, q.euid, q.egid, q.nameErrno, q.own, q.peer)
+}
+
+// runningShim is a shim with its kernel, in a process of its own.
+type runningShim struct {
+	shim
+	in  io.Writer
+	out *bufio.Reader
+}
+
+func run(t testing.TB, s shim) *runningShim {
+	cmd := exec.Command(filepath.Join(os.Getenv("PEERCRED_SHIMS"), s.name))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v (make test-shims builds it)", err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return &runningShim{s, in, bufio.NewReader(out)}
+}
+
+// ask returns the shim's answer with its errno as the machine's own EPROTO, or
+// as it is.
+func (s *runningShim) ask(t testing.TB, q question) ids {
+	t.Helper()
+	fmt.Fprintln(s.in, q)
+	line, err := s.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s died on %v: %v", s.name, q, err)
+	}
+	var got ids
+	var errno, level, option int
+	if _, err := fmt.Sscan(line, &errno, &got.PID, &got.UID, &got.GID, &level, &option); err != nil {
+		t.Fatalf("%s said %q: %v", s.name, line, err)
+	}
+	if q.familyErrno == 0 && q.eidErrno == 0 && (level != s.level || option != s.option) {
+		t.Errorf("%s asked for option %#x at level %#x, want %#x at %#x", s.name, option, level, s.option, s.level)
+	}
+	if errno == 0 {
+		return got
+	}
+	if got.PID != 7 || got.UID != 8 || got.GID != 9 {
+		t.Errorf("%s failed with %d and wrote %v", s.name, errno, got)
+	}
+	if errno == s.proto {
+		return ids{Err: unix.EPROTO}
+	}
+	return ids{Err: syscall.Errno(errno)}
+}
+
+// honest is a question about a live peer on the accepted end.
+func honest(layout string, buffer []byte) question {
+	q := question{own: 1, first: reply{length: uint32(len(buffer)), bytes: buffer}, second: reply{length: 4, bytes: answer(4, write{0, 4242})}}
+	switch layout {
+	case "Darwin xucred":
+		q.euid, q.egid = word(buffer, 4), word(buffer, 12)
+	case "AIX peercred_struct":
+		q.euid, q.egid = word(buffer, 16), word(buffer, 20)
+	}
+	return q
+}
+
+func goodBuffer(s shim) []byte {
+	switch s.name {
+	case "darwin", "freebsd", "dragonfly":
+		b := ngroups(answer(s.size, write{4, 1000}, write{12, 4294967294}), 2)
+		if s.size == 88 {
+			copy(b[80:], answer(4, write{0, 4242}))
+		}
+		return b
+	case "openbsd":
+		return answer(12, write{0, 1000}, write{4, 4294967294}, write{8, 4242})
+	case "aix":
+		return answer(24, write{0, 4242}, write{16, 1000}, write{20, 4294967294})
+	}
+	return answer(12, write{0, 4242}, write{4, 1000}, write{8, 4294967294})
+}
+
+// An honest kernel's answer comes through, and every error of every call comes
+// back as it is.
+func TestShimsAnswer(t *testing.T) {
+	for _, s := range shims {
+		t.Run(s.name, func(t *testing.T) {
+			r := run(t, s)
+			good := honest(s.layout, goodBuffer(s))
+			want := ids{PID: 4242, UID: 1000, GID: 4294967294}
+			if s.name == "dragonfly" {
+				want.PID = 0
+			}
+			check := func(what string, q question, want ids) {
+				t.Helper()
+				if diff := cmp.Diff(want.String(), r.ask(t, q).String()); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", what, diff)
+				}
+			}
+			check("a live peer", good, want)
+			for _, errno := range []int{1, 9, 22, 57, 126} {
+				q := good
+				q.first.errno = errno
+				check("the call fails", q, ids{Err: syscall.Errno(errno)})
+				if s.name != "openbsd" {
+					q = good
+					q.familyErrno = errno
+					check("the family is another", q, ids{Err: syscall.Errno(errno)})
+				}
+			}
+			switch s.name {
+			case "darwin":
+				q := good
+				q.second.errno = 57 // ENOTCONN there: the peer has closed
+				check("the peer has closed", q, ids{UID: 1000, GID: 4294967294})
+				q.second.errno = 9
+				check("the pid cannot be asked", q, ids{Err: syscall.Errno(9)})
+			case "netbsd":
+				const eopnotsupp = 45
+				for _, names := range [][2]int{{0, 0}, {0, 1}, {1, 1}} {
+					q := good
+					q.own, q.peer = names[0], names[1]
+					check("the end may be the connecting one", q, ids{Err: syscall.Errno(eopnotsupp)})
+				}
+				q := good
+				q.nameErrno = 57
+				check("the names cannot be asked", q, ids{Err: syscall.Errno(57)})
+			}
+			if s.name == "darwin" || s.name == "aix" {
+				q := good
+				q.euid++
+				check("getpeereid says another uid", q, ids{Err: unix.EPROTO})
+				q = good
+				q.egid++
+				check("getpeereid says another gid", q, ids{Err: unix.EPROTO})
+				q = good
+				q.eidErrno = 22
+				check("getpeereid fails", q, ids{Err: syscall.Errno(22)})
+			}
+			if s.name != "solaris" {
+				for _, written := range []int{0, 4, 8} {
+					q := good
+					q.first.bytes = make([]byte, written)
+					q.euid, q.egid = 0, 0
+					check(fmt.Sprintf("success with the full length and %d bytes of zeroes", written), q, ids{Err: unix.EPROTO})
+				}
+			}
+		})
+	}
+}
+
+// FuzzShims asks a shim and this package's decoder about the same bytes.
+func FuzzShims(f *testing.F) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for i, s := range shims {
+		f.Add(uint8(i), uint32(s.size), goodBuffer(s), []byte{1, 2, 0, 0}, uint32(4))
+		for range 30 {
+			buffer := goodBuffer(s)
+			for range 1 + random.IntN(3) {
+				buffer[random.IntN(len(buffer))] = byte(random.Uint32())
+			}
+			f.Add(uint8(i), uint32(s.size), buffer, []byte{1, 2, 3, byte(random.Uint32())}, uint32(4))
+			f.Add(uint8(i), random.Uint32N(100), buffer[:random.IntN(len(buffer))], []byte{}, random.Uint32N(6))
+		}
+	}
+	var running []*runningShim
+	for _, s := range shims {
+		running = append(running, run(f, s))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, length uint32, buffer, pid []byte, pidLength uint32) {
+		s := running[int(which)%len(running)]
+		buffer, pid = buffer[:min(len(buffer), s.size)], pid[:min(len(pid), 4)]
+		whole := make([]byte, s.size)
+		copy(whole, buffer)
+		q := honest(s.layout, whole)
+		q.first = reply{length: length, bytes: buffer}
+		q.second = reply{length: pidLength, bytes: pid}
+		got, want := s.ask(t, q), s.decode(q)
+		if got != want {
+			t.Errorf("%s, %v: the shim says %v, native %v", s.name, q, got, want)
+		}
+	})
+}
