@@ -295,13 +295,13 @@ func TestTrap03Listener(t *testing.T) {
 
 func TestTrap03NoPeer(t *testing.T) {
 	for _, u := range unixTypes {
-		file := os.NewFile(uintptr(socket(t, unix.AF_UNIX, u.socketType)), u.name)
-		conn, err := net.FileConn(file)
+		fd, err := unix.Socket(unix.AF_UNIX, u.socketType|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
+		conn := unixConn(t, fd)
 		defer conn.Close()
-		for name, ask := range asks(conn.(*net.UnixConn)) {
+		for name, ask := range asks(conn) {
 			if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
 				t.Errorf("%s of an unconnected %s socket: %v, %v, want ENOTCONN", name, u.name, got, err)
 			}

@@ -144,12 +144,17 @@ func TestTrap07PeerGone(t *testing.T) {
 func TestTrap06ConnectorIsNotWriter(t *testing.T) {
 	needRoot(t)
 	listener := listen(t, "unix")
-	channel := socketpair(t, unix.SOCK_STREAM)
-	theirs := os.NewFile(uintptr(channel[1]), "channel")
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	defer ours.Close()
 	r := connectRole(listener, 1, 2)
 	r.Do = "pass"
 	peer := start(t, r, withFile(theirs))
-	passed := receiveDescriptor(t, channel[0])
+	theirs.Close()
+	passed := receiveDescriptor(t, int(ours.Fd()))
 	peer.finish()
 
 	conn := accept(t, listener)

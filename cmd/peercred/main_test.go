@@ -104,6 +104,7 @@ func TestCheckFails(t *testing.T) {
 	right := func(int) (int32, uint32, uint32, error) {
 		return int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()), nil
 	}
+	withoutPID := func(int) (int32, uint32, uint32, error) { return 0, uint32(os.Geteuid()), uint32(os.Getegid()), nil }
 	stranger := func(int) (int32, uint32, uint32, error) { return 1, 4242, 4242, nil }
 	refuses := func(int) (int32, uint32, uint32, error) { return 0, 0, 0, unix.ENOPROTOOPT }
 	goodKernel := func() (bool, error) { return false, nil }
@@ -117,6 +118,8 @@ func TestCheckFails(t *testing.T) {
 		says string
 	}{
 		{"two that are right", []implementation{{"a", "", right, goodKernel}, {"b", "", right, goodKernel}}, 0, "yes"},
+		{"one tells no pid", []implementation{{"a", "", right, goodKernel}, {"b", "", withoutPID, goodKernel}}, 1, "no"},
+		{"both tell no pid", []implementation{{"a", "", withoutPID, goodKernel}, {"b", "", withoutPID, goodKernel}}, 0, "yes"},
 		{"one is wrong", []implementation{{"a", "", right, goodKernel}, {"b", "", stranger, goodKernel}}, 1, "4242"},
 		{"both are wrong", []implementation{{"a", "", stranger, goodKernel}, {"b", "", stranger, goodKernel}}, 1, "4242"},
 		{"one does not answer", []implementation{{"a", "", right, goodKernel}, {"b", "", refuses, goodKernel}}, 1, "b: protocol not available"},
