@@ -1,6 +1,8 @@
 # The targets that developers and .ci/run call. "make help" lists them.
 
-MODULE_PATH := $(shell go list -m)
+# A workspace around this folder is the user's affair, not ours.
+export GOWORK := off
+
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
@@ -10,7 +12,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
 # Zig's headers, installed outside the tree.
 PYTHON  ?= python3
 ZIG_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred/ziglang-0.17.1
-ZIG_CC  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -c -o /dev/null
+ZIG_CC  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -c
 
 .PHONY: help
 help: ## list the targets
@@ -67,7 +69,7 @@ cross: cross-go cross-c ## compile for every port that Go knows, and the C shims
 UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
 
 .PHONY: cross-go
-cross-go:
+cross-go: ## compile and vet the Go code for every port that Go knows
 	@for port in $$(go tool dist list); do \
 		os=$${port%/*} arch=$${port#*/} tags=; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... || exit 1; \
@@ -86,8 +88,9 @@ ZIG_OPENBSD := x86_64-openbsd x86-openbsd aarch64-openbsd arm-openbsd-eabi power
 IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c -o /dev/null
 
 .PHONY: cross-c
-cross-c: $(ZIG_DIR)/ziglang
-	@set -e; compile() { $(ZIG_CC) -target "$$@"; }; \
+cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its headers where Zig has them
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	compile() { $(ZIG_CC) -o "$$dir/object.o" -target "$$@"; }; \
 	both() { compile $$1 cpeercred/credentials_$$2.c; compile $$1 cpeercred/socket.c; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
 	for target in $(ZIG_DARWIN); do both $$target darwin; done; \
 	for target in $(ZIG_FREEBSD); do both $$target freebsd; done; \
@@ -107,16 +110,17 @@ ZIG_OBJECT  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -O1 -c
 ZIG_CLANG   := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang clang $(STRICT) -O1 -c
 
 .PHONY: test-shims
-test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all other systems on a fake kernel, beside native's decoders
+test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for system in freebsd netbsd openbsd; do \
 		$(ZIG_OBJECT) -target x86_64-$$system -o "$$dir/$$system.o" cpeercred/credentials_$$system.c; done; \
 	$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__ -o "$$dir/dragonfly.o" cpeercred/credentials_dragonfly.c; \
 	$(ZIG_CLANG) -target x86_64-apple-macosx11-elf -nostdinc -isystem $(ZIG_INCLUDE)/any-darwin-any \
 		-isystem $(ZIG_DIR)/ziglang/lib/include -o "$$dir/darwin.o" cpeercred/credentials_darwin.c; \
+	cc $(STRICT) -O1 -c -o "$$dir/linux.o" cpeercred/credentials_linux.c; \
 	$(IMITATED) -o "$$dir/solaris.o" -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c; \
 	$(IMITATED) -o "$$dir/aix.o" -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c; \
-	for system in darwin freebsd dragonfly openbsd netbsd solaris aix; do \
+	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
 		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system.o"; done; \
 	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
 	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
@@ -141,10 +145,11 @@ cover: ## show which share of each function the tests reach, in both settings
 	done
 
 .PHONY: rename
+rename: OLD = $(shell go list -m)
 rename: ## rename the module throughout: make rename MODULE=host/path
 	@test -n "$(MODULE)" || { echo "say how: make rename MODULE=host/path"; exit 2; }
 	go mod edit -module "$(MODULE)"
-	@git grep -lF '$(MODULE_PATH)' | while read -r file; do \
-		sed -i.renamed 's|$(MODULE_PATH)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
+	@git grep -lF '$(OLD)' | while read -r file; do \
+		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
 	gofmt -w .
 	@go build ./... && echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"

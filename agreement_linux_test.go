@@ -8,10 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -69,13 +73,13 @@ func socketpair(t testing.TB, socketType int) [2]int {
 }
 
 // state is a descriptor in some state, what Credentials says of it, what kind of
-// descriptor it is, and what CheckNotListening says.
+// descriptor it is, and what CheckCanHavePeer says.
 type state struct {
-	name      string
-	fd        func(t *testing.T) int
-	want      answer
-	kind      string
-	listening error
+	name     string
+	fd       func(t *testing.T) int
+	want     answer
+	kind     string
+	noPeerBy error
 }
 
 var unixTypes = []struct {
@@ -89,7 +93,11 @@ var unixTypes = []struct {
 
 func states() (all []state) {
 	add := func(name string, want answer, kind string, fd func(t *testing.T) int) {
-		all = append(all, state{name: name, fd: fd, want: want, kind: kind})
+		s := state{name: name, fd: fd, want: want, kind: kind}
+		if strings.HasPrefix(name, "datagram") || kind == "UDP" {
+			s.noPeerBy = unix.ENOTCONN
+		}
+		all = append(all, s)
 	}
 	for _, u := range unixTypes {
 		add(u.name+" unconnected", noPeer, "Unix", func(t *testing.T) int { return socket(t, unix.AF_UNIX, u.socketType) })
@@ -118,7 +126,7 @@ func states() (all []state) {
 			}
 		}
 		all = append(all, state{
-			name: u.name + " listening", want: ourselves(), kind: "Unix", listening: unix.ENOTCONN,
+			name: u.name + " listening", want: ourselves(), kind: "Unix", noPeerBy: unix.ENOTCONN,
 			fd: func(t *testing.T) int { return descriptor(t, listen(t, u.network)) },
 		})
 		for how, name := range map[int]string{unix.SHUT_RD: "for reading", unix.SHUT_WR: "for writing", unix.SHUT_RDWR: "altogether"} {
@@ -147,7 +155,7 @@ func states() (all []state) {
 	add("TCP unconnected", noPeer, "TCP", func(t *testing.T) int { return socket(t, unix.AF_INET, unix.SOCK_STREAM) })
 	add("TCP over IPv6, unconnected", noPeer, "TCP", func(t *testing.T) int { return socket(t, unix.AF_INET6, unix.SOCK_STREAM) })
 	all = append(all, state{
-		name: "TCP listening", want: noPeer, kind: "TCP", listening: unix.ENOTCONN,
+		name: "TCP listening", want: noPeer, kind: "TCP", noPeerBy: unix.ENOTCONN,
 		fd: func(t *testing.T) int {
 			fd := boundSocket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 			if err := unix.Listen(fd, 1); err != nil {
@@ -181,7 +189,7 @@ func states() (all []state) {
 	} {
 		all = append(all, state{
 			name: unsocketed.name, fd: unsocketed.fd,
-			want: refused(unix.ENOTSOCK), kind: "unknown", listening: unix.ENOTSOCK,
+			want: refused(unix.ENOTSOCK), kind: "unknown", noPeerBy: unix.ENOTSOCK,
 		})
 	}
 	descriptors := map[string]int{"-1": -1, "the least int": math.MinInt, "a million and one": 1000001, "2^31-1": math.MaxInt32, "the greatest int": math.MaxInt}
@@ -194,11 +202,11 @@ func states() (all []state) {
 	for name, fd := range descriptors {
 		all = append(all, state{
 			name: "descriptor " + name, fd: func(*testing.T) int { return fd },
-			want: refused(unix.EBADF), listening: unix.EBADF,
+			want: refused(unix.EBADF), noPeerBy: unix.EBADF,
 		})
 	}
 	all = append(all, state{
-		name: "closed", want: refused(unix.EBADF), listening: unix.EBADF,
+		name: "closed", want: refused(unix.EBADF), noPeerBy: unix.EBADF,
 		fd: func(t *testing.T) int {
 			// High up, where nothing else opens a descriptor meanwhile.
 			fd, err := unix.FcntlInt(uintptr(socket(t, unix.AF_UNIX, unix.SOCK_STREAM)), unix.F_DUPFD_CLOEXEC, 900)
@@ -250,8 +258,8 @@ func TestAgreementOnStates(t *testing.T) {
 				if kind != state.kind || errString(err) != wantErr {
 					t.Errorf("%s.Kind = %q, %v, want %q, %q", i.name, kind, err, state.kind, wantErr)
 				}
-				if err := i.checkNotListening(fd); err != state.listening {
-					t.Errorf("%s.CheckNotListening = %v, want %v", i.name, err, state.listening)
+				if err := i.checkCanHavePeer(fd); err != state.noPeerBy {
+					t.Errorf("%s.CheckCanHavePeer = %v, want %v", i.name, err, state.noPeerBy)
 				}
 			}
 		})
@@ -306,6 +314,74 @@ func TestTrap03NoPeer(t *testing.T) {
 				t.Errorf("%s of an unconnected %s socket: %v, %v, want ENOTCONN", name, u.name, got, err)
 			}
 		}
+	}
+}
+
+// A datagram socket keeps naming whoever made it, for the kernel, after it was
+// connected to another or to none; so none is answered for.
+func TestTrap03Datagrams(t *testing.T) {
+	elsewhere := &unix.SockaddrUnix{Name: abstract()}
+	boundSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM, elsewhere)
+	for name, change := range map[string]func(fd int) error{
+		"as it was made":       func(int) error { return nil },
+		"connected to another": func(fd int) error { return unix.Connect(fd, elsewhere) },
+		"connected to none":    disconnect,
+	} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fds[1])
+		if err := change(fds[0]); err != nil {
+			t.Fatal(err)
+		}
+		agree(t, fds[0], ourselves())
+		conn := unixConn(t, fds[0])
+		for way, ask := range asks(conn) {
+			if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
+				t.Errorf("%s of a datagram socketpair, %s: %v, %v, want ENOTCONN", way, name, got, err)
+			}
+		}
+		conn.Close()
+	}
+}
+
+// disconnect is connect(2) to AF_UNSPEC.
+func disconnect(fd int) error {
+	unspecified := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&unspecified)), unsafe.Sizeof(unspecified))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Whoever shares an unconnected socket can make it listen while it is asked
+// about: it has no peer before and after, and so in between.
+func TestTrap03ListenWhileAsked(t *testing.T) {
+	for range 2000 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: abstract()}); err != nil {
+			t.Fatal(err)
+		}
+		conn := foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })}
+		begin := make(chan struct{})
+		var listener sync.WaitGroup
+		listener.Go(func() {
+			<-begin
+			unix.Listen(fd, 1)
+		})
+		close(begin)
+		for range 3 {
+			if got, err := peercred.GetPeerCredentials(conn); got != nil || !isErrno(err, unix.ENOTCONN) {
+				t.Fatalf("%v, %v, want ENOTCONN", got, err)
+			}
+		}
+		listener.Wait()
+		unix.Close(fd)
 	}
 }
 

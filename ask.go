@@ -56,9 +56,7 @@ func fromUnixConn(c *net.UnixConn, p *PeerCredentials) error {
 	if err != nil {
 		return failed(err)
 	}
-	// Without a peer's address it is unconnected, or a listening socket that
-	// came in through net.FileConn.
-	connected := c.RemoteAddr() != nil
+	connected := isConnectedStream(c)
 	answer := errNoDescriptor
 	err = raw.Control(func(fd uintptr) {
 		if connected {
@@ -73,7 +71,16 @@ func fromUnixConn(c *net.UnixConn, p *PeerCredentials) error {
 	return answer
 }
 
-func fromFile(f *os.File, p *PeerCredentials) error {
+// isConnectedStream tells, for no system call, whether c can be nothing else than
+// a connected stream or seqpacket socket. What has no peer's address may be a
+// listening socket that came in through net.FileConn.
+func isConnectedStream(c *net.UnixConn) bool {
+	own, ok := c.LocalAddr().(*net.UnixAddr)
+	return ok && own != nil && own.Net != "unixgram" && c.RemoteAddr() != nil
+}
+
+func fromFile(f *os.File, p *PeerCredentials) (err error) {
+	defer recoverAs(&err) // a zero os.File panics
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return failed(err)
@@ -173,7 +180,9 @@ func hidden(conn net.Conn) error {
 	return &ErrNotUnixSocket{ConnType: "unknown"}
 }
 
-// askChecked asks about a descriptor of which nothing is known.
+// askChecked asks about a descriptor of which nothing is known. Whether it can
+// have a peer comes last: whoever shares the descriptor can make it listen while
+// we ask, and a listening socket stays one.
 func askChecked(fd int, p *PeerCredentials) error {
 	if !supported {
 		return unavailable(untold)
@@ -184,17 +193,25 @@ func askChecked(fd int, p *PeerCredentials) error {
 	case k != "Unix":
 		return &ErrNotUnixSocket{ConnType: k}
 	}
-	if err := checkNotListening(fd); err != nil {
-		return failedCall("find out whether the socket listens", err)
+	var answer PeerCredentials
+	if err := ask(fd, &answer); err != nil {
+		return err
 	}
-	return ask(fd, p)
+	if err := checkCanHavePeer(fd); err != nil {
+		return failedCall("find out whether the socket listens or is for datagrams", err)
+	}
+	*p = answer
+	return nil
 }
 
-// ask asks about a descriptor that is known to be a Unix socket that does not
-// listen.
+// ask asks about a descriptor that is known to be a Unix socket, and one that
+// can have a peer.
 func ask(fd int, p *PeerCredentials) error {
 	pid, uid, gid, err := credentials(fd)
-	if err != nil {
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return unavailable(call + ": " + err.Error())
+	case err != nil:
 		return failedCall(call, err)
 	}
 	if pid == self {
@@ -238,12 +255,8 @@ func failed(err error) error {
 	return fmt.Errorf("failed to get peer credentials: %w", err)
 }
 
-// failedCall is failed with the system's and the call's name, or the error for
-// what the system does not have.
+// failedCall is failed with the names of the system and the call.
 func failedCall(call string, err error) error {
-	if errors.Is(err, errors.ErrUnsupported) {
-		return unavailable(call + ": " + err.Error())
-	}
 	return failed(fmt.Errorf("%s: %s: %w", runtime.GOOS, call, err))
 }
 

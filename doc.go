@@ -4,8 +4,9 @@
 //	conn, err := listener.Accept()
 //	...
 //	peer, err := peercred.GetPeerCredentials(conn)
-//	if err != nil || peer.UID != uint32(os.Getuid()) {
-//		conn.Close() // fail closed: no answer is no admission
+//	if err != nil || peer.UID != uint32(os.Geteuid()) {
+//		conn.Close() // no answer is no admission
+//		continue
 //	}
 //
 // # What the kernel says, and as of when
@@ -15,7 +16,8 @@
 // show. On a client's connection they are those of whoever called listen(2)
 // (bind(2) on OpenBSD), which under socket activation is the service manager and
 // not the service that accepts. A socketpair names its creator where the system
-// answers for it. On macOS the pid is not from connect time: it is that of the
+// answers for it; a datagram socket is refused, since it can be connected to
+// another after the kernel took the credentials. On macOS the pid is not from connect time: it is that of the
 // process which last used the peer's socket, so that uid and pid can describe
 // two processes, and it is 0 once the peer has closed. NetBSD answers on the
 // accepted end only, since its connecting end is told its own ids.

@@ -48,7 +48,7 @@ var fuzzTypes = []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET, unix.SOCK_DGRAM}
 // step makes one move. Moves that the kernel refuses are moves too.
 func (w *world) step() {
 	const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	switch w.next() % 12 {
+	switch w.next() % 13 {
 	case 0, 1:
 		w.add(unix.Socket(unix.AF_UNIX, fuzzTypes[w.next()%3]|flags, 0))
 	case 2:
@@ -81,6 +81,8 @@ func (w *world) step() {
 			unix.Close(w.fds[i])
 			w.fds = append(w.fds[:i], w.fds[i+1:]...)
 		}
+	case 12:
+		disconnect(w.any())
 	}
 }
 
@@ -91,7 +93,7 @@ func (w *world) check(fd int) {
 	us := ourselves()
 	want := implementations[0].ask(fd)
 	wantKind, wantKindErr := implementations[0].kind(fd)
-	wantListening := implementations[0].checkNotListening(fd)
+	wantCanHavePeer := implementations[0].checkCanHavePeer(fd)
 	for _, i := range implementations[1:] {
 		if got := i.ask(fd); got != want {
 			w.t.Errorf("descriptor %d: the kernel says %s; %s %+v, %s %+v", fd, bareAnswer(fd), implementations[0].name, want, i.name, got)
@@ -99,8 +101,8 @@ func (w *world) check(fd int) {
 		if kind, err := i.kind(fd); kind != wantKind || err != wantKindErr {
 			w.t.Errorf("descriptor %d: %s.Kind %q, %v, %s.Kind %q, %v", fd, implementations[0].name, wantKind, wantKindErr, i.name, kind, err)
 		}
-		if err := i.checkNotListening(fd); err != wantListening {
-			w.t.Errorf("descriptor %d: %s.CheckNotListening %v, %s.CheckNotListening %v", fd, implementations[0].name, wantListening, i.name, err)
+		if err := i.checkCanHavePeer(fd); err != wantCanHavePeer {
+			w.t.Errorf("descriptor %d: %s.CheckCanHavePeer %v, %s.CheckCanHavePeer %v", fd, implementations[0].name, wantCanHavePeer, i.name, err)
 		}
 	}
 	if want.Err == "" && want != us {
@@ -119,13 +121,13 @@ func (w *world) check(fd int) {
 		if !errors.As(err, &notUnix) || notUnix.ConnType != wantKind {
 			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want *ErrNotUnixSocket{%s}", fd, got, err, wantKind)
 		}
-	case wantListening != nil:
-		if !errors.Is(err, wantListening) {
-			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want %v", fd, got, err, wantListening)
-		}
 	case want.Err != "":
 		if err == nil || !strings.HasSuffix(err.Error(), want.Err) {
 			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want %s", fd, got, err, want.Err)
+		}
+	case wantCanHavePeer != nil:
+		if !errors.Is(err, wantCanHavePeer) {
+			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want %v", fd, got, err, wantCanHavePeer)
 		}
 	case err != nil || *got != *us.credentials():
 		w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want %v", fd, got, err, us.credentials())
@@ -137,6 +139,7 @@ func FuzzSocketStates(f *testing.F) {
 	f.Add([]byte{0, 1, 4, 0, 5, 0, 0, 0, 1, 6, 1, 0, 11, 0, 8, 0})               // seqpacket, the listener closed first
 	f.Add([]byte{0, 2, 4, 0, 0, 2, 6, 1, 0, 3, 2, 11, 0})                        // datagram, connected
 	f.Add([]byte{3, 0, 3, 1, 3, 2, 10, 0, 11, 0, 11, 1, 9, 0, 0})                // socketpairs, duplicated, closed
+	f.Add([]byte{3, 2, 12, 0, 11, 1, 0, 2, 4, 1, 6, 0, 0})                       // a datagram socketpair, connected to none and to another
 	f.Add([]byte{2, 0, 0, 5, 0, 1, 2, 1, 1, 2, 2, 2, 2, 0, 1, 4, 0})             // the others
 	f.Add([]byte{0, 0, 4, 0, 5, 0, 0, 0, 0, 6, 1, 0, 0, 0, 6, 2, 0, 8, 0, 8, 0}) // a queue of none
 	f.Fuzz(func(t *testing.T, program []byte) {

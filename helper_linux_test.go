@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -44,6 +45,8 @@ var roles = map[string]func(role) error{
 	"ask 3":                   helperAskInherited,
 	"pass":                    helperPass,
 	"ask once":                helperAskOnce,
+	"ask a listening file":    helperAskListeningFile,
+	"ask a connected file":    helperAskConnectedFile,
 	"ask often":               helperAskOften,
 	"come and go":             helperComeAndGo,
 	"ask without descriptors": helperAskWithoutDescriptors,
@@ -97,6 +100,38 @@ var stdin = bufio.NewReader(os.Stdin)
 func step(report string) {
 	fmt.Println(report)
 	stdin.ReadString('\n')
+}
+
+// helperAskListeningFile asks about a listening socket, and makes no other call
+// of getsockopt.
+func helperAskListeningFile(role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: abstract()}); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return err
+	}
+	return reportFile(fd)
+}
+
+// helperAskConnectedFile does the same about a socket that is connected to this
+// process.
+func helperAskConnectedFile(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fds[0])
+}
+
+func reportFile(fd int) error {
+	runtime.LockOSThread() // strace counts calls by thread
+	peer, err := peercred.GetPeerCredentialsOf(os.NewFile(uintptr(fd), "socket"))
+	return printJSON(report{Peer: peer, Err: errString(err)})
 }
 
 // batch is how many connections a helper makes before it waits for the test to

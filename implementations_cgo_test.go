@@ -10,8 +10,8 @@ import (
 // implementations are those that this build links, to be held against each
 // other.
 var implementations = []implementation{
-	{"cpeercred", cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckNotListening, cpeercred.AnswersForCaller},
-	{"native", native.Credentials, native.Kind, native.CheckNotListening, native.AnswersForCaller},
+	{"cpeercred", cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.AnswersForCaller},
+	{"native", native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller},
 }
 
 const linkedImplementation = "cpeercred"

@@ -4,6 +4,7 @@ package peercred_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -63,3 +64,47 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 		})
 	}
 }
+
+// The same to the other questions that a descriptor of unknown kind costs: where
+// success without an answer read as "does not listen", a listening socket would
+// give its own ids.
+func TestTrap01InjectedChecks(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace to forge what the kernel answers: %v", err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []string{"ask a listening file", "ask a connected file"} {
+		text, err := json.Marshal(role{Do: do})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for when := 1; when <= questionsAboutAFile+1; when++ {
+			for _, forged := range []string{"retval=0", "error=EPERM"} {
+				inject := fmt.Sprintf("inject=getsockopt:%s:when=%d", forged, when)
+				cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", inject, executable)
+				cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+				out, err := cmd.Output()
+				var got report
+				if err == nil {
+					err = json.Unmarshal(out, &got)
+				}
+				if err != nil {
+					t.Fatalf("%v: %v\n%s", cmd, err, out)
+				}
+				answered := do == "ask a connected file" && when > questionsAboutAFile
+				if (got.Peer != nil) != answered || (got.Peer != nil) == (got.Err != "") {
+					t.Errorf("%s, %s: %v, %q; want a value: %v", do, inject, got.Peer, got.Err, answered)
+				}
+			}
+		}
+	}
+}
+
+// questionsAboutAFile is how many times getsockopt is called about a connected
+// *os.File whose peer is this process: family, credentials, the same of a fresh
+// socket, type, and whether it listens.
+const questionsAboutAFile = 5

@@ -41,8 +41,12 @@ func (p *PeerCredentials) String() string {
 	return string(b)
 }
 
-// LogValue returns the ids as a slog group of pid, uid and gid.
-func (p PeerCredentials) LogValue() slog.Value {
+// LogValue returns the ids as a slog group of pid, uid and gid, and no value for
+// nil.
+func (p *PeerCredentials) LogValue() slog.Value {
+	if p == nil {
+		return slog.AnyValue(nil)
+	}
 	return slog.GroupValue(
 		slog.Int64("pid", int64(p.PID)),
 		slog.Uint64("uid", uint64(p.UID)),
@@ -56,8 +60,9 @@ func (p PeerCredentials) LogValue() slog.Value {
 //
 // conn is a *net.UnixConn, or wraps one so that its descriptor can be reached:
 // by NetConn() net.Conn, as *tls.Conn does, or by SyscallConn, as a struct that
-// embeds a *net.UnixConn does. For anything but a *net.UnixConn the kernel is
-// asked first whether the descriptor is a Unix socket that does not listen.
+// embeds a *net.UnixConn does. For anything but a connected *net.UnixConn the
+// kernel is asked too whether the descriptor is a Unix socket that can have a
+// peer.
 //
 // It returns credentials or an error, never both and never neither:
 //
@@ -67,19 +72,21 @@ func (p PeerCredentials) LogValue() slog.Value {
 //     tell. Its Reason says why.
 //   - An error that wraps [net.ErrClosed] if conn is closed.
 //   - Otherwise an error that begins with "failed to get peer credentials",
-//     names the system and the call, and wraps the kernel's errno if it gave
-//     one: ENOTCONN for a socket without a peer (on Linux also a connected
-//     datagram socket) or one that listens; EINVAL in place of ENOTCONN on
-//     NetBSD, and on the other BSDs and macOS for datagram sockets; EPROTO for
-//     an answer that is not what the system's headers promise. A nil conn, and
-//     a wrapper around nil, end here too.
+//     names the system and the call, and wraps the errno if there is one:
+//     ENOTCONN for a socket without a peer, one that listens, and a datagram
+//     socket, which can be connected anew after the kernel took the credentials;
+//     EINVAL in place of ENOTCONN on NetBSD; EPROTO for an answer that is not
+//     what the system's headers promise. A nil conn, and a wrapper around nil,
+//     end here too.
 //
 // A peer that has closed or died is no error on Linux, macOS and the BSDs but
 // NetBSD; on illumos and Solaris it is ENOTCONN.
 //
-// It makes one system call on a *net.UnixConn on Linux, does not allocate if the
-// result does not escape, takes no lock, never duplicates the descriptor, and is
-// safe for concurrent use, also while another goroutine closes conn.
+// On Linux a connected *net.UnixConn costs one system call, no allocation if the
+// result does not escape, and no lock. The first answer in a process that names
+// that process itself costs three more and reads syscall.ForkLock, to find out
+// whether the kernel says so of everybody. The descriptor is never duplicated.
+// It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 	p := new(PeerCredentials) // small enough to be inlined: the caller's frame holds p
 	if err := fromConn(conn, p); err != nil {
@@ -94,8 +101,8 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 // errors, and leaves the descriptor as it is: not duplicated, not switched to
 // blocking mode. For a closed *os.File the error wraps [os.ErrClosed].
 //
-// Anything but a *net.UnixConn costs two or three more system calls, which
-// establish that the descriptor is a Unix socket and that it does not listen.
+// Anything but a connected *net.UnixConn costs three more system calls, which
+// establish that the descriptor is a Unix socket that can have a peer.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
 	p := new(PeerCredentials)
 	if err := fromSyscallConn(conn, p); err != nil {
@@ -107,7 +114,8 @@ func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
 // ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
 // errors.As; it is always a pointer.
 type ErrNotUnixSocket struct {
-	// ConnType is what the connection is instead: "TCP", "UDP", or "unknown".
+	// ConnType is what the connection is instead: "TCP" for a stream over IP,
+	// "UDP" for datagrams over IP, or "unknown".
 	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
 	// descriptor, so that the kernel cannot be asked.
 	ConnType string

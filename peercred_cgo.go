@@ -16,5 +16,5 @@ const (
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return cpeercred.Credentials(fd) }
 func kind(fd int) (string, error)                                { return cpeercred.Kind(fd) }
-func checkNotListening(fd int) error                             { return cpeercred.CheckNotListening(fd) }
+func checkCanHavePeer(fd int) error                              { return cpeercred.CheckCanHavePeer(fd) }
 func answersForCaller() (bool, error)                            { return cpeercred.AnswersForCaller() }

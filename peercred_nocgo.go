@@ -16,5 +16,5 @@ const (
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return native.Credentials(fd) }
 func kind(fd int) (string, error)                                { return native.Kind(fd) }
-func checkNotListening(fd int) error                             { return native.CheckNotListening(fd) }
+func checkCanHavePeer(fd int) error                              { return native.CheckCanHavePeer(fd) }
 func answersForCaller() (bool, error)                            { return native.AnswersForCaller() }

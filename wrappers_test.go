@@ -235,6 +235,7 @@ func TestNothingToAskOf(t *testing.T) {
 		{name: "nil", conn: nil},
 		{name: "nil *net.UnixConn", conn: (*net.UnixConn)(nil)},
 		{name: "nil *os.File", conn: (*os.File)(nil), is: os.ErrInvalid},
+		{name: "a zero os.File", conn: new(os.File)},
 		{name: "a closed file", conn: closed, is: os.ErrClosed},
 		{name: "a regular file", conn: file, want: "unknown"},
 		{name: "a pipe", conn: read, want: "unknown"},

@@ -8,8 +8,8 @@ package cpeercred
 #cgo nocallback cpeercred_credentials
 #cgo noescape cpeercred_kind
 #cgo nocallback cpeercred_kind
-#cgo noescape cpeercred_check_not_listening
-#cgo nocallback cpeercred_check_not_listening
+#cgo noescape cpeercred_check_can_have_peer
+#cgo nocallback cpeercred_check_can_have_peer
 #cgo noescape cpeercred_answers_for_caller
 #cgo nocallback cpeercred_answers_for_caller
 #include "cpeercred.h"
@@ -39,7 +39,7 @@ const Call = C.CPEERCRED_CALL
 // where a socket of another family would be answered, EBADF, ENOTSOCK, and
 // EPROTO for an answer that the kernel did not fill as its headers say. On Linux
 // a listening socket answers with the ids of whoever called listen(2) on it. Ask
-// [CheckNotListening] and [AnswersForCaller] where the state of the socket or
+// [CheckCanHavePeer] and [AnswersForCaller] where the state of the socket or
 // the kernel is in doubt.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	if !isDescriptor(fd) {
@@ -64,7 +64,8 @@ func credentialsError(errno syscall.Errno) error {
 
 // Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
 // that family, "unknown" for a socket of any other and for what is no socket. It
-// asks getsockname(2) and SO_TYPE.
+// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE;
+// what is a stream over IP is "TCP", and datagrams over IP are "UDP".
 func Kind(fd int) (kind string, err error) {
 	if !isDescriptor(fd) {
 		return "", syscall.EBADF
@@ -84,14 +85,20 @@ func Kind(fd int) (kind string, err error) {
 	return "unknown", nil
 }
 
-// CheckNotListening returns ENOTCONN if fd is a listening socket, which has no
-// peer, and nil if it is another socket. OpenBSD does not tell, and nil is right
-// there: its listening sockets answer Credentials with ENOTCONN.
-func CheckNotListening(fd int) error {
+// CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
+// not be those of whoever is at the other end: one that listens, which on Linux
+// answers with the ids of whoever called listen(2) on it, mostly our own; and a
+// datagram socket, which can be connected to another one after the kernel took
+// the credentials. It returns nil for any other. Ask it after Credentials, since
+// a socket can begin to listen but not cease to.
+//
+// OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
+// and nil is right then: its listening sockets answer Credentials with ENOTCONN.
+func CheckCanHavePeer(fd int) error {
 	if !isDescriptor(fd) {
 		return syscall.EBADF
 	}
-	if errno := C.cpeercred_check_not_listening(C.int(fd)); errno != 0 {
+	if errno := C.cpeercred_check_can_have_peer(C.int(fd)); errno != 0 {
 		return syscall.Errno(errno)
 	}
 	return nil

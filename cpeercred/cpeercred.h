@@ -41,8 +41,11 @@ enum cpeercred_kind {
 /* What fd is: a socket of the Unix family, TCP, UDP, or anything else. */
 int cpeercred_kind(int fd, int *kind);
 
-/* ENOTCONN if fd is a listening socket. */
-int cpeercred_check_not_listening(int fd);
+/*
+ * ENOTCONN if fd is a socket whose credentials would not be its peer's: one that
+ * listens, or a datagram socket.
+ */
+int cpeercred_check_can_have_peer(int fd);
 
 /* Whether this kernel names the caller as the peer of a socket without one. */
 int cpeercred_answers_for_caller(int *answers);

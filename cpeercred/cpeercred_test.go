@@ -19,8 +19,8 @@ func TestErrors(t *testing.T) {
 		if kind, err := Kind(fd); kind != "" || err != syscall.EBADF {
 			t.Errorf("Kind(%d) = %q, %v, want EBADF", fd, kind, err)
 		}
-		if err := CheckNotListening(fd); err != syscall.EBADF {
-			t.Errorf("CheckNotListening(%d) = %v, want EBADF", fd, err)
+		if err := CheckCanHavePeer(fd); err != syscall.EBADF {
+			t.Errorf("CheckCanHavePeer(%d) = %v, want EBADF", fd, err)
 		}
 	}
 }
@@ -42,8 +42,8 @@ func TestSocketpair(t *testing.T) {
 	if kind, err := Kind(fds[0]); kind != "Unix" || err != nil {
 		t.Errorf("Kind = %q, %v, want Unix", kind, err)
 	}
-	if err := CheckNotListening(fds[0]); err != nil {
-		t.Errorf("CheckNotListening = %v, want nil", err)
+	if err := CheckCanHavePeer(fds[0]); err != nil {
+		t.Errorf("CheckCanHavePeer = %v, want nil", err)
 	}
 }
 

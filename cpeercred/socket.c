@@ -11,7 +11,7 @@
 #elif defined(_AIX)
 #define _ALL_SOURCE
 #else
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #endif
 
 #include "cpeercred.h"
@@ -60,26 +60,46 @@ internet_kind(int fd, int *kind)
 	return 0;
 }
 
+/*
+ * Linux tells the family of every socket; the name of some, such as AF_XDP's and
+ * AF_SMC's, it does not tell, or tells as another family's.
+ */
+static int
+address_family(int fd, int *family)
+{
+#if defined(__linux__)
+	return get_int(fd, SO_DOMAIN, family);
+#else
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+
+	memset(&address, 0, sizeof(address));
+	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1)
+		return errno;
+	*family = address.ss_family;
+#if defined(__DragonFly__)
+	/* An unnamed Unix socket has no address at all here (golang.org/issue/3349). */
+	if (*family == AF_UNSPEC && address.ss_len == 0)
+		*family = AF_UNIX;
+#endif
+	return 0;
+#endif
+}
+
 int
 cpeercred_kind(int fd, int *kind)
 {
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-	int family;
+	int family, error;
 
-	memset(&address, 0, sizeof(address));
-	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1) {
-		if (errno != ENOTSOCK)
-			return errno;
+	switch (error = address_family(fd, &family)) {
+	case 0:
+		break;
+	case ENOTSOCK:
 		*kind = CPEERCRED_KIND_UNKNOWN;
 		return 0;
+	default:
+		return error;
 	}
-	family = address.ss_family;
-#if defined(__DragonFly__)
-	/* An unnamed Unix socket has no address at all here (golang.org/issue/3349). */
-	if (family == AF_UNSPEC && address.ss_len == 0)
-		family = AF_UNIX;
-#endif
 	switch (family) {
 	case AF_UNIX:
 		*kind = CPEERCRED_KIND_UNIX;
@@ -104,30 +124,43 @@ cpeercred_check_unix_family(int fd)
 }
 
 int
-cpeercred_check_not_listening(int fd)
+cpeercred_check_can_have_peer(int fd)
 {
-	int listening, error;
+	int type, listens, error;
 
-	error = get_int(fd, SO_ACCEPTCONN, &listening);
+	if ((error = get_int(fd, SO_TYPE, &type)) != 0)
+		return error;
+	/* It can be connected anew after the kernel took the credentials. */
+	if (type == SOCK_DGRAM)
+		return ENOTCONN;
+	error = get_int(fd, SO_ACCEPTCONN, &listens);
 #if defined(__OpenBSD__)
-	/* Not told here, and not needed: a listening socket answers ENOTCONN. */
+	/* Where it is not told, it is not needed: listeners answer ENOTCONN. */
 	if (error == ENOPROTOOPT)
 		return 0;
 #endif
 	if (error != 0)
 		return error;
-	return listening ? ENOTCONN : 0;
+	return listens ? ENOTCONN : 0;
 }
 
-/* The caller holds Go's syscall.ForkLock, so no child inherits the descriptor. */
+/*
+ * A child that another thread forks must not inherit it. Where the system cannot
+ * make it so, Go's forks at least wait: the caller holds syscall.ForkLock.
+ */
 static int
 unconnected_socket(int *fd)
 {
 	int s;
 
+#if defined(SOCK_CLOEXEC)
+	if ((s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		return errno;
+#else
 	if ((s = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
 		return errno;
 	(void)fcntl(s, F_SETFD, FD_CLOEXEC);
+#endif
 	*fd = s;
 	return 0;
 }

@@ -17,9 +17,9 @@ func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, 
 // Kind always fails here, with an error that is errors.ErrUnsupported.
 func Kind(int) (kind string, err error) { return "", errUnsupported }
 
-// CheckNotListening always fails here, with an error that is
+// CheckCanHavePeer always fails here, with an error that is
 // errors.ErrUnsupported.
-func CheckNotListening(int) error { return errUnsupported }
+func CheckCanHavePeer(int) error { return errUnsupported }
 
 // AnswersForCaller always fails here, with an error that is
 // errors.ErrUnsupported.

@@ -16,8 +16,8 @@ func TestUnsupported(t *testing.T) {
 	if kind, err := Kind(0); kind != "" || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Kind = %q, %v, want errors.ErrUnsupported", kind, err)
 	}
-	if err := CheckNotListening(0); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("CheckNotListening = %v, want errors.ErrUnsupported", err)
+	if err := CheckCanHavePeer(0); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("CheckCanHavePeer = %v, want errors.ErrUnsupported", err)
 	}
 	if wrong, err := AnswersForCaller(); wrong || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("AnswersForCaller = %v, %v, want errors.ErrUnsupported", wrong, err)

@@ -17,6 +17,9 @@ const Call = "getsockopt(SO_PEERID)"
 // not a Unix socket, EBADF, and EPROTO for an answer that
 // is not a struct peercred_struct.
 //
+// A peer with uid 0 and gid 0 is refused with an error that is
+// errors.ErrUnsupported, since it cannot be told from an answer that is too short.
+//
 // AIX takes system calls from libc alone, and x/sys exports no getsockopt for
 // this structure. Its getter for ICMPv6 filters is the same call with a buffer
 // of 32 bytes, of which the kernel fills the first 24.

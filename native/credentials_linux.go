@@ -18,7 +18,7 @@ const Call = "getsockopt(SO_PEERCRED)"
 //
 // The error is ENOTCONN for a socket that has no peer (unconnected, a connected
 // datagram socket, TCP), EBADF, ENOTSOCK, and EPROTO for an answer that is not
-// a struct ucred. Ask [CheckNotListening] and [AnswersForCaller] where the state
+// a struct ucred. Ask [CheckCanHavePeer] and [AnswersForCaller] where the state
 // of the socket or the kernel is in doubt.
 //
 // Source: unix(7), sk_getsockopt in net/core/sock.c.

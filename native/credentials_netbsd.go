@@ -42,6 +42,7 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return cred.decode(length)
 }
 
+// errConnectingEnd is why a socket that may be the connecting end is refused.
 const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
 
 // checkAcceptedEnd tells the accepted end from the connecting one by the names:

@@ -163,11 +163,19 @@ type aixPeercred struct {
 	gid uint32
 }
 
+// errZeroIDs is why native refuses root on AIX.
+const errZeroIDs = unsupportedError("AIX says uid 0 and gid 0, which golang.org/x/sys does not show apart from an answer that is too short; build with CGO_ENABLED=1 to be sure")
+
 // decode takes a pid below 1 for an answer that the kernel did not write, for
-// the reason that openbsdPeercred.decode gives.
+// the reason that openbsdPeercred.decode gives. The ids come last in this
+// structure, whose layout no AIX has confirmed to us: were it shorter, they would
+// be the getter's zeroes, so that zeroes are no answer.
 func (c *aixPeercred) decode() (pid int32, uid, gid uint32, err error) {
-	if c.pid < 1 || c.uid == noID || c.gid == noID {
+	switch {
+	case c.pid < 1 || c.uid == noID || c.gid == noID:
 		return 0, 0, 0, unix.EPROTO
+	case c.uid == 0 && c.gid == 0:
+		return 0, 0, 0, errZeroIDs
 	}
 	return c.pid, c.uid, c.gid, nil
 }

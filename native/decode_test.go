@@ -123,7 +123,13 @@ var layouts = []layout{
 	{
 		name: "AIX peercred_struct", size: 24,
 		decode: func(b []byte, _ uint32) ids { return decoded(overlay[aixPeercred](b).decode()) },
-		want:   func(b []byte, _ uint32) ids { return plain(int32(word(b, 0)), word(b, 16), word(b, 20)) },
+		want: func(b []byte, _ uint32) ids {
+			got := plain(int32(word(b, 0)), word(b, 16), word(b, 20))
+			if got.Err == nil && got.UID == 0 && got.GID == 0 {
+				return ids{Err: errZeroIDs}
+			}
+			return got
+		},
 	},
 	{
 		name: "illumos ucred", size: 12,
@@ -247,6 +253,8 @@ func TestDecode(t *testing.T) {
 		{"NetBSD unpcbid", "zeroes", answer(12), 12, malformed},
 		{"NetBSD unpcbid", "cut short", answer(12, write{0, 55}), 8, malformed},
 		{"AIX peercred_struct", "a peer", answer(24, write{0, 55}, write{16, 1000}, write{20, 1001}), 24, ids{55, 1000, 1001, nil}},
+		{"AIX peercred_struct", "root", answer(24, write{0, 55}), 24, ids{Err: errZeroIDs}},
+		{"AIX peercred_struct", "root's uid, another gid", answer(24, write{0, 55}, write{20, 1}), 24, ids{55, 0, 1, nil}},
 		{"AIX peercred_struct", "the getter's zeroes", answer(24), 24, malformed},
 		{"illumos ucred", "a peer", answer(12, write{0, 55}, write{4, 1000}, write{8, 4294967294}), 12, ids{55, 1000, 4294967294, nil}},
 		{"illumos ucred", "without a uid", answer(12, write{0, 55}, write{4, noID}), 12, malformed},

@@ -18,8 +18,8 @@ func TestErrors(t *testing.T) {
 		if kind, err := Kind(fd); kind != "" || err != unix.EBADF {
 			t.Errorf("Kind(%d) = %q, %v, want EBADF", fd, kind, err)
 		}
-		if err := CheckNotListening(fd); err != unix.EBADF {
-			t.Errorf("CheckNotListening(%d) = %v, want EBADF", fd, err)
+		if err := CheckCanHavePeer(fd); err != unix.EBADF {
+			t.Errorf("CheckCanHavePeer(%d) = %v, want EBADF", fd, err)
 		}
 	}
 }

@@ -16,7 +16,8 @@ const Supported = true
 
 // Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
 // that family, "unknown" for a socket of any other and for what is no socket. It
-// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE.
+// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE;
+// what is a stream over IP is "TCP", and datagrams over IP are "UDP".
 func Kind(fd int) (kind string, err error) {
 	if err := checkDescriptor(fd); err != nil {
 		return "", err
@@ -35,7 +36,7 @@ func Kind(fd int) (kind string, err error) {
 }
 
 func internetKind(fd int) (kind string, err error) {
-	socketType, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	socketType, err := socketOption(fd, unix.SO_TYPE)
 	if err != nil {
 		return "", err
 	}
@@ -48,23 +49,33 @@ func internetKind(fd int) (kind string, err error) {
 	return "unknown", nil
 }
 
-// CheckNotListening returns ENOTCONN if fd is a listening socket, which has no
-// peer, and nil if it is another socket. On Linux a listening socket answers
-// [Credentials] with the ids of whoever called listen(2) on it, mostly our own.
+// CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
+// not be those of whoever is at the other end: one that listens, which on Linux
+// answers with the ids of whoever called listen(2) on it, mostly our own; and a
+// datagram socket, which can be connected to another one after the kernel took
+// the credentials. It returns nil for any other. Ask it after Credentials, since
+// a socket can begin to listen but not cease to.
 //
-// OpenBSD does not tell (SO_ACCEPTCONN is ENOPROTOOPT there, uipc_socket.c), and
-// nil is right: its listening sockets answer Credentials with ENOTCONN.
-func CheckNotListening(fd int) error {
+// OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
+// and nil is right then: its listening sockets answer Credentials with ENOTCONN.
+func CheckCanHavePeer(fd int) error {
 	if err := checkDescriptor(fd); err != nil {
 		return err
 	}
-	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	socketType, err := socketOption(fd, unix.SO_TYPE)
+	switch {
+	case err != nil:
+		return err
+	case socketType == unix.SOCK_DGRAM:
+		return unix.ENOTCONN
+	}
+	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
 	switch {
 	case runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT):
 		return nil
 	case err != nil:
 		return err
-	case listening != 0:
+	case listens != 0:
 		return unix.ENOTCONN
 	}
 	return nil

@@ -1,5 +1,3 @@
-//go:build netbsd || !unix
-
 package native
 
 import "errors"

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,9 +23,13 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	mode := fileMode(0o600)
 	flags.Var(&mode, "mode", "the socket file's `MODE` in octal, which it has from the first instant")
 	operands, err := parse(flags, "listen [--once] [--json] [--mode MODE] ADDRESS",
-		"Listens on the Unix socket ADDRESS and shows who connects, one line each. A\nsocket file that nobody serves any more is replaced, a live one is not. The\nsocket file is removed at the end, by SIGINT and SIGTERM too.", 1, args, stdout, stderr)
+		"Listens on the Unix socket ADDRESS and shows who connects, one line each. A\nsocket file that nobody serves any more is replaced, a live one is not. The\nsocket file is removed at the end, by SIGINT, SIGTERM and SIGHUP too, which are\nno failure: the exit status is 0 then.", 1, args, stdout, stderr)
 	if err != nil {
 		return err
+	}
+	if isSet(flags, "mode") && strings.HasPrefix(operands[0], "@") {
+		fmt.Fprintln(stderr, "peercred listen: --mode is for a path: a name in the abstract namespace has no mode, everybody can connect")
+		return errUsage
 	}
 	listener, err := listenAt(operands[0], fs.FileMode(mode))
 	if err != nil {
@@ -43,9 +48,17 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	})
 }
 
+func isSet(flags *flag.FlagSet, name string) (set bool) {
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
 // listenAt listens on a path or, where there is one, in the abstract namespace,
 // whose names have no mode.
 func listenAt(address string, mode fs.FileMode) (net.Listener, error) {
+	if address == "@" {
+		return nil, errors.New("a name must follow the @")
+	}
 	if strings.HasPrefix(address, "@") && runtime.GOOS == "linux" {
 		return net.Listen("unix", address)
 	}

@@ -11,8 +11,9 @@
 //
 // Run peercred --help, or a command with --help, for what each does.
 //
-// It exits with 0 when the kernel answered, with 1 when it did not or when
-// anything else failed, and with 2 when it was called wrongly.
+// It exits with 0 when the kernel answered or, for listen without --once, when it
+// was told to end; with 1 when the kernel did not answer or anything else failed;
+// and with 2 when it was called wrongly.
 package main
 
 import (
@@ -37,8 +38,8 @@ Commands:
 ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
 "peercred COMMAND --help" lists the flags of a command.
 
-Exit status: 0 the kernel answered, 1 it did not or something else failed,
-2 wrong usage.
+Exit status: 0 the kernel answered (or, for listen, it was told to end), 1 it did
+not answer or something else failed, 2 wrong usage.
 `
 
 const (

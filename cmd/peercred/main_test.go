@@ -59,6 +59,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"listen", "a", "b"}, 2, "", "2 operands, want 1"},
 		{[]string{"listen", "--mode", "rw", socket}, 2, "", "octal"},
 		{[]string{"listen", "--mode", "1777", socket}, 2, "", "octal"},
+		{[]string{"listen", "--mode", "0666", "@x"}, 2, "", "no mode"},
 		{[]string{"dial", "--once", socket}, 2, "", "-once"},
 		{[]string{"dial", socket}, 1, "", "no such file"},
 		{[]string{"listen", filepath.Join(socket, "s")}, 1, "", "no such file"},

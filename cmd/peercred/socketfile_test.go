@@ -138,11 +138,21 @@ func TestOthersAreLeftAlone(t *testing.T) {
 		{"a live seqpacket socket", func(path string) (func(), error) {
 			l, err := net.Listen("unixpacket", path)
 			return func() { l.Close() }, err
-		}, "could not be found out"},
+		}, "somebody listens"},
+		{"a socket that does not listen yet", func(path string) (func(), error) {
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			if err != nil {
+				return nil, err
+			}
+			return func() { unix.Close(fd) }, unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+		}, "somebody listens"},
+		{"a busy socket", func(path string) (func(), error) {
+			return fillQueue(t, path)
+		}, "somebody listens"},
 		{"a live datagram socket", func(path string) (func(), error) {
 			l, err := net.ListenPacket("unixgram", path)
 			return func() { l.Close() }, err
-		}, "could not be found out"},
+		}, "datagram socket"},
 		{"a regular file", func(path string) (func(), error) {
 			return func() {}, os.WriteFile(path, nil, 0o600)
 		}, "not a socket"},
@@ -183,6 +193,141 @@ func TestOthersAreLeftAlone(t *testing.T) {
 				t.Errorf("the directory holds %v, %v, want what was there", entries, err)
 			}
 		})
+	}
+}
+
+// fillQueue listens on path with a queue that holds no more.
+func fillQueue(t *testing.T, path string) (undo func(), err error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	address := &unix.SockaddrUnix{Name: path}
+	if err := errors.Join(unix.Bind(fd, address), unix.Listen(fd, 0)); err != nil {
+		return nil, err
+	}
+	var clients []int
+	for err == nil {
+		client, socketErr := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		if socketErr != nil || len(clients) > 1000 {
+			t.Fatalf("after %d clients: %v", len(clients), socketErr)
+		}
+		clients = append(clients, client)
+		err = errors.Join(unix.SetNonblock(client, true), unix.Connect(client, address))
+	}
+	return func() {
+		unix.Close(fd)
+		for _, client := range clients {
+			unix.Close(client)
+		}
+	}, nil
+}
+
+// A file that took the stale one's place between the look and the move is put
+// back, whole; one that cannot be stays, and the error says where.
+func TestReplacedMeanwhile(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(path string) error
+		back bool
+	}{
+		{"by a file", func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) }, true},
+		{"by a directory", func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "f"), []byte("precious"), 0o600))
+		}, false}, // link(2) takes no directories
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "s")
+			other := filepath.Join(dir, "other")
+			if err := errors.Join(os.WriteFile(other, nil, 0o600), test.make(path)); err != nil {
+				t.Fatal(err)
+			}
+			probed, err := os.Lstat(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			private, err := makePrivate(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = private.take(path, probed)
+			private.remove()
+			if err == nil || !strings.Contains(err.Error(), "replaced meanwhile") {
+				t.Errorf("%v, want an error that says so", err)
+			}
+			where := path
+			if !test.back {
+				where = private.path(stale)
+				if !strings.Contains(err.Error(), where) {
+					t.Errorf("%v, want an error that names %s", err, where)
+				}
+			}
+			if after, err := os.Lstat(where); err != nil || !os.SameFile(before, after) {
+				t.Errorf("what was at %s is not at %s: %v", path, where, err)
+			}
+		})
+	}
+}
+
+// Whoever owns the directory can put another in our private one's place; the
+// modes of what is in that one are not touched.
+func TestPrivateDirectoryExchanged(t *testing.T) {
+	private, err := makePrivate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := private.Name()
+	if err := errors.Join(os.Rename(name, name+".away"), os.Mkdir(name, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if listener, _, err := private.listen(0o666); err == nil {
+		listener.Close()
+		t.Fatal("it listens in the other directory")
+	}
+	info, err := os.Lstat(filepath.Join(name, made))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() == 0o666 {
+		t.Errorf("the mode was set in the other directory: %v", info.Mode())
+	}
+	private.remove()
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("x", 120))
+	for address, want := range map[string]string{"": "empty", long: "has at most", "@": "name"} {
+		listener, err := listenAt(address, 0o600)
+		if err == nil {
+			listener.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want an error that says %q", address, err, want)
+		}
+	}
+	assertEmpty(t, filepath.Dir(long))
+}
+
+// Whoever looks whether an address is taken is no visitor there.
+func TestProbeIsNoVisitor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	first := startListener(t, "--once", path)
+	code, _, stderr := runArgs("listen", path)
+	if code != 1 || !strings.Contains(stderr, "somebody listens") {
+		t.Errorf("the second listener: exit %d, %s", code, stderr)
+	}
+	dialer := start(t, "dial", path)
+	if code, _, stderr := dialer.end(t); code != 0 {
+		t.Errorf("dial: exit %d, %s", code, stderr)
+	}
+	_, stdout, _ := first.end(t)
+	if want := fmt.Sprintf("pid=%d ", dialer.Process.Pid); !strings.HasPrefix(stdout, want) {
+		t.Errorf("the first listener saw %q, want %q", stdout, want)
 	}
 }
 
