@@ -161,23 +161,14 @@ func helperConnect(r role) error {
 
 // helperServe holds one connection open.
 func helperServe(r role) error {
-	listener, err := net.Listen(r.Network, r.Address)
-	if err != nil {
-		return err
-	}
-	step("listening")
-	conn, err := listener.Accept()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	step("accepted")
-	return nil
+	return acceptOne(r, func(net.Conn) error { step("accepted"); return nil })
 }
 
 // helperServeOnce reports what each implementation says of one client, and what
 // the linked one says through GetPeerCredentials.
-func helperServeOnce(r role) error {
+func helperServeOnce(r role) error { return acceptOne(r, reportPeer) }
+
+func acceptOne(r role, serve func(net.Conn) error) error {
 	listener, err := net.Listen(r.Network, r.Address)
 	if err != nil {
 		return err
@@ -188,7 +179,7 @@ func helperServeOnce(r role) error {
 		return err
 	}
 	defer conn.Close()
-	return reportPeer(conn)
+	return serve(conn)
 }
 
 // helperAskOnce reports the same of a server.

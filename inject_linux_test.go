@@ -13,9 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kernel, or a sandbox between us and it, that fails the call, or that reports
+// A kernel, or a sandbox between us and it, that fails a call, or that reports
 // success and writes nothing. strace plays it on the real call.
-func TestTrap01InjectedAnswers(t *testing.T) {
+
+// injected runs a helper while strace forges what getsockopt answers it, and
+// returns its report.
+func injected(t *testing.T, r role, inject string) (got report) {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skipf("needs strace to forge what the kernel answers: %v", err)
@@ -24,11 +28,24 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := listen(t, "unix")
-	text, err := json.Marshal(role{Do: "ask once", Network: "unix", Address: listener.Addr().String()})
+	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject, executable)
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &got)
+	}
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	return got
+}
+
+func TestTrap01InjectedAnswers(t *testing.T) {
+	listener := listen(t, "unix")
 	const prefix = "failed to get peer credentials: linux: getsockopt(SO_PEERCRED): "
 	for _, test := range []struct {
 		inject  string
@@ -43,15 +60,9 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 		{"error=ENOSYS", unix.ENOSYS, "peer credentials unavailable on linux: getsockopt(SO_PEERCRED): function not implemented"},
 	} {
 		t.Run(test.inject, func(t *testing.T) {
-			cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+test.inject, executable)
-			cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.Output()
-			var got report
-			if err == nil {
-				err = json.Unmarshal(out, &got)
-			}
-			if err != nil {
-				t.Fatalf("%v: %v\n%s", cmd, err, out)
+			got := injected(t, role{Do: "ask once", Network: "unix", Address: listener.Addr().String()}, test.inject)
+			if len(got.Implementations) != len(implementations) {
+				t.Errorf("%d implementations answered, want %d", len(got.Implementations), len(implementations))
 			}
 			for name, a := range got.Implementations {
 				if want := refused(test.errno); a != want {
@@ -65,36 +76,20 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 	}
 }
 
-// The same to the other questions that a descriptor of unknown kind costs: where
-// success without an answer read as "does not listen", a listening socket would
-// give its own ids.
+// questionsAboutAFile is how many times getsockopt is called about a connected
+// *os.File whose peer is this process: family, credentials, the same of a fresh
+// socket, type, and whether it listens.
+const questionsAboutAFile = 5
+
+// The same to each of the questions that a descriptor of unknown kind costs:
+// where success without an answer read as "does not listen", a listening socket
+// would give its own ids.
 func TestTrap01InjectedChecks(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skipf("needs strace to forge what the kernel answers: %v", err)
-	}
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, do := range []string{"ask a listening file", "ask a connected file"} {
-		text, err := json.Marshal(role{Do: do})
-		if err != nil {
-			t.Fatal(err)
-		}
 		for when := 1; when <= questionsAboutAFile+1; when++ {
 			for _, forged := range []string{"retval=0", "error=EPERM"} {
-				inject := fmt.Sprintf("inject=getsockopt:%s:when=%d", forged, when)
-				cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", inject, executable)
-				cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
-				out, err := cmd.Output()
-				var got report
-				if err == nil {
-					err = json.Unmarshal(out, &got)
-				}
-				if err != nil {
-					t.Fatalf("%v: %v\n%s", cmd, err, out)
-				}
+				inject := fmt.Sprintf("%s:when=%d", forged, when)
+				got := injected(t, role{Do: do}, inject)
 				answered := do == "ask a connected file" && when > questionsAboutAFile
 				if (got.Peer != nil) != answered || (got.Peer != nil) == (got.Err != "") {
 					t.Errorf("%s, %s: %v, %q; want a value: %v", do, inject, got.Peer, got.Err, answered)
@@ -103,8 +98,3 @@ func TestTrap01InjectedChecks(t *testing.T) {
 		}
 	}
 }
-
-// questionsAboutAFile is how many times getsockopt is called about a connected
-// *os.File whose peer is this process: family, credentials, the same of a fresh
-// socket, type, and whether it listens.
-const questionsAboutAFile = 5

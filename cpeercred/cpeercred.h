@@ -9,6 +9,12 @@
 #define CPEERCRED_H
 
 #include <stdint.h>
+#include <sys/types.h>
+
+/* The ids of every system fit the types below, and -1 is what it is there. */
+_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
+_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
+_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
 /* The system's call behind cpeercred_credentials. */
 #if defined(__linux__) || defined(__OpenBSD__)

@@ -16,9 +16,6 @@ _Static_assert(sizeof(struct peercred_struct) == 24, "struct peercred_struct");
 _Static_assert(offsetof(struct peercred_struct, pid) == 0, "peercred_struct.pid");
 _Static_assert(offsetof(struct peercred_struct, euid) == 16, "peercred_struct.euid");
 _Static_assert(offsetof(struct peercred_struct, egid) == 20, "peercred_struct.egid");
-_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
-_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
-_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
 int
 cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)

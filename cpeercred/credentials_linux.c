@@ -13,9 +13,6 @@ _Static_assert(sizeof(struct ucred) == 12, "struct ucred");
 _Static_assert(offsetof(struct ucred, pid) == 0, "ucred.pid");
 _Static_assert(offsetof(struct ucred, uid) == 4, "ucred.uid");
 _Static_assert(offsetof(struct ucred, gid) == 8, "ucred.gid");
-_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
-_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
-_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
 int
 cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)

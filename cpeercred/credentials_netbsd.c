@@ -21,9 +21,6 @@ _Static_assert(sizeof(struct unpcbid) == 12, "struct unpcbid");
 _Static_assert(offsetof(struct unpcbid, unp_pid) == 0, "unpcbid.unp_pid");
 _Static_assert(offsetof(struct unpcbid, unp_euid) == 4, "unpcbid.unp_euid");
 _Static_assert(offsetof(struct unpcbid, unp_egid) == 8, "unpcbid.unp_egid");
-_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
-_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
-_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
 typedef int (*name_getter)(int, struct sockaddr *, socklen_t *);
 

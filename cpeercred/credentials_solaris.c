@@ -9,10 +9,6 @@
 #include <stddef.h>
 #include <ucred.h>
 
-_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
-_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
-_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
-
 int
 cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 {

@@ -25,9 +25,6 @@ _Static_assert(offsetof(struct xucred, cr_uid) == 4, "xucred.cr_uid");
 _Static_assert(offsetof(struct xucred, cr_ngroups) == 8, "xucred.cr_ngroups");
 _Static_assert(offsetof(struct xucred, cr_groups) == 12, "xucred.cr_groups");
 _Static_assert(XUCRED_GROUPS == 16, "xucred.cr_groups");
-_Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
-_Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
-_Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
 /*
  * The family comes first: a TCP socket answers this question with success and
