@@ -142,18 +142,24 @@ func (d *privateDir) listen(mode fs.FileMode) (*net.UnixListener, fs.FileInfo, e
 		return nil, nil, err
 	}
 	listener.SetUnlinkOnClose(false) // the name that stays is another
-	info, err := d.Lstat(made)
-	if err == nil && info.Mode().Type() != fs.ModeSocket {
-		err = fmt.Errorf("%s is not the socket that was made there", path)
-	}
-	if err == nil {
-		err = d.Chmod(made, mode)
-	}
+	info, err := d.setMode(mode)
 	if err != nil {
 		listener.Close()
 		return nil, nil, err
 	}
 	return listener, info, nil
+}
+
+// setMode sets the mode of the socket that was made in the directory.
+func (d *privateDir) setMode(mode fs.FileMode) (fs.FileInfo, error) {
+	info, err := d.Lstat(made)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("%s is not the socket that was made there", d.path(made))
+	}
+	return info, d.Chmod(made, mode)
 }
 
 // takeStale moves a stale socket file from path into the directory, and removes

@@ -274,29 +274,56 @@ func TestReplacedMeanwhile(t *testing.T) {
 	}
 }
 
-// Whoever owns the directory can put another in our private one's place; the
-// modes of what is in that one are not touched.
-func TestPrivateDirectoryExchanged(t *testing.T) {
+// exchange does what the owner of the directory that d is in can do: put another
+// in its place, with a victim in it.
+func exchange(t *testing.T, d *privateDir) (victim string) {
+	t.Helper()
+	victim = d.path(made)
+	err := errors.Join(os.Rename(d.Name(), d.Name()+".away"), os.Mkdir(d.Name(), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return victim
+}
+
+func TestPrivateDirectoryExchangedBeforeBind(t *testing.T) {
 	private, err := makePrivate(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := private.Name()
-	if err := errors.Join(os.Rename(name, name+".away"), os.Mkdir(name, 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	defer private.remove()
+	exchange(t, private)
 	if listener, _, err := private.listen(0o666); err == nil {
 		listener.Close()
 		t.Fatal("it listens in the other directory")
 	}
-	info, err := os.Lstat(filepath.Join(name, made))
+}
+
+// The mode goes to our socket, and not to what has its path now.
+func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
+	private, err := makePrivate(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Mode().Perm() == 0o666 {
-		t.Errorf("the mode was set in the other directory: %v", info.Mode())
+	defer private.remove()
+	listener, _, err := private.listen(0o600)
+	if err != nil {
+		t.Fatal(err)
 	}
-	private.remove()
+	defer listener.Close()
+	victim := exchange(t, private)
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.setMode(0o666); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(victim); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the victim has the mode %v, %v", info.Mode(), err)
+	}
+	if info, err := private.Lstat(made); err != nil || info.Mode() != fs.ModeSocket|0o666 {
+		t.Errorf("the socket has the mode %v, %v", info.Mode(), err)
+	}
 }
 
 func TestAddressesThatAreNone(t *testing.T) {
