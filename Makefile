@@ -61,7 +61,7 @@ lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
 
 # Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
-cross: cross-go cross-c ## compile for every port that Go knows, and the C shims for every system
+cross: cross-go cross-c cross-cgo ## compile for every port that Go knows, and the C shims for every system
 
 # go vet wants to link a test program even where there are no tests, which Go
 # refuses for any package on these without cgo. The same files are vetted under
@@ -103,6 +103,20 @@ cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its he
 	@$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
 	@$(IMITATED) -D_AIX cpeercred/socket.c
 	@echo "cross: solaris's and aix's shims compile with an imitation of their headers"
+
+# The Go binding with its shim, on the systems whose libc Zig carries; and on
+# Windows, which has no shim.
+ZIG_PORTS := darwin/amd64=x86_64-macos darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd \
+	netbsd/amd64=x86_64-netbsd openbsd/amd64=x86_64-openbsd windows/amd64=x86_64-windows-gnu
+
+.PHONY: cross-cgo
+cross-cgo: $(ZIG_DIR)/ziglang ## compile the packages with cgo for other systems, with Zig
+	@for pair in $(ZIG_PORTS); do \
+		port=$${pair%=*}; \
+		PYTHONPATH=$(ZIG_DIR) CC="$(PYTHON) -m ziglang cc -target $${pair#*=} -Wno-unused-command-line-argument" \
+			CGO_ENABLED=1 GOOS=$${port%/*} GOARCH=$${port#*/} go build . ./cpeercred || exit 1; \
+		echo "cross: $$port builds with CGO_ENABLED=1"; \
+	done
 
 # The shims as objects that link here. Darwin's is compiled to ELF for that.
 ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
