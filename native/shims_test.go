@@ -4,6 +4,7 @@ package native
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -199,6 +200,26 @@ func honest(layout string, buffer []byte) question {
 	return q
 }
 
+// honestAgain lets getpeereid say what the changed answer says.
+func honestAgain(s shim, q question) question {
+	changed := honest(s.layout, q.first.bytes)
+	q.euid, q.egid = changed.euid, changed.egid
+	return q
+}
+
+// idOffsets is where the system puts the ids that it always tells.
+func idOffsets(s shim) []int {
+	switch s.name {
+	case "darwin", "dragonfly":
+		return []int{4, 12}
+	case "freebsd":
+		return []int{4, 12, 80}
+	case "aix":
+		return []int{0, 16, 20}
+	}
+	return []int{0, 4, 8}
+}
+
 func goodBuffer(s shim) []byte {
 	switch s.name {
 	case "darwin", "freebsd", "dragonfly":
@@ -271,6 +292,43 @@ func TestShimsAnswer(t *testing.T) {
 				q = good
 				q.eidErrno = 22
 				check("getpeereid fails", q, ids{Err: syscall.Errno(22)})
+			}
+			for _, at := range idOffsets(s) {
+				q := good
+				q.first.bytes = bytes.Clone(good.first.bytes)
+				copy(q.first.bytes[at:], answer(4, write{0, noID}))
+				q = honestAgain(s, q)
+				want := ids{Err: unix.EPROTO}
+				if s.name == "linux" && at > 0 {
+					want.Err = unix.ENOTCONN
+				}
+				check(fmt.Sprintf("-1 at offset %d", at), q, want)
+			}
+			for _, length := range []uint32{0, 1, uint32(s.size) - 1, uint32(s.size) + 1} {
+				if s.name != "solaris" { // whose call has no length
+					q := good
+					q.first.length = length
+					check(fmt.Sprintf("length %d", length), q, ids{Err: unix.EPROTO})
+				}
+			}
+			if s.name == "darwin" {
+				for what, second := range map[string]reply{
+					"a pid cut short":  {length: 2, bytes: answer(4, write{0, 4242})},
+					"a pid unwritten":  {length: 4},
+					"a negative pid":   {length: 4, bytes: answer(4, write{0, noID})},
+					"a pid too long":   {length: 8, bytes: answer(4, write{0, 4242})},
+					"a pid of nothing": {length: 0},
+				} {
+					q := good
+					q.second = second
+					check(what, q, ids{Err: unix.EPROTO})
+				}
+			}
+			if s.size >= 76 {
+				q := good
+				q.first.bytes = ngroups(answer(12), 1)
+				q.euid, q.egid = 0, 0
+				check("root, of whose groups none was written", q, ids{Err: unix.EPROTO})
 			}
 			if s.name != "solaris" {
 				for _, written := range []int{0, 4, 8} {
