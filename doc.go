@@ -22,6 +22,11 @@
 // two processes, and it is 0 once the peer has closed. NetBSD answers on the
 // accepted end only, since its connecting end is told its own ids.
 //
+// Sources: unix(7) and net/core/sock.c of Linux; unix(4), getpeereid(3) and
+// uipc_usrreq.c of macOS, FreeBSD, DragonFly and NetBSD; getsockopt(2) and
+// uipc_socket.c of OpenBSD; getpeerucred(3C) of illumos and Solaris; getsockopt
+// and sys/socket.h of AIX.
+//
 // # What the kernel cannot say
 //
 // The connector is not the writer: a connected descriptor can be inherited or
