@@ -79,8 +79,11 @@ func isConnectedStream(c *net.UnixConn) bool {
 	return ok && own != nil && own.Net != "unixgram" && c.RemoteAddr() != nil
 }
 
-func fromFile(f *os.File, p *PeerCredentials) (err error) {
-	defer recoverAs(&err) // a zero os.File panics
+func fromFile(f *os.File, p *PeerCredentials) error {
+	return guarded(func() error { return askFile(f, p) }) // a zero os.File panics
+}
+
+func askFile(f *os.File, p *PeerCredentials) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return failed(err)
@@ -95,8 +98,11 @@ func fromFile(f *os.File, p *PeerCredentials) (err error) {
 }
 
 // fromWrapper follows NetConn to a connection whose descriptor can be reached.
-func fromWrapper(conn net.Conn, p *PeerCredentials) (err error) {
-	defer recoverAs(&err)
+func fromWrapper(conn net.Conn, p *PeerCredentials) error {
+	return guarded(func() error { return askWrapper(conn, p) })
+}
+
+func askWrapper(conn net.Conn, p *PeerCredentials) error {
 	for range maxWrappers {
 		switch c := conn.(type) {
 		case nil:
@@ -118,8 +124,11 @@ func fromWrapper(conn net.Conn, p *PeerCredentials) (err error) {
 // type does is its own affair: it may panic, not run our function at all, or run
 // it when it should not. The channel takes the first answer, and p is written by
 // this goroutine alone.
-func fromForeign(conn syscall.Conn, p *PeerCredentials) (err error) {
-	defer recoverAs(&err)
+func fromForeign(conn syscall.Conn, p *PeerCredentials) error {
+	return guarded(func() error { return askForeign(conn, p) })
+}
+
+func askForeign(conn syscall.Conn, p *PeerCredentials) error {
 	switch conn.(type) {
 	case nil:
 		return failed(errNil)
@@ -264,9 +273,16 @@ func unavailable(reason string) error {
 	return &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
 }
 
-// recoverAs turns a panic in a foreign type's method into an error.
-func recoverAs(err *error) {
-	if v := recover(); v != nil {
-		*err = failed(fmt.Errorf("the connection panicked: %v", v))
-	}
+// guarded turns a panic in a foreign type's method into an error. It does not ask
+// what recover returns, which is nil for a panic(nil) under GODEBUG=panicnil=1.
+func guarded(ask func() error) (err error) {
+	finished := false
+	defer func() {
+		if !finished {
+			err = failed(fmt.Errorf("the connection panicked: %v", recover()))
+		}
+	}()
+	err = ask()
+	finished = true
+	return err
 }

@@ -173,6 +173,27 @@ func TestNothingToAsk(t *testing.T) {
 	}
 }
 
+// A panic with nil, which recover does not tell from none, is no success.
+func TestPanicWithNil(t *testing.T) {
+	skipUnlessTold(t)
+	t.Setenv("GODEBUG", "panicnil=1")
+	var nothing any
+	conn := foreign{raw: control(func(func(uintptr)) error { panic(nothing) })}
+	for name, conn := range map[string]net.Conn{"Control": conn, "Control, by NetConn": nest(conn, 1), "NetConn": panicking{}} {
+		if got, err := peercred.GetPeerCredentials(conn); got != nil || err == nil {
+			t.Errorf("%s: %v, %v, want nil and an error", name, got, err)
+		}
+	}
+}
+
+// panicking is a wrapper whose NetConn panics with nil.
+type panicking struct{ net.Conn }
+
+func (panicking) NetConn() net.Conn {
+	var nothing any
+	panic(nothing)
+}
+
 // A Control that runs our function twice, or later, changes nothing.
 func TestFirstAnswerCounts(t *testing.T) {
 	skipUnlessTold(t)

@@ -66,6 +66,8 @@ func CheckCanHavePeer(fd int) error {
 	switch {
 	case err != nil:
 		return err
+	case socketType == 0: // no socket has it: the kernel wrote nothing
+		return unix.EPROTO
 	case socketType == unix.SOCK_DGRAM:
 		return unix.ENOTCONN
 	}

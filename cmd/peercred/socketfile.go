@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +42,14 @@ func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s has %d bytes, and the path of a socket has at most %d", path, len(path), maxPath)
 	}
-	private, err := makePrivate(filepath.Dir(path))
+	parent := directoryOf(path)
+	if long := len(parent + "/.p4294967295/" + made); long > maxPath {
+		return nil, fmt.Errorf("the socket is made in a directory beside %s, where its path may have %d bytes, and the path of a socket has at most %d", path, long, maxPath)
+	}
+	if err := checkParent(parent); err != nil {
+		return nil, err
+	}
+	private, err := makePrivate(parent)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +81,31 @@ func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
 	return s, nil
 }
 
+// directoryOf is the directory that path is in, as the kernel reads it: unlike
+// filepath.Dir it does not shorten "link/..".
+func directoryOf(path string) string {
+	directory, _ := filepath.Split(path)
+	return cmp.Or(directory, ".")
+}
+
+// checkParent refuses a directory in which others can rename what we make: they
+// could lead every step that goes by a path elsewhere.
+func checkParent(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	othersWrite := info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && stat.Gid != uint32(os.Getegid())
+	switch {
+	case stat.Uid != uint32(os.Geteuid()) && stat.Uid != 0:
+		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own", path, stat.Uid)
+	case othersWrite && info.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own", path, info.Mode())
+	}
+	return nil
+}
+
 // Close removes the socket file, unless another has taken its place, and stops
 // listening. It does so once, and a second call waits for the first.
 func (s *socketFile) Close() error { return s.close() }
@@ -87,9 +120,8 @@ func (s *socketFile) removeAndClose() error {
 	return errors.Join(err, s.UnixListener.Close())
 }
 
-// privateDir is a directory that no other user can enter. What is in it is
-// reached through the open directory, since whoever owns the one that it is in
-// can put another in its place.
+// privateDir is a directory that no other user can enter. What is in it is looked
+// at, changed and removed through the open directory and not by its path.
 type privateDir struct {
 	*os.Root
 }
@@ -97,7 +129,7 @@ type privateDir struct {
 // The files in a privateDir.
 const (
 	made  = "s"
-	stale = "stale"
+	aside = "o"
 )
 
 func makePrivate(parent string) (*privateDir, error) {
@@ -133,11 +165,7 @@ func (d *privateDir) remove() {
 
 // listen makes a listening socket in the directory.
 func (d *privateDir) listen(mode fs.FileMode) (*net.UnixListener, fs.FileInfo, error) {
-	path := d.path(made)
-	if len(path) > maxPath {
-		return nil, nil, fmt.Errorf("the socket is made at %s, which has %d bytes, and the path of a socket has at most %d", path, len(path), maxPath)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: d.path(made), Net: "unix"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,62 +198,63 @@ func (d *privateDir) takeStale(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	unlock, err := lockDirectory(filepath.Dir(path))
+	unlock, err := lockDirectory(directoryOf(path))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	probed, err := probeStale(path)
-	if err != nil || probed == nil {
+	stale, err := probeStale(path)
+	if err != nil || !stale {
 		return err
 	}
-	return d.take(path, probed)
+	return d.take(path)
 }
 
-// probeStale returns the file at path if it is a stale socket file, and nil if
-// there is none.
+// probeStale reports whether there is a stale socket file at path. No file there
+// is no error, and any other is one.
 //
 // The probe is a datagram socket, which cannot connect to a stream socket: the
 // kernel answers EPROTOTYPE if any socket belongs to the file, without that one's
 // noticing, and ECONNREFUSED if none does. A stream socket would be a visitor to
 // the server, and would be refused by one that has not begun to listen or, but on
 // Linux, is busy.
-func probeStale(path string) (fs.FileInfo, error) {
+func probeStale(path string) (stale bool, err error) {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return false, nil
 	case err != nil:
-		return nil, err
+		return false, err
 	case info.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("%s exists and is not a socket", path)
+		return false, fmt.Errorf("%s exists and is not a socket", path)
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 	switch {
 	case err == nil:
 		conn.Close()
-		return nil, fmt.Errorf("%s belongs to a datagram socket", path)
+		return false, fmt.Errorf("%s belongs to a datagram socket", path)
 	case errors.Is(err, syscall.EPROTOTYPE):
-		return nil, fmt.Errorf("somebody listens on %s already", path)
+		return false, fmt.Errorf("somebody listens on %s already", path)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%s exists, and whether somebody listens on it could not be found out: %w", path, err)
+		return false, fmt.Errorf("%s exists, and whether somebody listens on it could not be found out: %w", path, err)
 	}
-	return info, nil
+	return true, nil
 }
 
-// take moves the file at path into the directory and removes it there, if it is
-// the one that was probed. If another has taken its place since, that one goes
-// back; if it cannot, it stays where it is, and the error says where.
-func (d *privateDir) take(path string, probed fs.FileInfo) error {
-	if err := os.Rename(path, d.path(stale)); err != nil {
+// take moves the file at path into the directory, and removes it there if it is
+// stale. It is probed again where nobody can exchange it, since another can have
+// taken its place, and even its inode number, after the first look. Such a one
+// goes back; if it cannot, it stays where it is, and the error says where.
+func (d *privateDir) take(path string) error {
+	if err := os.Rename(path, d.path(aside)); err != nil {
 		return err
 	}
-	moved, err := d.Lstat(stale)
-	if err == nil && os.SameFile(probed, moved) {
-		return d.Remove(stale)
+	stale, err := probeStale(d.path(aside))
+	if stale {
+		return d.Remove(aside)
 	}
-	if err := os.Link(d.path(stale), path); err != nil {
-		return fmt.Errorf("%s was replaced meanwhile, and what replaced it is now %s: %w", path, d.path(stale), err)
+	if linkErr := os.Link(d.path(aside), path); linkErr != nil {
+		return fmt.Errorf("%s was replaced meanwhile, and what replaced it is now %s: %w", path, d.path(aside), errors.Join(linkErr, err))
 	}
-	return errors.Join(fmt.Errorf("%s was replaced meanwhile, try again", path), d.Remove(stale))
+	return errors.Join(fmt.Errorf("%s was replaced meanwhile, try again", path), d.Remove(aside))
 }

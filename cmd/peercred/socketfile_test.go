@@ -53,8 +53,8 @@ func TestSocketFileMode(t *testing.T) {
 // asked for, and a directory that nobody else can enter.
 func TestSocketFileIsNeverWider(t *testing.T) {
 	const rounds, mode = 1000, 0o600
-	withUmask(t, 0)
 	dir := t.TempDir()
+	withUmask(t, 0)
 	path := filepath.Join(dir, "s")
 	stop := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -91,7 +91,8 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 	for range rounds {
 		listener, err := listenAtPath(path, mode)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err) // and not Fatal: the watcher is still looking
+			break
 		}
 		listener.Close()
 	}
@@ -228,25 +229,28 @@ func fillQueue(t *testing.T, path string) (undo func(), err error) {
 func TestReplacedMeanwhile(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		make func(path string) error
+		make func(path string) (undo func(), err error)
 		back bool
 	}{
-		{"by a file", func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) }, true},
-		{"by a directory", func(path string) error {
-			return errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "f"), []byte("precious"), 0o600))
+		{"by a file", func(path string) (func(), error) {
+			return func() {}, os.WriteFile(path, []byte("precious"), 0o600)
+		}, true},
+		{"by a live socket", func(path string) (func(), error) {
+			l, err := net.Listen("unix", path)
+			return func() { l.Close() }, err
+		}, true},
+		{"by a directory", func(path string) (func(), error) {
+			return func() {}, errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "f"), []byte("precious"), 0o600))
 		}, false}, // link(2) takes no directories
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "s")
-			other := filepath.Join(dir, "other")
-			if err := errors.Join(os.WriteFile(other, nil, 0o600), test.make(path)); err != nil {
-				t.Fatal(err)
-			}
-			probed, err := os.Lstat(other)
+			undo, err := test.make(path)
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer undo()
 			before, err := os.Lstat(path)
 			if err != nil {
 				t.Fatal(err)
@@ -255,14 +259,14 @@ func TestReplacedMeanwhile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = private.take(path, probed)
+			err = private.take(path)
 			private.remove()
 			if err == nil || !strings.Contains(err.Error(), "replaced meanwhile") {
 				t.Errorf("%v, want an error that says so", err)
 			}
 			where := path
 			if !test.back {
-				where = private.path(stale)
+				where = private.path(aside)
 				if !strings.Contains(err.Error(), where) {
 					t.Errorf("%v, want an error that names %s", err, where)
 				}
@@ -323,6 +327,42 @@ func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
 	}
 	if info, err := private.Lstat(made); err != nil || info.Mode() != fs.ModeSocket|0o666 {
 		t.Errorf("the socket has the mode %v, %v", info.Mode(), err)
+	}
+}
+
+// A directory in which others can rename what we make is refused.
+func TestParentOfOthers(t *testing.T) {
+	for _, test := range []struct {
+		mode fs.FileMode
+		uid  int
+		gid  int
+		ok   bool
+	}{
+		{0o755, os.Geteuid(), os.Getegid(), true},
+		{0o775, os.Geteuid(), os.Getegid(), true},
+		{0o777 | fs.ModeSticky, os.Geteuid(), os.Getegid(), true},
+		{0o777, os.Geteuid(), os.Getegid(), false},
+		{0o775, os.Geteuid(), 4242, false},
+		{0o755, 4242, os.Getegid(), false},
+		{0o777 | fs.ModeSticky, 4242, os.Getegid(), false},
+	} {
+		t.Run(fmt.Sprintf("%v uid %d gid %d", test.mode, test.uid, test.gid), func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Chown(dir, test.uid, test.gid); err != nil {
+				t.Skipf("needs root, for a directory of somebody else: %v", err)
+			}
+			if err := os.Chmod(dir, test.mode); err != nil {
+				t.Fatal(err)
+			}
+			listener, err := listenAtPath(filepath.Join(dir, "s"), 0o600)
+			if err == nil {
+				listener.Close()
+			}
+			if (err == nil) != test.ok || err != nil && !strings.Contains(err.Error(), "directory of your own") {
+				t.Errorf("%v, want it to be taken: %v", err, test.ok)
+			}
+			assertEmpty(t, dir)
+		})
 	}
 }
 
