@@ -12,7 +12,7 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
 # Zig's headers, installed outside the tree.
 PYTHON  ?= python3
 ZIG_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred/ziglang-0.17.1
-ZIG_CC  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -c
+ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
 
 .PHONY: help
 help: ## list the targets
@@ -85,12 +85,12 @@ ZIG_DARWIN  := x86_64-macos aarch64-macos
 ZIG_FREEBSD := x86_64-freebsd x86-freebsd aarch64-freebsd arm-freebsd-eabihf
 ZIG_NETBSD  := x86_64-netbsd x86-netbsd aarch64-netbsd arm-netbsd-eabi
 ZIG_OPENBSD := x86_64-openbsd x86-openbsd aarch64-openbsd arm-openbsd-eabi powerpc64-openbsd riscv64-openbsd
-IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c -o /dev/null
+IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
 
 .PHONY: cross-c
 cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its headers where Zig has them
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	compile() { $(ZIG_CC) -o "$$dir/object.o" -target "$$@"; }; \
+	compile() { $(ZIG) cc $(STRICT) -c -o "$$dir/object.o" -target "$$@"; }; \
 	both() { compile $$1 cpeercred/credentials_$$2.c; compile $$1 cpeercred/socket.c; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
 	for target in $(ZIG_DARWIN); do both $$target darwin; done; \
 	for target in $(ZIG_FREEBSD); do both $$target freebsd; done; \
@@ -98,10 +98,10 @@ cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its he
 	for target in $(ZIG_OPENBSD); do both $$target openbsd; done; \
 	for file in credentials_dragonfly socket; do compile x86_64-freebsd -D__DragonFly__ cpeercred/$$file.c; done; \
 	echo "cross: dragonfly's shim compiles with FreeBSD's headers, in want of its own"
-	@$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c
-	@$(IMITATED) -D__sun cpeercred/socket.c
-	@$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
-	@$(IMITATED) -D_AIX cpeercred/socket.c
+	@$(IMITATED) -o /dev/null -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c
+	@$(IMITATED) -o /dev/null -D__sun cpeercred/socket.c
+	@$(IMITATED) -o /dev/null -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
+	@$(IMITATED) -o /dev/null -D_AIX cpeercred/socket.c
 	@echo "cross: solaris's and aix's shims compile with an imitation of their headers"
 
 # The Go binding with its shim, on the systems whose libc Zig carries; and on
@@ -120,18 +120,17 @@ cross-cgo: $(ZIG_DIR)/ziglang ## compile the packages with cgo for other systems
 
 # The shims as objects that link here. Darwin's is compiled to ELF for that.
 ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
-ZIG_OBJECT  := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang cc $(STRICT) -O1 -c
-ZIG_CLANG   := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang clang $(STRICT) -O1 -c
+OBJECT      := $(STRICT) -O1 -c
 
 .PHONY: test-shims
 test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for system in freebsd netbsd openbsd; do \
-		$(ZIG_OBJECT) -target x86_64-$$system -o "$$dir/$$system.o" cpeercred/credentials_$$system.c; done; \
-	$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__ -o "$$dir/dragonfly.o" cpeercred/credentials_dragonfly.c; \
-	$(ZIG_CLANG) -target x86_64-apple-macosx11-elf -nostdinc -isystem $(ZIG_INCLUDE)/any-darwin-any \
+		$(ZIG) cc $(OBJECT) -target x86_64-$$system -o "$$dir/$$system.o" cpeercred/credentials_$$system.c; done; \
+	$(ZIG) cc $(OBJECT) -target x86_64-freebsd -D__DragonFly__ -o "$$dir/dragonfly.o" cpeercred/credentials_dragonfly.c; \
+	$(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc -isystem $(ZIG_INCLUDE)/any-darwin-any \
 		-isystem $(ZIG_DIR)/ziglang/lib/include -o "$$dir/darwin.o" cpeercred/credentials_darwin.c; \
-	cc $(STRICT) -O1 -c -o "$$dir/linux.o" cpeercred/credentials_linux.c; \
+	cc $(OBJECT) -o "$$dir/linux.o" cpeercred/credentials_linux.c; \
 	$(IMITATED) -o "$$dir/solaris.o" -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c; \
 	$(IMITATED) -o "$$dir/aix.o" -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \

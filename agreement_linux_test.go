@@ -277,6 +277,16 @@ func TestErrnosAreBare(t *testing.T) {
 	}
 }
 
+// notConnected asserts that every public way says so of conn.
+func notConnected(t *testing.T, conn *net.UnixConn, what string) {
+	t.Helper()
+	for name, ask := range asks(conn) {
+		if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
+			t.Errorf("%s of %s: %v, %v, want ENOTCONN", name, what, got, err)
+		}
+	}
+}
+
 // A listening socket that comes in through net.FileConn is a *net.UnixConn, and
 // the kernel would answer for it with the ids of whoever called listen.
 func TestTrap03Listener(t *testing.T) {
@@ -294,11 +304,7 @@ func TestTrap03Listener(t *testing.T) {
 	if _, ok := conn.(*net.UnixConn); !ok {
 		t.Fatalf("net.FileConn of a listener gave %T", conn)
 	}
-	for name, ask := range asks(conn.(*net.UnixConn)) {
-		if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
-			t.Errorf("%s of a listener: %v, %v, want ENOTCONN", name, got, err)
-		}
-	}
+	notConnected(t, conn.(*net.UnixConn), "a listener")
 }
 
 func TestTrap03NoPeer(t *testing.T) {
@@ -309,11 +315,7 @@ func TestTrap03NoPeer(t *testing.T) {
 		}
 		conn := unixConn(t, fd)
 		defer conn.Close()
-		for name, ask := range asks(conn) {
-			if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
-				t.Errorf("%s of an unconnected %s socket: %v, %v, want ENOTCONN", name, u.name, got, err)
-			}
-		}
+		notConnected(t, conn, "an unconnected "+u.name+" socket")
 	}
 }
 
@@ -337,11 +339,7 @@ func TestTrap03Datagrams(t *testing.T) {
 		}
 		agree(t, fds[0], ourselves())
 		conn := unixConn(t, fds[0])
-		for way, ask := range asks(conn) {
-			if got, err := ask(); got != nil || !isErrno(err, unix.ENOTCONN) {
-				t.Errorf("%s of a datagram socketpair, %s: %v, %v, want ENOTCONN", way, name, got, err)
-			}
-		}
+		notConnected(t, conn, "a datagram socketpair, "+name)
 		conn.Close()
 	}
 }

@@ -110,7 +110,7 @@ func askWrapper(conn net.Conn, p *PeerCredentials) error {
 		case *net.UnixConn:
 			return fromUnixConn(c, p)
 		case syscall.Conn:
-			return fromForeign(c, p)
+			return askForeign(c, p) // guarded already
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
 		default:
@@ -120,14 +120,14 @@ func askWrapper(conn net.Conn, p *PeerCredentials) error {
 	return failed(errTooDeep)
 }
 
-// fromForeign asks a type that is not ours to hand out its descriptor. What that
-// type does is its own affair: it may panic, not run our function at all, or run
-// it when it should not. The channel takes the first answer, and p is written by
-// this goroutine alone.
+// fromForeign asks a type that is not ours to hand out its descriptor.
 func fromForeign(conn syscall.Conn, p *PeerCredentials) error {
 	return guarded(func() error { return askForeign(conn, p) })
 }
 
+// askForeign is to be guarded. What the type does is its own affair: it may panic,
+// not run our function at all, or run it when it should not. The channel takes the
+// first answer, and p is written by this goroutine alone.
 func askForeign(conn syscall.Conn, p *PeerCredentials) error {
 	switch conn.(type) {
 	case nil:

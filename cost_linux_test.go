@@ -4,10 +4,8 @@ package peercred_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -48,14 +46,10 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 
 // One question is one getsockopt, and no other call on a descriptor.
 func TestOneSystemCall(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skipf("needs strace to count system calls: %v", err)
-	}
 	listener := listen(t, "unix")
 	const questions = 1000
-	none := callsOf(t, strace, listener, 0)
-	got := callsOf(t, strace, listener, questions)
+	none := callsOf(t, listener, 0)
+	got := callsOf(t, listener, questions)
 	for name, count := range none {
 		got[name] -= count
 		if got[name] == 0 {
@@ -71,21 +65,13 @@ var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
 
 // callsOf counts the system calls on sockets, descriptors and identity that a
 // helper makes which asks so many times.
-func callsOf(t *testing.T, strace string, listener net.Listener, questions int) map[string]int {
+func callsOf(t *testing.T, listener net.Listener, questions int) map[string]int {
 	t.Helper()
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(role{Do: "ask often", Network: "unix", Address: listener.Addr().String(), Count: questions})
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command(strace, "-f", "-qq", "-o", log,
-		"-e", "trace=%net,dup,dup2,dup3,fcntl,close,getpid,getuid,geteuid,ioctl", executable)
+	cmd := straced(t, role{Do: "ask often", Network: "unix", Address: listener.Addr().String(), Count: questions},
+		"-o", log, "-e", "trace=%net,dup,dup2,dup3,fcntl,close,getpid,getuid,geteuid,ioctl")
 	// The runtime's preemption signals ask for the pid too.
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
@@ -104,13 +90,4 @@ func callsOf(t *testing.T, strace string, listener net.Listener, questions int) 
 		t.Fatalf("strace saw no connect: %v", counts)
 	}
 	return counts
-}
-
-var sink uint32
-
-func BenchmarkGetPeerCredentials(b *testing.B) {
-	server, _ := connect(b)
-	for b.Loop() {
-		sink += uidOf(peercred.GetPeerCredentials(server))
-	}
 }

@@ -338,19 +338,15 @@ func inNamespace(flags uintptr, inside, outside int) option {
 
 func start(t testing.TB, r role, options ...option) *helper {
 	t.Helper()
-	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Not by its path: other users cannot enter the directory it is in.
 	cmd := exec.Command("/proc/self/exe")
-	// The race detector sleeps for a second before a process exits, unless told.
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = helperEnvironment(t, r)
 	cmd.Stderr = os.Stderr
 	for _, option := range options {
 		option(cmd)
 	}
 	h := &helper{t: t, cmd: cmd}
+	var err error
 	if h.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +356,7 @@ func start(t testing.TB, r role, options ...option) *helper {
 	}
 	h.out = bufio.NewReader(stdout)
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a helper %s: %v", text, err)
+		t.Fatalf("start a helper %+v: %v", r, err)
 	}
 	t.Cleanup(func() {
 		if !h.dead {
@@ -369,6 +365,33 @@ func start(t testing.TB, r role, options ...option) *helper {
 		}
 	})
 	return h
+}
+
+// straced is a helper under strace, which is told arguments.
+func straced(t testing.TB, r role, arguments ...string) *exec.Cmd {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace, to see and to forge what passes between us and the kernel: %v", err)
+	}
+	executable, err := os.Executable() // /proc/self/exe would be strace
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(strace, append(append([]string{"-f", "-qq"}, arguments...), executable)...)
+	cmd.Env = helperEnvironment(t, r)
+	return cmd
+}
+
+// helperEnvironment makes this binary a helper. The race detector sleeps for a
+// second before a process exits, unless told.
+func helperEnvironment(t testing.TB, r role) []string {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 }
 
 func (h *helper) pid() int32 { return int32(h.cmd.Process.Pid) }

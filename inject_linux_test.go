@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -20,20 +19,7 @@ import (
 // returns its report.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skipf("needs strace to forge what the kernel answers: %v", err)
-	}
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject, executable)
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject)
 	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &got)

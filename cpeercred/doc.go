@@ -8,7 +8,8 @@
 //
 // Every error is an errno (a [syscall.Errno]): the kernel's own, or EBADF for what
 // no descriptor can be, ENOTCONN for the ids with which Linux says that there is no
-// peer, EPROTO for an answer that the kernel did not fill as its headers say; or one for which
+// peer, EPROTO for an answer that the kernel did not fill as its headers say; or one
+// for which
 // errors.Is(err, errors.ErrUnsupported) holds; the latter always where the
 // package was built without cgo or the system has no such call. On an error
 // every other result is zero. All functions are safe for concurrent use, as long

@@ -145,7 +145,8 @@ type process struct {
 	stdout, stderr *bufio.Reader
 }
 
-func start(t *testing.T, args ...string) *process {
+// newProcess is the command, not started yet.
+func newProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
@@ -153,6 +154,12 @@ func start(t *testing.T, args ...string) *process {
 	}
 	p := &process{Cmd: exec.Command(executable, args...)}
 	p.Env = append(os.Environ(), commandVariable+"=1", "GORACE=atexit_sleep_ms=0")
+	return p
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := newProcess(t, args...)
 	stdout, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -256,16 +263,11 @@ func TestInterruptRemovesSocketFile(t *testing.T) {
 // So does a reader of its output that has gone away.
 func TestBrokenPipeRemovesSocketFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(executable, "listen", path)}
-	p.Env = append(os.Environ(), commandVariable+"=1", "GORACE=atexit_sleep_ms=0")
+	p := newProcess(t, "listen", path)
 	p.Stdout = write
 	stderr, err := p.StderrPipe()
 	if err != nil {

@@ -125,17 +125,41 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	assertEmpty(t, filepath.Dir(path))
 }
 
+// maker makes something at path, which undo ends.
+type maker func(path string) (undo func(), err error)
+
+// place makes something at path for the time of the test, and returns what.
+func place(t *testing.T, path string, make maker) fs.FileInfo {
+	t.Helper()
+	undo, err := make(path)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		t.Skipf("this system has no such socket: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(undo)
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// serve makes a live socket.
+func serve(path string) (undo func(), err error) {
+	l, err := net.Listen("unix", path)
+	return func() { l.Close() }, err
+}
+
 // What is not a stale socket stays, and stays what it is.
 func TestOthersAreLeftAlone(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		make func(path string) (undo func(), err error)
+		make maker
 		want string
 	}{
-		{"a live socket", func(path string) (func(), error) {
-			l, err := net.Listen("unix", path)
-			return func() { l.Close() }, err
-		}, "somebody listens"},
+		{"a live socket", serve, "somebody listens"},
 		{"a live seqpacket socket", func(path string) (func(), error) {
 			l, err := net.Listen("unixpacket", path)
 			return func() { l.Close() }, err
@@ -166,18 +190,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
-			undo, err := test.make(path)
-			if errors.Is(err, unix.EPROTONOSUPPORT) {
-				t.Skipf("this system has no such socket: %v", err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer undo()
-			before, err := os.Lstat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			before := place(t, path, test.make)
 			listener, err := listenAtPath(path, 0o600)
 			if err == nil {
 				listener.Close()
@@ -229,16 +242,13 @@ func fillQueue(t *testing.T, path string) (undo func(), err error) {
 func TestReplacedMeanwhile(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		make func(path string) (undo func(), err error)
+		make maker
 		back bool
 	}{
 		{"by a file", func(path string) (func(), error) {
 			return func() {}, os.WriteFile(path, []byte("precious"), 0o600)
 		}, true},
-		{"by a live socket", func(path string) (func(), error) {
-			l, err := net.Listen("unix", path)
-			return func() { l.Close() }, err
-		}, true},
+		{"by a live socket", serve, true},
 		{"by a directory", func(path string) (func(), error) {
 			return func() {}, errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "f"), []byte("precious"), 0o600))
 		}, false}, // link(2) takes no directories
@@ -246,15 +256,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "s")
-			undo, err := test.make(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer undo()
-			before, err := os.Lstat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			before := place(t, path, test.make)
 			private, err := makePrivate(dir)
 			if err != nil {
 				t.Fatal(err)
@@ -278,8 +280,8 @@ func TestReplacedMeanwhile(t *testing.T) {
 	}
 }
 
-// exchange does what the owner of the directory that d is in can do: put another
-// in its place, with a victim in it.
+// exchange does what the owner of the directory that d is in can do, and puts
+// another in its place. A victim there has the path of our socket.
 func exchange(t *testing.T, d *privateDir) (victim string) {
 	t.Helper()
 	victim = d.path(made)
