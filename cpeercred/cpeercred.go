@@ -12,6 +12,8 @@ package cpeercred
 #cgo nocallback cpeercred_check_can_have_peer
 #cgo noescape cpeercred_answers_for_caller
 #cgo nocallback cpeercred_answers_for_caller
+#cgo noescape cpeercred_socketpair
+#cgo nocallback cpeercred_socketpair
 #include "cpeercred.h"
 */
 import "C"
@@ -117,6 +119,29 @@ func AnswersForCaller() (bool, error) {
 		return false, syscall.Errno(errno)
 	}
 	return answers != 0, nil
+}
+
+// OnSocketpair calls ask with one end of a fresh pair of connected Unix sockets,
+// both of this process, and closes them. The error is that of socketpair(2).
+func OnSocketpair(ask func(fd int)) error {
+	fds, err := socketpair()
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fds[0])
+	defer syscall.Close(fds[1])
+	ask(fds[0])
+	return nil
+}
+
+func socketpair() (fds [2]int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	var pair [2]C.int
+	if errno := C.cpeercred_socketpair(&pair[0]); errno != 0 {
+		return fds, syscall.Errno(errno)
+	}
+	return [2]int{int(pair[0]), int(pair[1])}, nil
 }
 
 // isDescriptor keeps what no descriptor can be from being cut down to a C int.

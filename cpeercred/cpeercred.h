@@ -8,6 +8,7 @@
 #ifndef CPEERCRED_H
 #define CPEERCRED_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -55,6 +56,60 @@ int cpeercred_check_can_have_peer(int fd);
 
 /* Whether this kernel names the caller as the peer of a socket without one. */
 int cpeercred_answers_for_caller(int *answers);
+
+/* Two connected stream sockets of the Unix family, close-on-exec. */
+int cpeercred_socketpair(int fds[2]);
+
+/* The system's call behind cpeercred_groups, where there is one. */
+#if defined(__linux__)
+#define CPEERCRED_GROUPS_CALL "getsockopt(SO_PEERGROUPS)"
+#elif defined(__sun)
+#define CPEERCRED_GROUPS_CALL "getpeerucred(3C)"
+#else
+#define CPEERCRED_GROUPS_CALL "getsockopt(LOCAL_PEERCRED)"
+#endif
+
+/*
+ * The supplementary groups of the process at the other end of fd, captured with
+ * its credentials. ERANGE if there are more than capacity: *count is how many.
+ * It uses the whole buffer, also on failure. Linux, macOS, FreeBSD, DragonFly,
+ * illumos.
+ */
+int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
+
+/*
+ * The security label of the peer's socket, without a NUL at the end; *length may
+ * be 0. ERANGE if it is longer than capacity: *length is how long, NUL included.
+ * It uses the whole buffer, also on failure. Linux.
+ */
+int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
+
+/*
+ * A pidfd of the process at the other end of fd, close-on-exec and non-blocking,
+ * which the caller closes. ESRCH if it has been reaped (Linux before 6.16).
+ */
+int cpeercred_open_process(int fd, int *pidfd);
+
+/* Whether the process has ended; a zombie has. */
+int cpeercred_process_exited(int pidfd, int *exited);
+
+/*
+ * Its pid in our pid namespace, 0 if it has none there. ESRCH if it has been
+ * reaped or, before Linux 6.15, has none there; ENOTTY or EINVAL before 6.13.
+ */
+int cpeercred_process_pid(int pidfd, int32_t *pid);
+
+/*
+ * Its ids as of now: real, effective, saved and file system's uid, and the same
+ * four gids. It fails as cpeercred_process_pid, and with EREMOTE for 0.
+ */
+int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
+
+/* Sends it a signal; 0 sends none, and tells whether one could be sent. */
+int cpeercred_signal_process(int pidfd, int signal);
+
+/* The peer's audit token (audit_token_t), resolved when asked. macOS. */
+int cpeercred_audit_token(int fd, uint32_t token[8]);
 
 /* EAFNOSUPPORT if fd is not a socket of the Unix family. */
 int cpeercred_check_unix_family(int fd);

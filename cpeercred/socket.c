@@ -148,20 +148,45 @@ cpeercred_check_can_have_peer(int fd)
  * A child that another thread forks must not inherit it. Where the system cannot
  * make it so, Go's forks at least wait: the caller holds syscall.ForkLock.
  */
+#if defined(SOCK_CLOEXEC)
+#define STREAM (SOCK_STREAM | SOCK_CLOEXEC)
+#else
+#define STREAM SOCK_STREAM
+#endif
+
+static void
+close_on_exec(int fd)
+{
+#if defined(SOCK_CLOEXEC)
+	(void)fd;
+#else
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+}
+
 static int
 unconnected_socket(int *fd)
 {
 	int s;
 
-#if defined(SOCK_CLOEXEC)
-	if ((s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+	if ((s = socket(AF_UNIX, STREAM, 0)) == -1)
 		return errno;
-#else
-	if ((s = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
-		return errno;
-	(void)fcntl(s, F_SETFD, FD_CLOEXEC);
-#endif
+	close_on_exec(s);
 	*fd = s;
+	return 0;
+}
+
+int
+cpeercred_socketpair(int fds[2])
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, STREAM, 0, pair) == -1)
+		return errno;
+	close_on_exec(pair[0]);
+	close_on_exec(pair[1]);
+	fds[0] = pair[0];
+	fds[1] = pair[1];
 	return 0;
 }
 

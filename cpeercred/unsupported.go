@@ -8,7 +8,6 @@ const Supported = false
 // Call names the kernel's call behind [Credentials]: here there is none.
 const Call = "none"
 
-// errUnsupported is the answer to every question here.
 const errUnsupported = unsupportedError("the system does not tell the uid and gid of a socket's peer, or no C shim is linked (CGO_ENABLED=0)")
 
 // Credentials always fails here, with an error that is errors.ErrUnsupported.
@@ -24,3 +23,6 @@ func CheckCanHavePeer(int) error { return errUnsupported }
 // AnswersForCaller always fails here, with an error that is
 // errors.ErrUnsupported.
 func AnswersForCaller() (bool, error) { return false, errUnsupported }
+
+// OnSocketpair always fails here, with an error that is errors.ErrUnsupported.
+func OnSocketpair(func(fd int)) error { return errUnsupported }

@@ -40,7 +40,7 @@ get_xucred(int fd, struct xucred *result)
 
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
-	memset(&cred, 0xff, sizeof(cred));
+	memset(&cred, 0xff, sizeof(cred)); /* no group is 0 unless the kernel says so */
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERCRED, &cred, &len) == -1)
 		return errno;
 	if (len != sizeof(cred) || cred.cr_version != XUCRED_VERSION ||

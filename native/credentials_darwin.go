@@ -22,15 +22,7 @@ const Call = "getsockopt(LOCAL_PEERCRED)"
 //
 // Source: unix(4), uipc_ctloutput in bsd/kern/uipc_usrreq.c.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
-	if err := checkUnixFamily(fd); err != nil {
-		return 0, 0, 0, err
-	}
-	cred := poisonedXucred()
-	length, err := getsockopt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED, unsafe.Pointer(&cred), unsafe.Sizeof(cred))
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	uid, gid, err = cred.decode(length)
+	cred, err := peerXucred(fd)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -38,7 +30,23 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	return pid, uid, gid, nil
+	return pid, cred.uid, cred.groups[0], nil
+}
+
+// peerXucred returns a structure that has been decoded.
+func peerXucred(fd int) (*xucred, error) {
+	if err := checkUnixFamily(fd); err != nil {
+		return nil, err
+	}
+	cred := poisonedXucred()
+	length, err := getsockopt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED, unsafe.Pointer(&cred), unsafe.Sizeof(cred))
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := cred.decode(length); err != nil {
+		return nil, err
+	}
+	return &cred, nil
 }
 
 // peerPID asks LOCAL_PEERPID, which is ENOTCONN once the peer has closed, while

@@ -1,16 +1,7 @@
 package native
 
-import "unsafe"
-
 // Call names the kernel's call behind [Credentials].
 const Call = "getsockopt(LOCAL_PEERCRED)"
-
-// From sys/un.h; x/sys has neither for DragonFly. The C shim takes them from
-// the header and asserts these values.
-const (
-	solLocal      = 0
-	localPeercred = 1
-)
 
 // Credentials returns the ids of the process at the other end of the Unix
 // socket fd: effective ids, captured at the peer's connect(2) on the accepted
@@ -23,11 +14,7 @@ const (
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
-	if err := checkUnixFamily(fd); err != nil {
-		return 0, 0, 0, err
-	}
-	cred := poisonedFreeBSDXucred()
-	length, err := getsockopt(fd, solLocal, localPeercred, unsafe.Pointer(&cred), unsafe.Sizeof(cred))
+	cred, length, err := askXucred(fd)
 	if err != nil {
 		return 0, 0, 0, err
 	}

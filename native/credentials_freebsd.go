@@ -1,11 +1,5 @@
 package native
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
-
 // Call names the kernel's call behind [Credentials].
 const Call = "getsockopt(LOCAL_PEERCRED)"
 
@@ -20,11 +14,7 @@ const Call = "getsockopt(LOCAL_PEERCRED)"
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
-	if err := checkUnixFamily(fd); err != nil {
-		return 0, 0, 0, err
-	}
-	cred := poisonedFreeBSDXucred()
-	length, err := getsockopt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED, unsafe.Pointer(&cred), unsafe.Sizeof(cred))
+	cred, length, err := askXucred(fd)
 	if err != nil {
 		return 0, 0, 0, err
 	}

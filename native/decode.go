@@ -3,6 +3,8 @@
 package native
 
 import (
+	"bytes"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -65,7 +67,8 @@ func poisonedXucred() (x xucred) {
 }
 
 func (x *xucred) poison() {
-	x.version, x.uid, x.ngroups, x.groups[0] = poisonVersion, noID, -1, noID
+	x.version, x.uid, x.ngroups = poisonVersion, noID, -1
+	poisonIDs(x.groups[:])
 }
 
 func (x *xucred) decode(length uint32) (uid, gid uint32, err error) {
@@ -119,6 +122,72 @@ func (x *freebsdXucred) decodeIDs(length uint32) (uid, gid uint32, err error) {
 		return 0, 0, unix.EPROTO
 	}
 	return x.ids()
+}
+
+// supplementaryGroups are those after the first, which is the effective gid. The
+// kernel tells 16 in all, and leaves out the rest.
+func (x *xucred) supplementaryGroups() ([]uint32, error) {
+	if _, _, err := x.ids(); err != nil {
+		return nil, err
+	}
+	return credibleGroups(x.groups[1:x.ngroups])
+}
+
+func poisonIDs(ids []uint32) {
+	for i := range ids {
+		ids[i] = noID
+	}
+}
+
+// decodeGroups takes the groups that fill length bytes of a poisoned buffer.
+func decodeGroups(buffer []uint32, length uint32) ([]uint32, error) {
+	count := uintptr(length) / unsafe.Sizeof(noID)
+	if uintptr(length)%unsafe.Sizeof(noID) != 0 || count > uintptr(len(buffer)) {
+		return nil, unix.EPROTO
+	}
+	return credibleGroups(buffer[:count])
+}
+
+// credibleGroups returns a copy that is not nil, of groups that the kernel wrote.
+func credibleGroups(groups []uint32) ([]uint32, error) {
+	if slices.Contains(groups, noID) {
+		return nil, unix.EPROTO
+	}
+	return append(make([]uint32, 0, len(groups)), groups...), nil
+}
+
+// decodeLabel takes the label that fills length bytes of a zeroed buffer: SELinux
+// and Smack count a NUL at the end, AppArmor does not, and bytes that the kernel
+// did not write are NULs, which no label holds.
+func decodeLabel(buffer []byte, length uint32) (string, error) {
+	if uint64(length) > uint64(len(buffer)) {
+		return "", unix.EPROTO
+	}
+	label := bytes.TrimSuffix(buffer[:length], []byte{0})
+	switch {
+	case len(label) == 0:
+		return "", unsupportedError("the label is empty")
+	case bytes.IndexByte(label, 0) >= 0:
+		return "", unix.EPROTO
+	}
+	return string(label), nil
+}
+
+// auditToken is audit_token_t (mach/message.h) of Darwin: auid, euid, egid, ruid,
+// rgid, pid, asid, pidversion.
+type auditToken [8]uint32
+
+func poisonedAuditToken() (t auditToken) {
+	poisonIDs(t[:])
+	return t
+}
+
+func (t *auditToken) decode(length uint32) (token [8]uint32, err error) {
+	const euid, pid = 1, 5
+	if uintptr(length) != unsafe.Sizeof(*t) || t[euid] == noID || int32(t[pid]) < 1 {
+		return token, unix.EPROTO
+	}
+	return *t, nil
 }
 
 // openbsdPeercred is struct sockpeercred (sys/socket.h). Mind the order.
@@ -203,6 +272,7 @@ func decodeUcred(pid, uid, gid int) (int32, uint32, uint32, error) {
 var (
 	_ [12]byte = [unsafe.Sizeof(linuxUcred{})]byte{}
 	_ [76]byte = [unsafe.Sizeof(xucred{})]byte{}
+	_ [32]byte = [unsafe.Sizeof(auditToken{})]byte{}
 	_ [12]byte = [unsafe.Sizeof(openbsdPeercred{})]byte{}
 	_ [12]byte = [unsafe.Sizeof(netbsdUnpcbid{})]byte{}
 	_ [24]byte = [unsafe.Sizeof(aixPeercred{})]byte{}

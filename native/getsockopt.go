@@ -9,7 +9,7 @@ import (
 )
 
 // getsockopt is getsockopt(2), which fills the size bytes at p and returns how
-// many it wrote. The wrappers of x/sys hide that length, and zero the buffer
+// many it wrote or, with ERANGE, how many it would write. The wrappers of x/sys hide that length, and zero the buffer
 // where ours is poisoned. RawSyscall, since no option asked here can block.
 //
 // On linux/386 and linux/s390x the kernel has it as a system call of its own
@@ -23,7 +23,7 @@ func getsockopt(fd, level, option int, p unsafe.Pointer, size uintptr) (length u
 		uintptr(fd), uintptr(level), uintptr(option),
 		uintptr(p), uintptr(unsafe.Pointer(&length)), 0)
 	if errno != 0 {
-		return 0, errno
+		return length, errno
 	}
 	return length, nil
 }

@@ -121,6 +121,31 @@ func unconnectedSocket() (fd int, err error) {
 	return fd, nil
 }
 
+// OnSocketpair calls ask with one end of a fresh pair of connected Unix sockets,
+// both of this process, and closes them. The error is that of socketpair(2).
+func OnSocketpair(ask func(fd int)) error {
+	fds, err := socketpair()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	ask(fds[0])
+	return nil
+}
+
+func socketpair() (fds [2]int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return fds, err
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	return fds, nil
+}
+
 // checkDescriptor returns EBADF for what no descriptor can be. Without it a
 // kernel that reads an int would take 1<<32 for descriptor 0.
 func checkDescriptor(fd int) error {

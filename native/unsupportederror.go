@@ -9,3 +9,8 @@ type unsupportedError string
 func (e unsupportedError) Error() string { return string(e) }
 
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+// untold is why a system does not answer about fact.
+func untold(fact string) error {
+	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+}

@@ -10,3 +10,4 @@ void ucred_free(ucred_t *ucred);
 uid_t ucred_geteuid(const ucred_t *ucred);
 gid_t ucred_getegid(const ucred_t *ucred);
 pid_t ucred_getpid(const ucred_t *ucred);
+int ucred_getgroups(const ucred_t *ucred, const gid_t **groups);

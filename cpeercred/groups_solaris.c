@@ -1,0 +1,47 @@
+/* illumos and Solaris: getpeerucred(3C), ucred_getgroups(3C). */
+
+#define __EXTENSIONS__
+
+#include "cpeercred.h"
+
+#include <sys/types.h>
+#include <errno.h>
+#include <stddef.h>
+#include <ucred.h>
+
+static int
+copy_groups(const gid_t *from, int n, uint32_t *groups, size_t capacity, size_t *count)
+{
+	int i;
+
+	if (n < 0 || (n > 0 && from == NULL)) /* -1: not in this ucred */
+		return EPROTO;
+	for (i = 0; i < n; i++)
+		if (from[i] == (gid_t)-1)
+			return EPROTO;
+	*count = (size_t)n;
+	if ((size_t)n > capacity)
+		return ERANGE;
+	for (i = 0; i < n; i++)
+		groups[i] = from[i];
+	return 0;
+}
+
+int
+cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
+{
+	ucred_t *cred = NULL; /* getpeerucred would reuse what it points to */
+	const gid_t *from = NULL; /* points into cred */
+	int n, error;
+
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
+	if (getpeerucred(fd, &cred) == -1)
+		return errno;
+	if (cred == NULL)
+		return EPROTO;
+	n = ucred_getgroups(cred, &from);
+	error = copy_groups(from, n, groups, capacity, count);
+	ucred_free(cred);
+	return error;
+}
