@@ -88,11 +88,11 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // whether the kernel says so of everybody. The descriptor is never duplicated.
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
-	p := new(PeerCredentials) // small enough to be inlined: the caller's frame holds p
-	if err := fromConn(conn, p); err != nil {
+	p, err := credentialsOf.ofConn(conn)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return &p, nil // small enough to be inlined: the caller's frame holds p
 }
 
 // GetPeerCredentialsOf is [GetPeerCredentials] for whatever gives access to its
@@ -104,11 +104,11 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 // Anything but a connected *net.UnixConn costs three more system calls, which
 // establish that the descriptor is a Unix socket that can have a peer.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
-	p := new(PeerCredentials)
-	if err := fromSyscallConn(conn, p); err != nil {
+	p, err := credentialsOf.ofSyscallConn(conn)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return &p, nil
 }
 
 // ErrNotUnixSocket says that a connection is not a Unix socket. Find it with

@@ -2,7 +2,11 @@
 
 package peercred
 
-import "example.com/peercred/cpeercred"
+import (
+	"os"
+
+	"example.com/peercred/cpeercred"
+)
 
 // Implementation names the linked implementation: "cpeercred", the C shims, in
 // a build with CGO_ENABLED=1, and "native", golang.org/x/sys, in one with
@@ -10,11 +14,27 @@ import "example.com/peercred/cpeercred"
 const Implementation = "cpeercred"
 
 const (
-	supported = cpeercred.Supported
-	call      = cpeercred.Call
+	supported         = cpeercred.Supported
+	call              = cpeercred.Call
+	groupsCall        = cpeercred.GroupsCall
+	securityLabelCall = cpeercred.SecurityLabelCall
+	processCall       = cpeercred.ProcessCall
+	auditTokenCall    = cpeercred.AuditTokenCall
 )
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return cpeercred.Credentials(fd) }
 func kind(fd int) (string, error)                                { return cpeercred.Kind(fd) }
 func checkCanHavePeer(fd int) error                              { return cpeercred.CheckCanHavePeer(fd) }
 func answersForCaller() (bool, error)                            { return cpeercred.AnswersForCaller() }
+func onSocketpair(ask func(fd int)) error                        { return cpeercred.OnSocketpair(ask) }
+
+func groups(fd int) ([]uint32, error)                { return cpeercred.Groups(fd) }
+func securityLabel(fd int) (string, error)           { return cpeercred.SecurityLabel(fd) }
+func auditToken(fd int) (token [8]uint32, err error) { return cpeercred.AuditToken(fd) }
+
+func openProcess(fd int) (pidfd int, err error)       { return cpeercred.OpenProcess(fd) }
+func processExited(pidfd int) (bool, error)           { return cpeercred.ProcessExited(pidfd) }
+func processPID(pidfd int) (int32, error)             { return cpeercred.ProcessPID(pidfd) }
+func processIDs(pidfd int) (ids [8]uint32, err error) { return cpeercred.ProcessIDs(pidfd) }
+func signalProcess(pidfd int, signal os.Signal) error { return cpeercred.SignalProcess(pidfd, signal) }
+func isGone(err error) bool                           { return cpeercred.IsGone(err) }

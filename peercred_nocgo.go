@@ -2,7 +2,11 @@
 
 package peercred
 
-import "example.com/peercred/native"
+import (
+	"os"
+
+	"example.com/peercred/native"
+)
 
 // Implementation names the linked implementation: "cpeercred", the C shims, in
 // a build with CGO_ENABLED=1, and "native", golang.org/x/sys, in one with
@@ -10,11 +14,27 @@ import "example.com/peercred/native"
 const Implementation = "native"
 
 const (
-	supported = native.Supported
-	call      = native.Call
+	supported         = native.Supported
+	call              = native.Call
+	groupsCall        = native.GroupsCall
+	securityLabelCall = native.SecurityLabelCall
+	processCall       = native.ProcessCall
+	auditTokenCall    = native.AuditTokenCall
 )
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return native.Credentials(fd) }
 func kind(fd int) (string, error)                                { return native.Kind(fd) }
 func checkCanHavePeer(fd int) error                              { return native.CheckCanHavePeer(fd) }
 func answersForCaller() (bool, error)                            { return native.AnswersForCaller() }
+func onSocketpair(ask func(fd int)) error                        { return native.OnSocketpair(ask) }
+
+func groups(fd int) ([]uint32, error)                { return native.Groups(fd) }
+func securityLabel(fd int) (string, error)           { return native.SecurityLabel(fd) }
+func auditToken(fd int) (token [8]uint32, err error) { return native.AuditToken(fd) }
+
+func openProcess(fd int) (pidfd int, err error)       { return native.OpenProcess(fd) }
+func processExited(pidfd int) (bool, error)           { return native.ProcessExited(pidfd) }
+func processPID(pidfd int) (int32, error)             { return native.ProcessPID(pidfd) }
+func processIDs(pidfd int) (ids [8]uint32, err error) { return native.ProcessIDs(pidfd) }
+func signalProcess(pidfd int, signal os.Signal) error { return native.SignalProcess(pidfd, signal) }
+func isGone(err error) bool                           { return native.IsGone(err) }

@@ -1,0 +1,45 @@
+package peercred
+
+import "net"
+
+// GetPeerGroups asks the kernel for the supplementary groups of the process at
+// the other end of conn. They are captured together with the credentials that
+// [GetPeerCredentials] returns, as of the same moment, and do not follow the
+// process. conn may be what it may be there.
+//
+// The groups are in the kernel's order, each 0 to 4294967294. No groups are an
+// empty slice and no error. The effective group is PeerCredentials.GID and left
+// out here, unless the process has it as a supplementary group too; so a rule
+// about groups must look at both. On Linux a group that our user namespace does
+// not map is the overflow id, 65534.
+//
+// On macOS, FreeBSD and DragonFly the kernel tells no more than 16 groups, the
+// effective one among them, and leaves out the rest: of those systems a group
+// that is missing here proves nothing. [Support] tells the limit.
+//
+// The groups are the kernel's, never those of the user database: a process keeps
+// the groups that it was given at login, whatever the database says by now.
+//
+// It returns groups or an error. The errors are those of GetPeerCredentials, and
+// *[ErrPeerCredentialsUnavailable] also on OpenBSD, NetBSD and AIX, which do not
+// tell groups, on Linux before 4.13, and on illumos and Solaris in a build with
+// CGO_ENABLED=0.
+//
+// On Linux a connected *net.UnixConn costs one system call, or two if there are
+// more than 64 groups, and one allocation. It is safe for concurrent use.
+//
+// Source: SO_PEERGROUPS in net/core/sock.c of Linux; unix(4) of macOS, FreeBSD and
+// DragonFly; ucred_get(3C) of illumos.
+func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.ofConn(conn) }
+
+var groupsOf = &question[[]uint32]{failed: failedGroups, ask: askGroups, trusts: true}
+
+const failedGroups = "failed to get the peer's groups"
+
+func askGroups(fd int) ([]uint32, error) {
+	answer, err := groups(fd)
+	if err != nil {
+		return nil, refusal(failedGroups, groupsCall, err)
+	}
+	return answer, nil
+}

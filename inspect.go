@@ -1,0 +1,375 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Inspect runs read on the process's directory in /proc, and then makes sure that
+// the process has not ended meanwhile: what read saw under that path was of this
+// process, not of another that has its pid by now. If the process has ended, what
+// read found out is worthless and its error does not matter: Inspect returns
+// *[ErrPeerProcessGone], and the caller throws the findings away. Else it returns
+// read's error.
+//
+// read must open what it needs by that path, and open nothing there after it has
+// returned. It may take its time, and may call the other methods of the handle.
+//
+// What is in /proc is as of now, not as of connect time, and a process can have
+// changed while it was read. Much of it the process says of itself, which is no
+// ground for a decision.
+//
+// It fails with *[ErrPeerCredentialsUnavailable] if the process is not visible in
+// this /proc, and with an error that names the file if /proc is not mounted.
+//
+// Source: proc(5), pidfd_open(2).
+func (p *PeerProcess) Inspect(read func(procfs string) error) error {
+	pid, err := p.procPID()
+	switch {
+	case err != nil:
+		return err
+	case pid == 0:
+		return unavailable("the process is in a pid namespace that is not visible in this /proc")
+	}
+	found := read("/proc/" + strconv.Itoa(int(pid)))
+	switch alive, err := p.Alive(); {
+	case err != nil:
+		return err
+	case !alive:
+		return &ErrPeerProcessGone{PID: pid}
+	}
+	return found
+}
+
+// Executable opens the program that the process is executing, and tells its path.
+// The file is the very one, whatever is at the path by now: read it, hash it, or
+// fstat it, and close it.
+//
+// The path is for people: the file may have been moved or replaced since, or
+// removed (then it ends in " (deleted)"), and it can be one of another mount
+// namespace, which means nothing here. Of a script the program is the interpreter.
+//
+// It is no proof of what the process does, even if the file is trusted: whoever
+// runs under the same uid may have told it to load other code (LD_PRELOAD, ptrace),
+// and it may have executed this program only after it connected. We must be allowed
+// to ptrace the process (the same uid, mostly, or CAP_SYS_PTRACE), else the error
+// is EACCES.
+//
+// It fails as [PeerProcess.Inspect] does. Source: proc_pid_exe(5).
+func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
+	err = p.Inspect(func(procfs string) (err error) {
+		if file, err = os.Open(procfs + "/exe"); err != nil {
+			return err
+		}
+		path, err = pathOf(file)
+		return err
+	})
+	if err != nil {
+		file.Close() // harmless if it is nil
+		return nil, "", err
+	}
+	return file, path, nil
+}
+
+// pathOf tells the path of an open file, rather than that of the link that led to
+// it, which may lead elsewhere by now.
+func pathOf(file *os.File) (path string, err error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	var read error
+	err = raw.Control(func(fd uintptr) { path, read = os.Readlink("/proc/self/fd/" + strconv.Itoa(int(fd))) })
+	return path, errors.Join(err, read)
+}
+
+// Cmdline returns the arguments of the process, from its name on; none for a
+// process that has none, as a kernel thread.
+//
+// They are what the process says of itself: it can write there what it likes, so
+// they are for people, and no ground for a decision.
+//
+// It fails as [PeerProcess.Inspect] does, and for more than 8 MiB.
+// Source: proc_pid_cmdline(5).
+func (p *PeerProcess) Cmdline() ([]string, error) {
+	text, err := p.readProc("/cmdline")
+	switch {
+	case err != nil:
+		return nil, err
+	case text == "":
+		return []string{}, nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00"), nil
+}
+
+// Cgroup is a control group that a process is in.
+type Cgroup struct {
+	// Hierarchy is the hierarchy's number, 0 for cgroup version 2.
+	Hierarchy int `json:"hierarchy"`
+	// Controllers are those of the hierarchy, or its name as in "name=systemd";
+	// none for cgroup version 2.
+	Controllers []string `json:"controllers,omitempty"`
+	// Path begins with "/" at the root of our cgroup namespace, and with "/.."
+	// outside of it. It ends in " (deleted)" if the group has been removed.
+	Path string `json:"path"`
+}
+
+// Cgroup returns the control groups that the process is in, one for each
+// hierarchy; with cgroup version 2 alone that is one. Who may move a process
+// between groups is the affair of whoever administers or was delegated them: a user
+// can choose among the groups below the user's own, and give them any name.
+//
+// It fails as [PeerProcess.Inspect] does. Source: cgroups(7), /proc/PID/cgroup.
+func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
+	text, err := p.readProc("/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	return parseCgroups(text)
+}
+
+// parseCgroups reads lines of HIERARCHY:CONTROLLERS:PATH. The kernel lets no
+// newline into a path.
+func parseCgroups(text string) ([]Cgroup, error) {
+	groups := []Cgroup{}
+	for line := range strings.Lines(text) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(fields) != 3 {
+			return nil, malformed("cgroup", line)
+		}
+		hierarchy, err := strconv.Atoi(fields[0])
+		if err != nil {
+			return nil, malformed("cgroup", line)
+		}
+		group := Cgroup{Hierarchy: hierarchy, Path: fields[2]}
+		if fields[1] != "" {
+			group.Controllers = strings.Split(fields[1], ",")
+		}
+		groups = append(groups, group)
+	}
+	return groups, nil
+}
+
+// StartTime returns when the process was started: when it was forked, not when it
+// executed its present program. It is for people. The kernel counts hundredths of a
+// second since boot, which are turned into a time by the clock as it is now, so two
+// calls may differ by some hundredths; and pid and start time together are no
+// identity, for which the handle is.
+//
+// It fails as [PeerProcess.Inspect] does. Source: proc_pid_stat(5), proc_uptime(5).
+func (p *PeerProcess) StartTime() (time.Time, error) {
+	text, err := p.readProc("/stat")
+	if err != nil {
+		return time.Time{}, err
+	}
+	start, err := parseStart(text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	text, err = readAtMost("/proc/uptime", maxProcFile)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("peer process: %w", err)
+	}
+	now := time.Now()
+	uptime, err := parseUptime(text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return now.Add(start - uptime).Round(0), nil
+}
+
+// tick is 1/USER_HZ, which is 100 on every port of Go.
+const tick = time.Second / 100
+
+// parseStart finds the 22nd field, in ticks since boot. The second one, the name in
+// brackets, can hold anything.
+func parseStart(stat string) (sinceBoot time.Duration, err error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return 0, malformed("stat", stat)
+	}
+	ticks, err := strconv.ParseInt(fields[19], 10, 64)
+	if err != nil || ticks < 0 || ticks > int64(1<<63-1)/int64(tick) {
+		return 0, malformed("stat", stat)
+	}
+	return time.Duration(ticks) * tick, nil
+}
+
+// parseUptime reads seconds with two decimals.
+func parseUptime(text string) (time.Duration, error) {
+	seconds, _, _ := strings.Cut(text, " ")
+	uptime, err := time.ParseDuration(seconds + "s")
+	if err != nil {
+		return 0, malformed("uptime", text)
+	}
+	return uptime, nil
+}
+
+// CurrentCredentials are the ids of a process as of now. They are of another type
+// than [PeerCredentials], which are those as of connect time, so that nobody takes
+// the one for the other.
+type CurrentCredentials struct {
+	RealUID       uint32 `json:"real_uid"`
+	EffectiveUID  uint32 `json:"effective_uid"`
+	SavedUID      uint32 `json:"saved_uid"`
+	FilesystemUID uint32 `json:"filesystem_uid"`
+	RealGID       uint32 `json:"real_gid"`
+	EffectiveGID  uint32 `json:"effective_gid"`
+	SavedGID      uint32 `json:"saved_gid"`
+	FilesystemGID uint32 `json:"filesystem_gid"`
+}
+
+// CurrentCredentials returns the ids that the process has now. Decide on those as
+// of connect time, from [GetPeerCredentials]: a process can drop ids after it
+// connected, and by executing a set-user-ID program it can gain some without
+// having any more say over them than before. Ids that our user namespace does not
+// map are the overflow id, 65534. Each thread can have ids of its own; these are
+// those of the first.
+//
+// The error is *[ErrPeerProcessGone] once the process has been reaped. Before Linux
+// 6.13, and for a process that has no pid here, it fails as [PeerProcess.Inspect]
+// does.
+//
+// Source: PIDFD_GET_INFO in fs/pidfs.c; else proc_pid_status(5).
+func (p *PeerProcess) CurrentCredentials() (*CurrentCredentials, error) {
+	var ids [8]uint32
+	var asked error
+	err := p.control("ioctl(PIDFD_GET_INFO)", func(pidfd int) error {
+		ids, asked = processIDs(pidfd)
+		return nil
+	})
+	if err == nil {
+		err = p.ifReaped(asked)
+	}
+	if err == nil && asked != nil {
+		ids, err = p.idsFromStatus()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &CurrentCredentials{ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6], ids[7]}, nil
+}
+
+func (p *PeerProcess) idsFromStatus() (ids [8]uint32, err error) {
+	text, err := p.readProc("/status")
+	if err != nil {
+		return ids, err
+	}
+	return parseStatusIDs(text)
+}
+
+// parseStatusIDs finds the lines "Uid:" and "Gid:". The name in the first line
+// cannot forge one, since the kernel escapes newlines in it.
+func parseStatusIDs(status string) (ids [8]uint32, err error) {
+	for i, key := range []string{"Uid:", "Gid:"} {
+		line, ok := lineOf(status, key)
+		fields := strings.Fields(line)
+		if !ok || len(fields) != 4 {
+			return ids, malformed("status", key+line)
+		}
+		for n, field := range fields {
+			id, err := strconv.ParseUint(field, 10, 32)
+			if err != nil {
+				return [8]uint32{}, malformed("status", key+line)
+			}
+			ids[4*i+n] = uint32(id)
+		}
+	}
+	return ids, nil
+}
+
+// lineOf returns what follows key at the beginning of a line.
+func lineOf(text, key string) (rest string, ok bool) {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// procPID returns the pid that the process has in /proc, which is the pid
+// namespace of whoever mounted that, or 0 if it has none there.
+func (p *PeerProcess) procPID() (pid int32, err error) {
+	const file = "/proc/self/fdinfo/"
+	var text string
+	err = p.control("read "+file, func(pidfd int) (err error) {
+		text, err = readAtMost(file+strconv.Itoa(pidfd), maxProcFile)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	pid, err = parseFdinfoPID(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case pid == -1:
+		return 0, &ErrPeerProcessGone{}
+	}
+	return pid, nil
+}
+
+// parseFdinfoPID finds the line "Pid:", which is -1 once the process has been
+// reaped and 0 if it is not visible.
+func parseFdinfoPID(fdinfo string) (int32, error) {
+	line, ok := lineOf(fdinfo, "Pid:")
+	pid, err := strconv.ParseInt(strings.TrimSpace(line), 10, 32)
+	if !ok || err != nil || pid < -1 {
+		return 0, malformed("fdinfo", fdinfo)
+	}
+	return int32(pid), nil
+}
+
+// checkOwnProc refuses a /proc that shows the pids of another namespace than ours:
+// there we have more than one pid, or none.
+func checkOwnProc() error {
+	text, err := readAtMost("/proc/self/status", maxProcFile)
+	if err != nil {
+		return fmt.Errorf("peer process: %w", err)
+	}
+	if line, ok := lineOf(text, "NSpid:"); !ok || len(strings.Fields(line)) != 1 {
+		return unavailable("this kernel tells a pid only through /proc, and this /proc is that of another pid namespace")
+	}
+	return nil
+}
+
+// maxProcFile bounds what is read of a process: one can have the kernel show any
+// part of its memory as its command line.
+const maxProcFile = 8 << 20
+
+func (p *PeerProcess) readProc(name string) (text string, err error) {
+	err = p.Inspect(func(procfs string) (err error) {
+		text, err = readAtMost(procfs+name, maxProcFile)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+func readAtMost(name string, most int64) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	switch {
+	case err != nil:
+		return "", err
+	case int64(len(text)) > most:
+		return "", fmt.Errorf("%s: longer than %d bytes", name, most)
+	}
+	return string(text), nil
+}
+
+func malformed(file, text string) error {
+	return fmt.Errorf("peer process: %s in /proc is not as proc(5) says: %q", file, text)
+}

@@ -1,0 +1,39 @@
+package peercred
+
+import "net"
+
+// GetPeerSecurityLabel asks the kernel under which label of a Linux security
+// module the process at the other end of conn made its socket: an SELinux context
+// ("system_u:system_r:sshd_t:s0"), an AppArmor profile with its mode
+// ("/usr/bin/evince (enforce)", "unconfined") or a Smack label. conn may be what
+// it may be for [GetPeerCredentials].
+//
+// The label is an opaque string, at least one byte long and without a NUL. It is
+// not parsed here: compare it as a whole, or ask the security module's own library
+// what it means. It does not say which module gave it.
+//
+// It is captured when the connection is made, and does not follow the process. It
+// is the label of the peer's socket, which is that of the process that made it
+// unless the policy lets it choose another (setsockcreatecon(3)).
+//
+// It returns a label or an error. The errors are those of GetPeerCredentials; where
+// no security module labels sockets (ENOPROTOOPT), where the label is empty, and
+// on every system but Linux it is *[ErrPeerCredentialsUnavailable], never "".
+//
+// A connected *net.UnixConn costs one system call, or two for a label of more than
+// 255 bytes. It is safe for concurrent use.
+//
+// Source: unix(7), and the getpeersec_stream hooks in security/ of Linux.
+func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.ofConn(conn) }
+
+var securityLabelOf = &question[string]{failed: failedSecurityLabel, ask: askSecurityLabel, trusts: true}
+
+const failedSecurityLabel = "failed to get the peer's security label"
+
+func askSecurityLabel(fd int) (string, error) {
+	answer, err := securityLabel(fd)
+	if err != nil {
+		return "", refusal(failedSecurityLabel, securityLabelCall, err)
+	}
+	return answer, nil
+}
