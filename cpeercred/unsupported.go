@@ -8,21 +8,19 @@ const Supported = false
 // Call names the kernel's call behind [Credentials]: here there is none.
 const Call = "none"
 
-const errUnsupported = unsupportedError("the system does not tell the uid and gid of a socket's peer, or no C shim is linked (CGO_ENABLED=0)")
-
 // Credentials always fails here, with an error that is errors.ErrUnsupported.
-func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, errUnsupported }
+func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, untold("uid and gid") }
 
 // Kind always fails here, with an error that is errors.ErrUnsupported.
-func Kind(int) (kind string, err error) { return "", errUnsupported }
+func Kind(int) (kind string, err error) { return "", untold("uid and gid") }
 
 // CheckCanHavePeer always fails here, with an error that is
 // errors.ErrUnsupported.
-func CheckCanHavePeer(int) error { return errUnsupported }
+func CheckCanHavePeer(int) error { return untold("uid and gid") }
 
 // AnswersForCaller always fails here, with an error that is
 // errors.ErrUnsupported.
-func AnswersForCaller() (bool, error) { return false, errUnsupported }
+func AnswersForCaller() (bool, error) { return false, untold("uid and gid") }
 
 // OnSocketpair always fails here, with an error that is errors.ErrUnsupported.
-func OnSocketpair(func(fd int)) error { return errUnsupported }
+func OnSocketpair(func(fd int)) error { return untold("uid and gid") }

@@ -10,7 +10,15 @@ func (e unsupportedError) Error() string { return string(e) }
 
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// untold is why a system, or this build, does not answer about fact.
+// unsupported is the error of what the system, or this build, does not answer.
+func unsupported(reason string) error {
+	if !linked {
+		reason = "no C shim is linked (CGO_ENABLED=0)"
+	}
+	return unsupportedError(reason)
+}
+
+// untold is unsupported for a fact.
 func untold(fact string) error {
-	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+	return unsupported("the system does not tell the " + fact + " of a socket's peer")
 }

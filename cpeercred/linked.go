@@ -1,0 +1,6 @@
+//go:build cgo
+
+package cpeercred
+
+// linked tells whether this build has the C shims.
+const linked = true
