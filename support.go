@@ -2,6 +2,7 @@ package peercred
 
 import (
 	"errors"
+	"iter"
 	"runtime"
 )
 
@@ -97,6 +98,17 @@ func Support() Info {
 	// Without a socketpair (no descriptor left, say) nothing has been probed.
 	_ = onSocketpair(info.probe)
 	return info
+}
+
+// Facts yields the facts in the order of the fields, each with its name.
+func (i Info) Facts() iter.Seq2[string, Fact] {
+	return func(yield func(string, Fact) bool) {
+		for _, f := range i.facts() {
+			if !yield(f.name, *f.fact) {
+				return
+			}
+		}
+	}
 }
 
 // probe asks everything about one end of a socketpair.
