@@ -49,6 +49,10 @@ test-gvisor: ## show that a kernel which answers for the caller (gVisor before N
 		grep -q -e '^--- PASS: TestTrap13Kernel' "$$dir/log"; \
 	done
 
+.PHONY: test-kernel
+test-kernel: ## run the tests on Debian's kernel 6.1, without and with SELinux, in a virtual machine
+	@go run ./internal/testkernel
+
 .PHONY: lint
 lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
