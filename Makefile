@@ -50,7 +50,7 @@ test-gvisor: ## show that a kernel which answers for the caller (gVisor before N
 	done
 
 .PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernel 6.1, without and with SELinux, in a virtual machine
+test-kernel: ## run the tests on Debian's kernel 6.1 under several security modules, in a virtual machine
 	@go run ./internal/testkernel
 
 .PHONY: lint

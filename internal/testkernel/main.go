@@ -28,12 +28,19 @@ type boot struct {
 
 var boots = []boot{
 	{
-		// Not security=none, which leaves the BPF module, and with it a SO_PEERSEC
-		// that succeeds and writes nothing.
 		title:      "no security module",
 		parameters: "lsm=",
 		environment: []string{
 			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no", // SO_PEERPIDFD came with 6.5
+			"PEERCRED_TEST_SECURITY_LABEL=",
+		},
+	},
+	{
+		// As security=none leaves it: SO_PEERSEC succeeds, and writes nothing.
+		title:      "the BPF security module alone",
+		parameters: "lsm=bpf",
+		environment: []string{
+			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no",
 			"PEERCRED_TEST_SECURITY_LABEL=",
 		},
 	},
