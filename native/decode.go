@@ -156,16 +156,17 @@ func credibleGroups(groups []uint32) ([]uint32, error) {
 	return append(make([]uint32, 0, len(groups)), groups...), nil
 }
 
-// decodeLabel takes the label that fills length bytes of a zeroed buffer: SELinux
-// and Smack count a NUL at the end, AppArmor does not, and bytes that the kernel
-// did not write are NULs, which no label holds.
+// decodeLabel takes the label that fills length bytes of a zeroed buffer. SELinux
+// and Smack count a NUL at the end, AppArmor does not. Where the BPF security module
+// is the only one, Linux 6.1 succeeds and writes nothing. Bytes that the kernel did
+// not write are NULs, which no label holds.
 func decodeLabel(buffer []byte, length uint32) (string, error) {
 	if uint64(length) > uint64(len(buffer)) {
 		return "", unix.EPROTO
 	}
 	label := bytes.TrimSuffix(buffer[:length], []byte{0})
 	switch {
-	case len(label) == 0:
+	case len(label) == 0 || label[0] == 0:
 		return "", unsupportedError("the label is empty")
 	case bytes.IndexByte(label, 0) >= 0:
 		return "", unix.EPROTO
