@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"example.com/peercred"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,8 @@ type role struct {
 	Address string
 	UID     *uint32 // take these ids first
 	GID     *uint32
-	Then    *uint32 // setuid to this once connected
+	Groups  int     // take so many supplementary groups, see manyGroups
+	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
 }
 
@@ -49,6 +51,12 @@ var roles = map[string]func(role) error{
 	"ask a connected file":    helperAskConnectedFile,
 	"ask often":               helperAskOften,
 	"come and go":             helperComeAndGo,
+	"connect and execute":     helperConnectAndExecute,
+	"pause":                   helperPause,
+	"serve and look":          helperServeAndLook,
+	"reuse a pid":             helperReuseAPID,
+	"pause twice":             helperPauseTwice,
+	"fork":                    helperFork,
 	"ask without descriptors": helperAskWithoutDescriptors,
 }
 
@@ -60,7 +68,7 @@ func TestMain(m *testing.M) {
 	var r role
 	err := json.Unmarshal([]byte(text), &r)
 	if err == nil {
-		err = takeIDs(r.UID, r.GID)
+		err = takeIDs(r.UID, r.GID, r.Groups)
 	}
 	if err == nil {
 		err = roles[r.Do](r)
@@ -71,11 +79,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func takeIDs(uid, gid *uint32) error {
-	if gid != nil {
-		if err := syscall.Setgroups(nil); err != nil {
+func takeIDs(uid, gid *uint32, groups int) error {
+	if gid != nil || groups > 0 {
+		if err := syscall.Setgroups(manyGroups(groups)); err != nil {
 			return fmt.Errorf("setgroups: %w", err)
 		}
+	}
+	if gid != nil {
 		if err := syscall.Setresgid(int(*gid), int(*gid), int(*gid)); err != nil {
 			return fmt.Errorf("setresgid: %w", err)
 		}
@@ -84,6 +94,14 @@ func takeIDs(uid, gid *uint32) error {
 		return setUID(*uid)
 	}
 	return nil
+}
+
+// manyGroups are n groups, none of them 0.
+func manyGroups(n int) (groups []int) {
+	for i := range n {
+		groups = append(groups, 100_000+i)
+	}
+	return groups
 }
 
 func setUID(uid uint32) error {
@@ -151,12 +169,91 @@ func helperConnect(r role) error {
 	}
 	step("connected")
 	if r.Then != nil {
+		if err := syscall.Setgroups(nil); err != nil {
+			return err
+		}
 		if err := setUID(*r.Then); err != nil {
 			return err
 		}
 		step("changed")
 	}
 	return nil
+}
+
+// helperConnectAndExecute connects and, on the test's word, executes this binary
+// anew in the same process, in another role.
+func helperConnectAndExecute(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	step("connected")
+	if err := os.Setenv(roleVariable, `{"Do":"pause"}`); err != nil {
+		return err
+	}
+	return syscall.Exec("/proc/self/exe", []string{"another name", "an argument"}, os.Environ())
+}
+
+// helperPause is there.
+func helperPause(role) error {
+	step("here")
+	return nil
+}
+
+func helperPauseTwice(role) error {
+	step("here")
+	step("still here")
+	return nil
+}
+
+// helperFork makes Count processes that connect, and end when descriptor 3 does. It
+// does not wait for them.
+func helperFork(r role) error {
+	address, length, err := rawAddress(r.Address)
+	if err != nil {
+		return err
+	}
+	for range r.Count {
+		if err := forkPeer(address, length); err != nil {
+			return err
+		}
+	}
+	step("forked")
+	return nil
+}
+
+// rawAddress is the sockaddr_un of a name in the abstract namespace.
+func rawAddress(name string) (address *unix.RawSockaddrUnix, length uintptr, err error) {
+	address = &unix.RawSockaddrUnix{Family: unix.AF_UNIX}
+	if name[0] != '@' || len(name) > len(address.Path) {
+		return nil, 0, fmt.Errorf("%q is no abstract name, or too long", name)
+	}
+	for i := 1; i < len(name); i++ {
+		address.Path[i] = int8(name[i])
+	}
+	return address, unsafe.Offsetof(address.Path) + uintptr(len(name)), nil
+}
+
+// forkPeer makes a process without executing a program, a thousand of which are
+// cheap. The child has no runtime: it may make raw system calls and nothing else.
+//
+//go:norace
+func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if pid > 0 {
+		return nil
+	}
+	var b [1]byte
+	fd, _, _ := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	unix.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(address)), length)
+	unix.RawSyscall(unix.SYS_READ, 3, uintptr(unsafe.Pointer(&b)), 1)
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
 }
 
 // helperServe holds one connection open.
@@ -322,6 +419,10 @@ func withFile(f *os.File) option {
 	return func(c *exec.Cmd) { c.ExtraFiles = append(c.ExtraFiles, f) }
 }
 
+func withExecutable(path string) option {
+	return func(c *exec.Cmd) { c.Path = path }
+}
+
 // inNamespace starts the helper in new namespaces. A new user namespace maps
 // inside to outside, and the helper runs as inside.
 func inNamespace(flags uintptr, inside, outside int) option {
@@ -426,6 +527,16 @@ func (h *helper) finish() {
 	h.dead = true
 	if err := h.cmd.Wait(); err != nil {
 		h.t.Errorf("a helper: %v", err)
+	}
+}
+
+// reap waits for a helper that a signal ends.
+func (h *helper) reap(signal unix.Signal) {
+	h.t.Helper()
+	h.dead = true
+	h.cmd.Wait()
+	if status, ok := h.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != signal {
+		h.t.Errorf("a helper ended with %v, want %v", h.cmd.ProcessState, signal)
 	}
 }
 

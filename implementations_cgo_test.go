@@ -10,8 +10,20 @@ import (
 // implementations are those that this build links, to be held against each
 // other.
 var implementations = []implementation{
-	{"cpeercred", cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.AnswersForCaller},
-	{"native", native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller},
+	{
+		"cpeercred",
+		cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.AnswersForCaller,
+		cpeercred.Groups, cpeercred.SecurityLabel, cpeercred.AuditToken,
+		cpeercred.OpenProcess, cpeercred.ProcessExited, cpeercred.ProcessPID, cpeercred.ProcessIDs, cpeercred.SignalProcess,
+		cpeercred.OnSocketpair,
+	},
+	{
+		"native",
+		native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller,
+		native.Groups, native.SecurityLabel, native.AuditToken,
+		native.OpenProcess, native.ProcessExited, native.ProcessPID, native.ProcessIDs, native.SignalProcess,
+		native.OnSocketpair,
+	},
 }
 
 const linkedImplementation = "cpeercred"

@@ -7,7 +7,13 @@ import "example.com/peercred/native"
 // implementations are those that this build links: without cgo there is one,
 // which is still held against what each test expects.
 var implementations = []implementation{
-	{"native", native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller},
+	{
+		"native",
+		native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller,
+		native.Groups, native.SecurityLabel, native.AuditToken,
+		native.OpenProcess, native.ProcessExited, native.ProcessPID, native.ProcessIDs, native.SignalProcess,
+		native.OnSocketpair,
+	},
 }
 
 const linkedImplementation = "native"

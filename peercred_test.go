@@ -47,6 +47,15 @@ type implementation struct {
 	kind             func(fd int) (string, error)
 	checkCanHavePeer func(fd int) error
 	answersForCaller func() (bool, error)
+	groups           func(fd int) ([]uint32, error)
+	securityLabel    func(fd int) (string, error)
+	auditToken       func(fd int) ([8]uint32, error)
+	openProcess      func(fd int) (pidfd int, err error)
+	processExited    func(pidfd int) (bool, error)
+	processPID       func(pidfd int) (int32, error)
+	processIDs       func(pidfd int) ([8]uint32, error)
+	signalProcess    func(pidfd int, signal os.Signal) error
+	onSocketpair     func(ask func(fd int)) error
 }
 
 // answer is what an implementation says of a descriptor, for cmp.Diff.

@@ -15,6 +15,7 @@ import (
 var expectedSkips = []string{
 	"needs strace, ",
 	"needs a C compiler ",
+	"needs SO_PEERPIDFD, ",
 	"needs the source beside the test: ",
 }
 

@@ -1,0 +1,195 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// reuseReport is what a server saw of a client that died and whose pid another
+// process took.
+type reuseReport struct {
+	Client, Newcomer int32                     // the pids that fork gave them
+	Credentials      *peercred.PeerCredentials // of the socket, once the newcomer is there
+	Impostor         string                    // what /proc says that the pid in them runs
+	Alive            bool
+	Inspected        bool // whether the reader was run
+	Gone             map[string]bool
+	SurvivedSignal   bool // the newcomer, a SIGKILL through the handle
+}
+
+// A pid that is taken again names the wrong process, and the handle does not.
+func TestPIDReuse(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
+	var got reuseReport
+	line, err := server.out.ReadString('\n')
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &got)
+	}
+	if err != nil {
+		t.Fatalf("the server's report %q: %v", line, err)
+	}
+	server.finish()
+	if got.Client < 2 {
+		t.Fatalf("the client's pid was %d", got.Client)
+	}
+	want := reuseReport{
+		Client: got.Client, Newcomer: got.Client,
+		Credentials:    &peercred.PeerCredentials{PID: got.Client},
+		Impostor:       "the newcomer",
+		Gone:           map[string]bool{"Inspect": true, "Executable": true, "Cmdline": true, "Cgroup": true, "StartTime": true, "PID": true, "Signal": true, "CurrentCredentials": true},
+		SurvivedSignal: true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a server whose client's pid was taken again (-want +got):\n%s", diff)
+	}
+}
+
+// helperReuseAPID is the first process of a pid namespace: its children alone take
+// pids there, and ns_last_pid says which is next.
+func helperReuseAPID(role) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return err
+	}
+	listener, err := net.Listen("unix", abstract())
+	if err != nil {
+		return err
+	}
+	client, err := startChild("a client", role{Do: "connect", Network: "unix", Address: listener.Addr().String()})
+	if err != nil {
+		return err
+	}
+	conn, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	p, err := peercred.OpenPeerProcess(conn)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := client.kill(); err != nil {
+		return err
+	}
+	newcomer, err := takePID(client.Process.Pid)
+	if err != nil {
+		return err
+	}
+
+	got := reuseReport{Client: int32(client.Process.Pid), Newcomer: int32(newcomer.Process.Pid), Gone: map[string]bool{}}
+	if got.Credentials, err = peercred.GetPeerCredentials(conn); err != nil {
+		return err
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", got.Credentials.PID))
+	if err != nil {
+		return err
+	}
+	got.Impostor = unix.ByteSliceToString(cmdline)
+	if got.Alive, err = p.Alive(); err != nil {
+		return err
+	}
+	methods := inspections(p)
+	methods["Inspect"] = func() error {
+		return p.Inspect(func(string) error { got.Inspected = true; return nil })
+	}
+	methods["PID"] = func() error { _, err := p.PID(); return err }
+	methods["Signal"] = func() error { return p.Signal(syscall.SIGKILL) }
+	methods["CurrentCredentials"] = func() error { _, err := p.CurrentCredentials(); return err }
+	for name, method := range methods {
+		var gone *peercred.ErrPeerProcessGone
+		got.Gone[name] = errors.As(method(), &gone)
+	}
+	// A SIGKILL that was sent would have ended it: ask it for another line.
+	got.SurvivedSignal = newcomer.answers()
+	if err := printJSON(got); err != nil {
+		return err
+	}
+	return newcomer.kill()
+}
+
+// child is a helper of a helper.
+type child struct {
+	*exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startChild(name string, r role) (*child, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &child{Cmd: exec.Command("/proc/self/exe")}
+	c.Args = []string{name}
+	c.Env = append(os.Environ(), roleVariable+"="+string(text))
+	c.Stderr = os.Stderr
+	if c.in, err = c.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.out = bufio.NewReader(out)
+	return c, c.Start()
+}
+
+func (c *child) kill() error {
+	if err := c.Process.Kill(); err != nil {
+		return err
+	}
+	var killed *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &killed) {
+		return err
+	}
+	return nil
+}
+
+// takePID starts a process that has the pid. The runtime's threads take pids too,
+// so that it may need some tries.
+func takePID(pid int) (*child, error) {
+	for range 1000 {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
+			return nil, err
+		}
+		c, err := startChild("the newcomer", role{Do: "pause twice"})
+		if err != nil {
+			return nil, err
+		}
+		if c.Process.Pid == pid {
+			_, err := c.out.ReadString('\n')
+			return c, err
+		}
+		if err := c.kill(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("pid %d was not to be had", pid)
+}
+
+// answers lets the child go on to its next step, and says whether it did.
+func (c *child) answers() bool {
+	io.WriteString(c.in, "\n")
+	line, err := c.out.ReadString('\n')
+	return line == "still here\n" && err == nil
+}

@@ -1,0 +1,734 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// pidfdVariable is "no" where the tests run on a kernel without SO_PEERPIDFD, so
+// that it is an error if it has it, and the other way round on all others.
+const pidfdVariable = "PEERCRED_TEST_KERNEL_HAS_PIDFD"
+
+func needPidfd(t testing.TB) {
+	t.Helper()
+	if os.Getenv(pidfdVariable) == "no" {
+		t.Skip("needs SO_PEERPIDFD, which this kernel does not have; TestProcessOnAnOlderKernel covers it")
+	}
+}
+
+func TestProcessOnAnOlderKernel(t *testing.T) {
+	if os.Getenv(pidfdVariable) != "no" {
+		t.Logf("this kernel is to have SO_PEERPIDFD: %s is not \"no\"", pidfdVariable)
+		return
+	}
+	server, _ := connect(t)
+	for _, i := range implementations {
+		pidfd, err := i.openProcess(descriptor(t, server))
+		if pidfd != -1 || !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s.OpenProcess = %d, %v, want unsupported", i.name, pidfd, err)
+		}
+	}
+	p, err := peercred.OpenPeerProcess(server)
+	var unavailable *peercred.ErrPeerCredentialsUnavailable
+	if p != nil || !errors.As(err, &unavailable) || !strings.Contains(unavailable.Reason, "since 6.5") {
+		t.Errorf("OpenPeerProcess = %v, %v, want unavailable and the kernel that has it", p, err)
+	}
+}
+
+// connected starts a peer and returns the accepted end.
+func connected(t testing.TB, r role, options ...option) (*helper, *net.UnixConn) {
+	t.Helper()
+	listener := listen(t, "unix")
+	r.Network, r.Address = "unix", listener.Addr().String()
+	peer := start(t, r, options...)
+	peer.expect("connected")
+	return peer, accept(t, listener)
+}
+
+func openPeerProcess(t testing.TB, conn net.Conn) *peercred.PeerProcess {
+	t.Helper()
+	p, err := peercred.OpenPeerProcess(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// leafHandles opens a pidfd through every implementation.
+func leafHandles(t testing.TB, conn *net.UnixConn) (pidfds []int) {
+	t.Helper()
+	for _, i := range implementations {
+		pidfd, err := i.openProcess(descriptor(t, conn))
+		if err != nil {
+			t.Fatalf("%s.OpenProcess: %v", i.name, err)
+		}
+		t.Cleanup(func() { unix.Close(pidfd) })
+		pidfds = append(pidfds, pidfd)
+	}
+	return pidfds
+}
+
+// processAnswer is what an implementation says of a pidfd.
+type processAnswer struct {
+	Exited                            bool
+	PID                               int32
+	IDs                               [8]uint32
+	ExitedErr, PIDErr, IDsErr, Signal string
+}
+
+// processAgree holds every implementation against want, each on the pidfds of all.
+func processAgree(t testing.TB, pidfds []int, when string, want processAnswer) {
+	t.Helper()
+	for _, i := range implementations {
+		for _, pidfd := range pidfds {
+			var got processAnswer
+			var err error
+			got.Exited, err = i.processExited(pidfd)
+			got.ExitedErr = errString(err)
+			got.PID, err = i.processPID(pidfd)
+			got.PIDErr = errString(err)
+			got.IDs, err = i.processIDs(pidfd)
+			got.IDsErr = errString(err)
+			got.Signal = errString(i.signalProcess(pidfd, nil))
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, of a process that is %s (-want +got):\n%s", i.name, when, diff)
+			}
+		}
+	}
+}
+
+func sameIDs(uid, gid uint32) [8]uint32 { return [8]uint32{uid, uid, uid, uid, gid, gid, gid, gid} }
+
+func currentCredentials(uid, gid uint32) *peercred.CurrentCredentials {
+	return &peercred.CurrentCredentials{
+		RealUID: uid, EffectiveUID: uid, SavedUID: uid, FilesystemUID: uid,
+		RealGID: gid, EffectiveGID: gid, SavedGID: gid, FilesystemGID: gid,
+	}
+}
+
+// wantsAlive asserts all that a handle says of a live process.
+func wantsAlive(t testing.TB, p *peercred.PeerProcess, pid int32, uid, gid uint32) {
+	t.Helper()
+	if alive, err := p.Alive(); !alive || err != nil {
+		t.Errorf("Alive = %v, %v, want true", alive, err)
+	}
+	if got, err := p.PID(); got != pid || err != nil {
+		t.Errorf("PID = %d, %v, want %d", got, err, pid)
+	}
+	if err := p.Signal(nil); err != nil {
+		t.Errorf("Signal(nil) = %v", err)
+	}
+	if got, err := p.CurrentCredentials(); cmp.Diff(currentCredentials(uid, gid), got) != "" || err != nil {
+		t.Errorf("CurrentCredentials = %+v, %v, want %d and %d", got, err, uid, gid)
+	}
+	seen := ""
+	if err := p.Inspect(func(procfs string) error { seen = procfs; return nil }); err != nil || seen != fmt.Sprintf("/proc/%d", pid) {
+		t.Errorf("Inspect showed %q, %v, want /proc/%d", seen, err, pid)
+	}
+	select {
+	case <-p.Done():
+		t.Error("Done is closed")
+	default:
+	}
+}
+
+// wantsGone asserts that every method says so, and that Inspect does not hand out
+// what it read.
+func wantsGone(t testing.TB, p *peercred.PeerProcess, reaped bool) {
+	t.Helper()
+	if alive, err := p.Alive(); alive || err != nil {
+		t.Errorf("Alive = %v, %v, want false", alive, err)
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Errorf("Wait = %v, want nil", err)
+	}
+	<-p.Done()
+	methods := inspections(p)
+	if reaped {
+		methods["PID"] = func() error { _, err := p.PID(); return err }
+		methods["Signal"] = func() error { return p.Signal(syscall.SIGKILL) }
+		methods["CurrentCredentials"] = func() error { _, err := p.CurrentCredentials(); return err }
+	}
+	for name, method := range methods {
+		var gone *peercred.ErrPeerProcessGone
+		if err := method(); !errors.As(err, &gone) || !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("%s: %v, want *ErrPeerProcessGone", name, err)
+		}
+	}
+}
+
+// inspections are the methods that read /proc.
+func inspections(p *peercred.PeerProcess) map[string]func() error {
+	return map[string]func() error{
+		"Inspect":    func() error { return p.Inspect(func(string) error { return errors.New("not its business") }) },
+		"Executable": func() error { _, _, err := p.Executable(); return err },
+		"Cmdline":    func() error { _, err := p.Cmdline(); return err },
+		"Cgroup":     func() error { _, err := p.Cgroup(); return err },
+		"StartTime":  func() error { _, err := p.StartTime(); return err },
+	}
+}
+
+// A handle follows a process from life to death, whatever happens to its ids.
+func TestProcess(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	uid, gid, then := uint32(0), uint32(17), uint32(4321)
+	peer, conn := connected(t, role{Do: "connect", UID: &uid, GID: &gid, Then: &then})
+	pidfds := leafHandles(t, conn)
+	p := openPeerProcess(t, conn)
+	processAgree(t, pidfds, "alive", processAnswer{PID: peer.pid(), IDs: sameIDs(0, 17)})
+	wantsAlive(t, p, peer.pid(), 0, 17)
+
+	peer.proceed()
+	peer.expect("changed")
+	processAgree(t, pidfds, "another user by now", processAnswer{PID: peer.pid(), IDs: sameIDs(4321, 17)})
+	wantsAlive(t, p, peer.pid(), 4321, 17)
+
+	if err := p.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	processAgree(t, pidfds, "a zombie", processAnswer{Exited: true, PID: peer.pid(), IDs: sameIDs(4321, 17)})
+	wantsGone(t, p, false)
+	openPeerProcess(t, conn) // of a zombie
+
+	peer.reap(unix.SIGKILL)
+	processAgree(t, pidfds, "reaped", processAnswer{Exited: true, PIDErr: unix.ESRCH.Error(), IDsErr: unix.ESRCH.Error(), Signal: unix.ESRCH.Error()})
+	wantsGone(t, p, true)
+	if p, err := peercred.OpenPeerProcess(conn); p != nil || !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("OpenPeerProcess of a reaped peer = %v, %v, want *ErrPeerProcessGone", p, err)
+	}
+}
+
+// A process that has executed another program is the same; what it runs is another.
+func TestProcessThatExecutes(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect and execute"})
+	pidfds := leafHandles(t, conn)
+	p := openPeerProcess(t, conn)
+	before, err := p.Cmdline()
+	if diff := cmp.Diff([]string{"/proc/self/exe"}, before); diff != "" || err != nil {
+		t.Errorf("Cmdline: %v (-want +got):\n%s", err, diff)
+	}
+	started, err := p.StartTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer.proceed()
+	peer.expect("here")
+	us := ourselves()
+	processAgree(t, pidfds, "executing another program", processAnswer{PID: peer.pid(), IDs: sameIDs(us.UID, us.GID)})
+	wantsAlive(t, p, peer.pid(), us.UID, us.GID)
+	after, err := p.Cmdline()
+	if diff := cmp.Diff([]string{"another name", "an argument"}, after); diff != "" || err != nil {
+		t.Errorf("Cmdline after execve: %v (-want +got):\n%s", err, diff)
+	}
+	again, err := p.StartTime()
+	if difference := again.Sub(started).Abs(); err != nil || difference > time.Second {
+		t.Errorf("StartTime = %v, then %v, %v: an execve starts no process", started, again, err)
+	}
+	peer.finish()
+}
+
+// What is read in /proc is of the peer.
+func TestProcessFacts(t *testing.T) {
+	needPidfd(t)
+	began := time.Now()
+	peer, conn := connected(t, role{Do: "connect"})
+	p := openPeerProcess(t, conn)
+
+	file, path, err := p.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	want, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path != want {
+		t.Errorf("Executable's path is %q, want %q", path, want)
+	}
+	got, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantInfo, err := os.Stat("/proc/self/exe")
+	if err != nil || !os.SameFile(wantInfo, got) {
+		t.Errorf("Executable is another file than this test (%v)", err)
+	}
+
+	started, err := p.StartTime()
+	if early, late := began.Add(-time.Second), time.Now().Add(time.Second); err != nil || started.Before(early) || started.After(late) {
+		t.Errorf("StartTime = %v, %v, want one between %v and %v", started, err, early, late)
+	}
+
+	text, err := os.ReadFile("/proc/self/cgroup") // the peer's too, which is our child
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroups, err := p.Cgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for _, c := range cgroups {
+		fmt.Fprintf(&lines, "%d:%s:%s\n", c.Hierarchy, strings.Join(c.Controllers, ","), c.Path)
+	}
+	if diff := cmp.Diff(string(text), lines.String()); diff != "" {
+		t.Errorf("Cgroup (-want +got):\n%s", diff)
+	}
+
+	said := errors.New("said by the reader")
+	if err := p.Inspect(func(string) error { return said }); err != said {
+		t.Errorf("Inspect = %v, want what its reader said", err)
+	}
+	peer.finish()
+}
+
+// A process that ends while it is inspected has not been inspected.
+func TestInspectThrowsAway(t *testing.T) {
+	needPidfd(t)
+	for _, reap := range []bool{true, false} {
+		peer, conn := connected(t, role{Do: "connect"})
+		p := openPeerProcess(t, conn)
+		err := p.Inspect(func(string) error {
+			if err := p.Signal(syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+			if err := p.Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if reap {
+				peer.reap(unix.SIGKILL)
+			}
+			return nil
+		})
+		var gone *peercred.ErrPeerProcessGone
+		if !errors.As(err, &gone) || gone.PID != peer.pid() {
+			t.Errorf("Inspect of a process that dies meanwhile (reaped: %v): %v, want *ErrPeerProcessGone with pid %d", reap, err, peer.pid())
+		}
+	}
+}
+
+// The four refusals are kept apart; the fourth, an older kernel, is
+// TestProcessOnAnOlderKernel.
+func TestProcessRefusals(t *testing.T) {
+	needPidfd(t)
+	gonePeer, goneConn := connected(t, role{Do: "connect"})
+	gonePeer.finish()
+	_, err := peercred.OpenPeerProcess(goneConn)
+	var gone *peercred.ErrPeerProcessGone
+	if !errors.As(err, &gone) {
+		t.Errorf("of a reaped peer: %v, want *ErrPeerProcessGone", err)
+	}
+	for _, state := range states() {
+		t.Run(state.name, func(t *testing.T) {
+			fd := state.fd(t)
+			for _, i := range implementations {
+				pidfd, err := i.openProcess(fd)
+				if got := errString(err); got != state.want.Err {
+					t.Errorf("%s.OpenProcess = %d, %v, want %q", i.name, pidfd, err, state.want.Err)
+				}
+				if err == nil {
+					flags, flagsErr := unix.FcntlInt(uintptr(pidfd), unix.F_GETFD, 0)
+					if flagsErr != nil || flags&unix.FD_CLOEXEC == 0 {
+						t.Errorf("%s.OpenProcess: flags %#x, %v, want close-on-exec", i.name, flags, flagsErr)
+					}
+					unix.Close(pidfd)
+				}
+			}
+			before := openDescriptors(t)
+			p, err := peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })})
+			var notUnix *peercred.ErrNotUnixSocket
+			switch {
+			case state.kind == "":
+				if !errors.Is(err, unix.EBADF) {
+					t.Errorf("OpenPeerProcess: %v, want EBADF", err)
+				}
+			case state.kind != "Unix":
+				if !errors.As(err, &notUnix) || notUnix.ConnType != state.kind {
+					t.Errorf("OpenPeerProcess: %v, want *ErrNotUnixSocket{%s}", err, state.kind)
+				}
+			case state.want.Err != "" || state.noPeerBy != nil:
+				if !errors.Is(err, unix.ENOTCONN) {
+					t.Errorf("OpenPeerProcess: %v, want ENOTCONN", err)
+				}
+			case err != nil:
+				t.Errorf("OpenPeerProcess: %v", err)
+			default:
+				wantsAlive(t, p, int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()))
+				p.Close()
+			}
+			if (p == nil) == (err == nil) {
+				t.Errorf("OpenPeerProcess = %v, %v: both or neither", p, err)
+			}
+			if after := openDescriptors(t); after != before {
+				t.Errorf("%d descriptors are open, %d were before", after, before)
+			}
+		})
+	}
+}
+
+// processReport is what a helper found out about a handle.
+type processReport struct {
+	PID                               int32
+	Alive                             bool
+	PIDErr, AliveErr, Signal, Current string
+	Inspected, Inspect                string
+}
+
+// helperServeAndLook reports what it can learn of one client's process. It mounts
+// a /proc of its own namespace if it is asked to (Count).
+func helperServeAndLook(r role) error {
+	if r.Count > 0 {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			return err
+		}
+	}
+	return acceptOne(r, func(conn net.Conn) error {
+		p, err := peercred.OpenPeerProcess(conn)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		var got processReport
+		got.PID, err = p.PID()
+		got.PIDErr = errString(err)
+		got.Alive, err = p.Alive()
+		got.AliveErr = errString(err)
+		got.Signal = errString(p.Signal(nil))
+		_, err = p.CurrentCredentials()
+		got.Current = errString(err)
+		got.Inspect = errString(p.Inspect(func(procfs string) error { got.Inspected = procfs; return nil }))
+		return printJSON(got)
+	})
+}
+
+// A peer outside of our pid namespace has no pid here, cannot be signalled, and is
+// inspected only where /proc shows it.
+func TestProcessInAnotherPIDNamespace(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	for _, ownProc := range []int{0, 1} {
+		address := abstract()
+		server := start(t, role{Do: "serve and look", Network: "unix", Address: address, Count: ownProc}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
+		server.expect("listening")
+		conn, err := net.Dial("unix", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		server.proceed()
+		var got processReport
+		line, err := server.out.ReadString('\n')
+		if err == nil {
+			err = json.Unmarshal([]byte(line), &got)
+		}
+		if err != nil {
+			t.Fatalf("a helper's report %q: %v", line, err)
+		}
+		server.finish()
+		const invisible = "peer credentials unavailable on linux: the process is in a pid namespace that is not visible in this /proc"
+		want := processReport{
+			Alive:     true,
+			Signal:    "peer process: linux: pidfd_send_signal: invalid argument",
+			Inspected: fmt.Sprintf("/proc/%d", os.Getpid()), // of the /proc that it inherited
+		}
+		if ownProc > 0 {
+			want.Inspected, want.Inspect, want.Current = "", invisible, invisible
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("own /proc %d (-want +got):\n%s", ownProc, diff)
+		}
+	}
+}
+
+// A peer in a namespace below ours has a pid here.
+func TestProcessInANamespaceBelow(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	peer, conn := connected(t, role{Do: "connect"}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
+	wantsAlive(t, openPeerProcess(t, conn), peer.pid(), 0, 0)
+	peer.finish()
+}
+
+// Handles that are closed, and those that are forgotten, leave nothing open.
+func TestProcessLeaksNothing(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	runtime.GC()
+	before, goroutines := openDescriptors(t), runtime.NumGoroutine()
+	for n := range 10_000 {
+		p, err := peercred.OpenPeerProcess(conn)
+		if err != nil {
+			t.Fatalf("handle %d: %v", n, err)
+		}
+		if n%2 == 0 {
+			p.Done()
+		}
+		for range 2 {
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n%2 == 0 {
+			if err := p.Wait(t.Context()); !errors.Is(err, os.ErrClosed) {
+				t.Fatalf("Wait on a closed handle: %v", err)
+			}
+			select {
+			case <-p.Done():
+				t.Fatal("Close says by Done that the process has ended")
+			default:
+			}
+		}
+	}
+	if after := openDescriptors(t); after != before {
+		t.Errorf("%d descriptors are open after 10,000 handles, %d were before", after, before)
+	}
+	if after := runtime.NumGoroutine(); after > goroutines+1 {
+		t.Errorf("%d goroutines after 10,000 handles, %d before", after, goroutines)
+	}
+	peer.finish()
+}
+
+func TestProcessSafetyNet(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	before := openDescriptors(t)
+	func() {
+		for range 100 {
+			if _, err := peercred.OpenPeerProcess(conn); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}()
+	for range 100 { // finalizers run some time after a collection
+		runtime.GC()
+		runtime.Gosched()
+		if openDescriptors(t) <= before {
+			break
+		}
+		blockBriefly(t)
+	}
+	if after := openDescriptors(t); after > before {
+		t.Errorf("%d descriptors are open after 100 forgotten handles, %d were before", after, before)
+	}
+	peer.finish()
+}
+
+// blockBriefly waits for a child, so that other goroutines run.
+func blockBriefly(t testing.TB) {
+	start(t, role{Do: "pause"}).finish()
+}
+
+// Done is closed for each of many processes that die at once.
+func TestDoneOfManyProcesses(t *testing.T) {
+	needPidfd(t)
+	const processes = 1000
+	listener := listen(t, "unix")
+	var waiters sync.WaitGroup
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	forker := start(t, role{Do: "fork", Network: "unix", Address: listener.Addr().String(), Count: processes}, withFile(read))
+	read.Close()
+	threads := threadCount(t)
+	var handles []*peercred.PeerProcess
+	for range processes {
+		conn := accept(t, listener)
+		p := openPeerProcess(t, conn)
+		conn.Close()
+		handles = append(handles, p)
+		waiters.Go(func() { <-p.Done() })
+	}
+	if now := threadCount(t); now > threads+50 {
+		t.Errorf("%d threads wait for %d processes, %d were there before", now, processes, threads)
+	}
+	for _, p := range handles {
+		select {
+		case <-p.Done():
+			t.Fatal("Done is closed while the process lives")
+		default:
+		}
+	}
+	forker.expect("forked")
+	write.Close() // all of them end
+	waiters.Wait()
+	for _, p := range handles {
+		if alive, err := p.Alive(); alive || err != nil {
+			t.Errorf("Alive = %v, %v, want false", alive, err)
+		}
+	}
+	forker.finish()
+}
+
+func threadCount(t testing.TB) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
+
+// Close against every method: an answer, or os.ErrClosed.
+func TestProcessCloseRaces(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	closed := 0
+	var lock sync.Mutex
+	for range 200 {
+		p := openPeerProcess(t, conn)
+		methods := inspections(p)
+		methods["Inspect"] = func() error { return p.Inspect(func(string) error { return nil }) }
+		methods["Alive"] = func() error { _, err := p.Alive(); return err }
+		methods["PID"] = func() error { _, err := p.PID(); return err }
+		methods["Signal"] = func() error { return p.Signal(nil) }
+		methods["CurrentCredentials"] = func() error { _, err := p.CurrentCredentials(); return err }
+		methods["Wait"] = func() error {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := p.Wait(ctx); err != context.Canceled {
+				return err
+			}
+			return nil
+		}
+		methods["Wait for Close"] = func() error { return p.Wait(t.Context()) }
+		methods["Done"] = func() error { p.Done(); return nil }
+		methods["Close"] = p.Close
+		var running sync.WaitGroup
+		begin := make(chan struct{})
+		for name, method := range methods {
+			running.Go(func() {
+				<-begin
+				switch err := method(); {
+				case errors.Is(err, os.ErrClosed):
+					lock.Lock()
+					closed++
+					lock.Unlock()
+				case err != nil:
+					t.Errorf("%s: %v, want nil or os.ErrClosed", name, err)
+				}
+			})
+		}
+		close(begin)
+		running.Wait()
+	}
+	if closed == 0 {
+		t.Error("no method ever met Close")
+	}
+	peer.finish()
+}
+
+func TestProcessClosed(t *testing.T) {
+	needPidfd(t)
+	server, _ := connect(t)
+	p := openPeerProcess(t, server)
+	p.Close()
+	methods := inspections(p)
+	methods["Alive"] = func() error { _, err := p.Alive(); return err }
+	methods["PID"] = func() error { _, err := p.PID(); return err }
+	methods["Signal"] = func() error { return p.Signal(syscall.SIGKILL) } // to ourselves, were it sent
+	methods["CurrentCredentials"] = func() error { _, err := p.CurrentCredentials(); return err }
+	methods["Wait"] = func() error { return p.Wait(t.Context()) }
+	for name, method := range methods {
+		if err := method(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s after Close: %v, want os.ErrClosed", name, err)
+		}
+	}
+	if err := (*peercred.PeerProcess)(nil).Close(); err != nil {
+		t.Errorf("Close of nil: %v", err)
+	}
+	if _, err := (*peercred.PeerProcess)(nil).Alive(); !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("Alive of nil: %v, want os.ErrInvalid", err)
+	}
+}
+
+func TestWaitIsCancelled(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	p := openPeerProcess(t, conn)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- p.Wait(ctx) }()
+	cancel()
+	if err := <-result; err != context.Canceled {
+		t.Errorf("Wait = %v, want %v", err, context.Canceled)
+	}
+	peer.finish()
+}
+
+// The path of an executable that was removed says so, and the open file is it.
+func TestExecutableRemoved(t *testing.T) {
+	needPidfd(t)
+	copied := filepath.Join(t.TempDir(), "copy")
+	copyFile(t, "/proc/self/exe", copied)
+	listener := listen(t, "unix")
+	peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()}, withExecutable(copied))
+	peer.expect("connected")
+	p := openPeerProcess(t, accept(t, listener))
+	want, err := os.Stat(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(copied); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, []byte("another"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file, path, err := p.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	got, err := file.Stat()
+	if err != nil || !os.SameFile(want, got) || path != copied+" (deleted)" {
+		t.Errorf("Executable is %q, %d bytes (%v), want %q with %d", path, got.Size(), err, copied+" (deleted)", want.Size())
+	}
+	peer.finish()
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	source, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(target, source)
+	if err := errors.Join(err, target.Close()); err != nil {
+		t.Fatal(err)
+	}
+}

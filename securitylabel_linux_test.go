@@ -1,0 +1,60 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/peercred"
+)
+
+// labelVariable is the label that every socket has on the kernel that the tests
+// run on, empty where no security module labels sockets.
+const labelVariable = "PEERCRED_TEST_SECURITY_LABEL"
+
+func TestSecurityLabel(t *testing.T) {
+	want := os.Getenv(labelVariable)
+	for _, network := range []string{"unix", "unixpacket"} {
+		server, client := connectOver(t, network, abstract())
+		for _, conn := range []netAndSyscallConn{server, client} {
+			for _, i := range implementations {
+				got, err := i.securityLabel(descriptor(t, conn))
+				if got != want || (err == nil) != (want != "") || (err != nil && !errors.Is(err, errors.ErrUnsupported)) {
+					t.Errorf("%s.SecurityLabel = %q, %v, want %q; %s=%q", i.name, got, err, want, labelVariable, want)
+				}
+			}
+			got, err := peercred.GetPeerSecurityLabel(conn)
+			if got != want {
+				t.Errorf("GetPeerSecurityLabel = %q, %v, want %q", got, err, want)
+			}
+			var unavailable *peercred.ErrPeerCredentialsUnavailable
+			if want == "" && (!errors.As(err, &unavailable) || !strings.HasPrefix(unavailable.Reason, "getsockopt(SO_PEERSEC): ")) {
+				t.Errorf("GetPeerSecurityLabel: %v, want unavailable and the call", err)
+			}
+		}
+	}
+}
+
+// SELinux labels sockets that have no peer, too: no label is told of them.
+func TestSecurityLabelWithoutAPeer(t *testing.T) {
+	for _, state := range states() {
+		t.Run(state.name, func(t *testing.T) {
+			fd := state.fd(t)
+			first, firstErr := implementations[0].securityLabel(fd)
+			for _, i := range implementations[1:] {
+				if got, err := i.securityLabel(fd); got != first || errString(err) != errString(firstErr) {
+					t.Errorf("%s.SecurityLabel = %q, %v, %s %q, %v", implementations[0].name, first, firstErr, i.name, got, err)
+				}
+			}
+			got, err := peercred.GetPeerSecurityLabel(foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })})
+			hasPeer := state.want.Err == "" && state.noPeerBy == nil
+			unlabelled := os.Getenv(labelVariable) == "" && errors.Is(err, errors.ErrUnsupported)
+			if !hasPeer && (got != "" || err == nil || (errors.Is(err, errors.ErrUnsupported) && !unlabelled)) {
+				t.Errorf("GetPeerSecurityLabel = %q, %v, want an error that names the state", got, err)
+			}
+		})
+	}
+}
