@@ -161,6 +161,10 @@ cover: ## show which share of each function the tests reach, in both settings
 		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
 	done
 
+.PHONY: readme
+readme: ## write the README's table of systems from systems.go
+	@go test -count=1 -run '^TestREADMESystems$$' . -update
+
 .PHONY: rename
 rename: OLD = $(shell go list -m)
 rename: ## rename the module throughout: make rename MODULE=host/path

@@ -270,7 +270,7 @@ func parseStatusIDs(status string) (ids [8]uint32, err error) {
 		line, ok := lineOf(status, key)
 		fields := strings.Fields(line)
 		if !ok || len(fields) != 4 {
-			return ids, malformed("status", key+line)
+			return [8]uint32{}, malformed("status", key+line)
 		}
 		for n, field := range fields {
 			id, err := strconv.ParseUint(field, 10, 32)

@@ -1,0 +1,120 @@
+package peercred
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What the files in /proc say, and what they must not be taken to say.
+
+func TestParseCgroups(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want []Cgroup
+		ok   bool
+	}{
+		{"", []Cgroup{}, true},
+		{"0::/user.slice/a b:c\n", []Cgroup{{Path: "/user.slice/a b:c"}}, true},
+		{"4:cpu,cpuacct:/x (deleted)\n1:name=systemd:/\n", []Cgroup{
+			{Hierarchy: 4, Controllers: []string{"cpu", "cpuacct"}, Path: "/x (deleted)"},
+			{Hierarchy: 1, Controllers: []string{"name=systemd"}, Path: "/"},
+		}, true},
+		{"0:/\n", nil, false},
+		{"x::/\n", nil, false},
+		{"0::/\n\n", nil, false},
+	} {
+		got, err := parseCgroups(test.text)
+		if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != test.ok {
+			t.Errorf("%q: %v, want it accepted: %v (-want +got):\n%s", test.text, err, test.ok, diff)
+		}
+	}
+}
+
+func TestParseStart(t *testing.T) {
+	fields := " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 " // the 3rd to the 21st
+	for _, test := range []struct {
+		stat string
+		want time.Duration
+		ok   bool
+	}{
+		{"7 (name)" + fields + "250 0", 2500 * time.Millisecond, true},
+		{"7 (a) S 1 1 1 (b)" + fields + "1 0", 10 * time.Millisecond, true}, // a name with brackets
+		{"7 (a\n) 9" + strings.Repeat(" 9", 30) + ")" + fields + "3 0", 30 * time.Millisecond, true},
+		{"7 (name)" + fields, 0, false},
+		{"7 (name)" + fields + "-1 0", 0, false},
+		{"7 (name)" + fields + "922337203686 0", 0, false}, // more than 292 years
+		{"7 (name)" + fields + "x 0", 0, false},
+		{"", 0, false},
+	} {
+		if got, err := parseStart(test.stat); got != test.want || (err == nil) != test.ok {
+			t.Errorf("%q: %v, %v, want %v, %v", test.stat, got, err, test.want, test.ok)
+		}
+	}
+}
+
+func TestParseUptime(t *testing.T) {
+	if got, err := parseUptime("12345.67 1.00\n"); got != 12345670*time.Millisecond || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := parseUptime("soon"); err == nil {
+		t.Errorf("%v, want an error", got)
+	}
+}
+
+func TestParseStatusIDs(t *testing.T) {
+	status := "Name:\tUid:\\n\nUid:\t1\t2\t3\t4294967294\nGid:\t5\t6\t7\t8\n"
+	for _, test := range []struct {
+		text string
+		want [8]uint32
+		ok   bool
+	}{
+		{status, [8]uint32{1, 2, 3, 4294967294, 5, 6, 7, 8}, true},
+		{strings.Replace(status, "\t4294967294", "", 1), [8]uint32{}, false},
+		{strings.Replace(status, "4294967294", "4294967296", 1), [8]uint32{}, false},
+		{strings.Replace(status, "Gid", "Sid", 1), [8]uint32{}, false},
+		{"", [8]uint32{}, false},
+	} {
+		got, err := parseStatusIDs(test.text)
+		if got != test.want || (err == nil) != test.ok {
+			t.Errorf("%q: %v, %v, want %v, %v", test.text, got, err, test.want, test.ok)
+		}
+	}
+}
+
+func TestParseFdinfoPID(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want int32
+		ok   bool
+	}{
+		{"pos:\t0\nflags:\t02000002\nPid:\t4711\nNSpid:\t4711\t1\n", 4711, true},
+		{"Pid:\t0\n", 0, true},
+		{"Pid:\t-1\nNSpid:\t-1\n", -1, true},
+		{"Pid:\t-2\n", 0, false},
+		{"Pid:\t\n", 0, false},
+		{"Pid:\t4294967297\n", 0, false},
+		{"pos:\t0\nNSpid:\t1\n", 0, false}, // a descriptor of something else
+		{"", 0, false},
+	} {
+		if got, err := parseFdinfoPID(test.text); got != test.want || (err == nil) != test.ok {
+			t.Errorf("%q: %d, %v, want %d, %v", test.text, got, err, test.want, test.ok)
+		}
+	}
+}
+
+func TestReadAtMost(t *testing.T) {
+	name := t.TempDir() + "/f"
+	if err := os.WriteFile(name, []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAtMost(name, 5); got != "12345" || err != nil {
+		t.Errorf("%q, %v, want all of it", got, err)
+	}
+	if got, err := readAtMost(name, 4); got != "" || err == nil {
+		t.Errorf("%q, %v, want an error", got, err)
+	}
+}

@@ -1,0 +1,298 @@
+package peercred
+
+import (
+	"flag"
+	"fmt"
+	"go/build"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the README's table of systems (make readme)")
+
+const (
+	tableBegin = "<!-- The table is written by \"make readme\" from systems.go. -->\n"
+	tableEnd   = "<!-- End of the table. -->\n"
+)
+
+// row is one of the README's: systems of which the same is known, and what has
+// been shown of them.
+type row struct {
+	title   string
+	systems []string
+	shown   string
+}
+
+var rows = []row{
+	{"Linux, Android", []string{"linux", "android"}, "**run** on Linux/amd64 6.18 and 6.1; other processors and Android compiled"},
+	{"macOS, iOS", []string{"darwin", "ios"}, "compiled"},
+	{"FreeBSD", []string{"freebsd"}, "compiled"},
+	{"DragonFly", []string{"dragonfly"}, "compiled, C with FreeBSD's headers"},
+	{"OpenBSD", []string{"openbsd"}, "compiled"},
+	{"NetBSD", []string{"netbsd"}, "compiled"},
+	{"illumos, Solaris", []string{"illumos", "solaris"}, "compiled, C with imitated headers"},
+	{"AIX", []string{"aix"}, "compiled, C with imitated headers; the layout is from a header that we have only read"},
+	{"Windows, Plan 9, js, wasip1", []string{"windows", "plan9", "js", "wasip1"}, "compiled"},
+}
+
+// systemsTable renders what supportOn knows.
+func systemsTable() string {
+	var table strings.Builder
+	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | A client sees the server as of | Answers after the peer's exit | Shown here |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	var notes []string
+	for _, r := range rows {
+		c, native := supportOn(r.systems[0], "cpeercred"), supportOn(r.systems[0], "native")
+		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.title, orDash(calls(c.UID, native.UID)),
+			cell(c.PID, native.PID), cell(c.Groups, native.Groups), cell(c.SecurityLabel, native.SecurityLabel),
+			cell(c.Process, native.Process), cell(c.AuditToken, native.AuditToken),
+			orDash(moment(c.UID)), survivors(c), r.shown)
+		notes = append(notes, notesOf(r.title, c, native)...)
+	}
+	return table.String() + "\n" + strings.Join(notes, "") + "\n"
+}
+
+func calls(c, native Fact) string {
+	if c.Call == native.Call {
+		return c.Call
+	}
+	return native.Call + ", with cgo " + c.Call
+}
+
+func cell(c, native Fact) string {
+	switch {
+	case !c.Available:
+		return "–"
+	case !native.Available:
+		return "with cgo"
+	case c.Limit > 0:
+		return fmt.Sprintf("%d at most", c.Limit)
+	}
+	return "yes"
+}
+
+func moment(f Fact) string {
+	switch {
+	case !f.Available:
+		return ""
+	case f.Client == "":
+		return "refused"
+	}
+	return string(f.Client)
+}
+
+func survivors(i Info) string {
+	var names []string
+	for name, f := range i.Facts() {
+		if f.SurvivesExit {
+			names = append(names, name)
+		}
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+// notesOf leaves out what was said of another fact of the same system.
+func notesOf(title string, c, native Info) (notes []string) {
+	said := map[string]bool{}
+	for _, i := range []struct {
+		info   Info
+		suffix string
+	}{{c, ""}, {native, " without cgo"}} {
+		for name, f := range i.info.Facts() {
+			if f.Note != "" && !said[f.Note] {
+				said[f.Note] = true
+				notes = append(notes, fmt.Sprintf("- %s, %s%s: %s\n", title, name, i.suffix, f.Note))
+			}
+		}
+	}
+	return notes
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
+}
+
+// The README's table is the one that is made from the data.
+func TestREADMESystems(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Skipf("needs the source beside the test: %v", err)
+	}
+	before, rest, begins := strings.Cut(string(readme), tableBegin)
+	got, after, ends := strings.Cut(rest, tableEnd)
+	if !begins || !ends {
+		t.Fatalf("README.md has no place for the table, between %q and %q", tableBegin, tableEnd)
+	}
+	want := "\n" + systemsTable()
+	if *update {
+		if err := os.WriteFile("README.md", []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("run \"make readme\" (-want +README.md):\n%s", diff)
+	}
+}
+
+// Each system of a row is known as the same, and each system of Go is in a row.
+func TestRowsAreComplete(t *testing.T) {
+	for _, r := range rows {
+		for _, implementation := range []string{"cpeercred", "native"} {
+			first := supportOn(r.systems[0], implementation)
+			for _, system := range r.systems[1:] {
+				other := supportOn(system, implementation)
+				other.System = first.System
+				if diff := cmp.Diff(first, other); diff != "" {
+					t.Errorf("%s and %s (-first +other):\n%s", r.systems[0], system, diff)
+				}
+			}
+		}
+	}
+	if !slices.ContainsFunc(rows, func(r row) bool { return slices.Contains(r.systems, runtime.GOOS) }) {
+		t.Errorf("%s is in no row", runtime.GOOS)
+	}
+}
+
+// What is said to be available on a system is what its build of the leaf packages
+// has: the file that answers "unsupported" is not among its files.
+func TestSystemsAreWhatIsCompiled(t *testing.T) {
+	if _, err := os.Stat("native"); err != nil {
+		t.Skipf("needs the source beside the test: %v", err)
+	}
+	for _, r := range rows {
+		for _, system := range r.systems {
+			for _, implementation := range []string{"cpeercred", "native"} {
+				info := supportOn(system, implementation)
+				for _, test := range []struct {
+					file string
+					fact Fact
+				}{
+					{"unsupported.go", info.UID},
+					{"groups_unsupported.go", info.Groups},
+					{"securitylabel_unsupported.go", info.SecurityLabel},
+					{"process_unsupported.go", info.Process},
+					{"audittoken_unsupported.go", info.AuditToken},
+				} {
+					files := filesOf(t, implementation, system)
+					refuses := slices.Contains(files, test.file) || (test.file == "groups_unsupported.go" && slices.Contains(files, "groups_solaris.go"))
+					if refuses == test.fact.Available {
+						t.Errorf("%s on %s: available is %v, but it builds %q", implementation, system, test.fact.Available, files)
+					}
+				}
+			}
+		}
+	}
+}
+
+func filesOf(t *testing.T, implementation, system string) []string {
+	t.Helper()
+	ctx := build.Default
+	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = system, "amd64", implementation == "cpeercred"
+	pkg, err := ctx.ImportDir(implementation, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pkg.GoFiles, pkg.CgoFiles...)
+}
+
+// The names and reasons in the data are those that this build's questions give.
+func TestSupportIsWhatIsLinked(t *testing.T) {
+	info := supportOn(runtime.GOOS, Implementation)
+	for _, test := range []struct {
+		fact Fact
+		call string
+		ask  func() error
+	}{
+		{info.UID, call, func() error { _, err := askCredentials(-1); return err }},
+		{info.Groups, groupsCall, func() error { _, err := askGroups(-1); return err }},
+		{info.SecurityLabel, securityLabelCall, func() error { _, err := askSecurityLabel(-1); return err }},
+		{info.Process, processCall, func() error { _, err := askProcess(-1); return err }},
+		{info.AuditToken, auditTokenCall, func() error { _, err := askAuditToken(-1); return err }},
+	} {
+		if test.fact.Available && test.fact.Call != test.call {
+			t.Errorf("the data names %s, the build calls %s", test.fact.Call, test.call)
+		}
+		want := "peer credentials unavailable on " + runtime.GOOS + ": " + test.fact.Reason
+		if err := test.ask(); !test.fact.Available && (err == nil || err.Error() != want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// Support says of this system what its questions say of a socketpair, and nothing
+// of what is not available.
+func TestSupport(t *testing.T) {
+	info := Support()
+	if info.System != runtime.GOOS || info.Implementation != Implementation {
+		t.Errorf("Support is of %s and %s", info.System, info.Implementation)
+	}
+	for name, f := range info.Facts() {
+		if f.Available == (f.Reason != "") {
+			t.Errorf("%s: available %v, and the reason why not is %q", name, f.Available, f.Reason)
+		}
+		if bare := (Fact{Reason: f.Reason, Basis: f.Basis}); !f.Available && f != bare {
+			t.Errorf("%s is not available, and yet: %+v", name, f)
+		}
+		if f.Basis != Probed && f.Basis != CompiledIn {
+			t.Errorf("%s: the basis is %q", name, f.Basis)
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	err := onSocketpair(func(fd int) {
+		_, credentialsErr := askCredentials(fd)
+		_, groupsErr := askGroups(fd)
+		_, labelErr := askSecurityLabel(fd)
+		process, processErr := askProcess(fd)
+		discard(process)
+		for _, test := range []struct {
+			name string
+			fact Fact
+			err  error
+		}{
+			{"uid", info.UID, credentialsErr}, {"pid", info.PID, credentialsErr}, {"gid", info.GID, credentialsErr},
+			{"groups", info.Groups, groupsErr}, {"security label", info.SecurityLabel, labelErr}, {"process", info.Process, processErr},
+		} {
+			if test.fact.Available != (test.err == nil) || test.fact.Basis != Probed {
+				t.Errorf("%s: %+v, but asking says %v", test.name, test.fact, test.err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A probe settles only what it shows.
+func TestSettle(t *testing.T) {
+	known := Fact{Available: true, Call: "a call", Basis: CompiledIn}
+	unknown := Fact{Reason: "no call", Basis: CompiledIn}
+	probed := known
+	probed.Basis = Probed
+	for _, test := range []struct {
+		name string
+		fact Fact
+		err  error
+		want Fact
+	}{
+		{"answered", known, nil, probed},
+		{"refused", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
+		{"another error", known, os.ErrClosed, known},
+		{"not there", unknown, unavailable("no call"), unknown},
+	} {
+		got := test.fact
+		got.settle(test.err)
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
