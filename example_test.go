@@ -3,12 +3,16 @@
 package peercred_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"example.com/peercred"
 )
@@ -102,4 +106,122 @@ func ExampleErrPeerCredentialsUnavailable() {
 	}
 	fmt.Println(errors.Is(err, errors.ErrUnsupported))
 	// Output: true
+}
+
+// A rule about groups looks at the primary group and at the supplementary ones.
+func ExampleGetPeerGroups() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	admitted := uint32(os.Getegid())
+	peer, err := peercred.GetPeerCredentials(server)
+	if err != nil {
+		log.Fatal(err)
+	}
+	groups, err := peercred.GetPeerGroups(server)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err)
+	}
+	fmt.Println("admitted:", peer.GID == admitted || slices.Contains(groups, admitted))
+	// Output: admitted: true
+}
+
+func ExampleGetPeerSecurityLabel() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	label, err := peercred.GetPeerSecurityLabel(server)
+	if err != nil {
+		log.Print(err) // no security module labels sockets here, mostly
+	}
+	fmt.Println("sshd:", err == nil && label == "system_u:system_r:sshd_t:s0")
+	// Output: sshd: false
+}
+
+// The handle stays on the process that connected, whoever has its pid by now.
+func ExampleOpenPeerProcess() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	process, err := peercred.OpenPeerProcess(server)
+	if err != nil {
+		log.Print(err) // not Linux, or one before 6.5, or the process is gone
+	} else {
+		defer process.Close()
+		select {
+		case <-process.Done():
+			fmt.Println("the peer's process has ended")
+		default:
+		}
+	}
+	fmt.Println("gone:", errors.Is(err, os.ErrProcessDone))
+	// Output: gone: false
+}
+
+// What is read in /proc counts only if the process was there throughout.
+func ExamplePeerProcess_Inspect() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	var limits []byte
+	process, err := peercred.OpenPeerProcess(server)
+	if err == nil {
+		defer process.Close()
+		err = process.Inspect(func(procfs string) (err error) {
+			limits, err = os.ReadFile(procfs + "/limits")
+			return err
+		})
+	}
+	if err != nil {
+		limits = nil // they may be those of another process
+	}
+	log.Printf("%s", limits)
+	fmt.Println("gone:", errors.Is(err, os.ErrProcessDone))
+	// Output: gone: false
+}
+
+// The file that runs is hashed, not the one that is at its path by now.
+func ExamplePeerProcess_Executable() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	hash := sha256.New()
+	if process, err := peercred.OpenPeerProcess(server); err == nil {
+		defer process.Close()
+		file, path, err := process.Executable()
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := io.Copy(hash, file); err != nil {
+			log.Fatal(err)
+		}
+		log.Printf("%s", path)
+	}
+	fmt.Println("known:", hex.EncodeToString(hash.Sum(nil)) == "the hash of a program that is trusted")
+	// Output: known: false
+}
+
+// What Apple's code-signing calls take, after a comparison with the credentials.
+func ExampleGetPeerAuditToken() {
+	server, _, remove := exampleSocket()
+	defer remove()
+
+	peer, err := peercred.GetPeerCredentials(server)
+	if err != nil {
+		log.Fatal(err)
+	}
+	const euid = 1
+	token, err := peercred.GetPeerAuditToken(server)
+	fmt.Println("of another user:", err == nil && token[euid] != peer.UID)
+	// Output: of another user: false
+}
+
+func ExampleSupport() {
+	support := peercred.Support()
+	if !support.Groups.Available {
+		log.Printf("groups cannot be asked here: %s", support.Groups.Reason)
+	}
+	fmt.Println("ids are", support.UID.IDs)
+	// Output: ids are effective
 }

@@ -47,6 +47,9 @@ var roles = map[string]func(role) error{
 	"ask 3":                   helperAskInherited,
 	"pass":                    helperPass,
 	"ask once":                helperAskOnce,
+	"ask groups":              helperAskGroups,
+	"ask label":               helperAskLabel,
+	"ask process":             helperAskProcess,
 	"ask a listening file":    helperAskListeningFile,
 	"ask a connected file":    helperAskConnectedFile,
 	"ask often":               helperAskOften,
@@ -301,6 +304,42 @@ func reportPeer(conn net.Conn) error {
 	peer, err := peercred.GetPeerCredentials(conn)
 	report.Peer, report.Err = peer, errString(err)
 	return printJSON(report)
+}
+
+func helperAskGroups(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.groups(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerGroups(conn); return err })
+}
+
+func helperAskLabel(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.securityLabel(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerSecurityLabel(conn); return err })
+}
+
+func helperAskProcess(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.openProcess(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.OpenPeerProcess(conn); return err })
+}
+
+// reportFact reports the errors of one question.
+func reportFact(r role, ask func(implementation, int) error, askPublic func(net.Conn) error) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	got := report{Implementations: map[string]answer{}}
+	err = raw.Control(func(fd uintptr) {
+		for _, i := range implementations {
+			got.Implementations[i.name] = answer{Err: errString(ask(i, int(fd)))}
+		}
+	})
+	got.Err = errString(askPublic(conn))
+	return errors.Join(err, printJSON(got))
 }
 
 func helperAskInherited(role) error {

@@ -84,3 +84,41 @@ func TestTrap01InjectedChecks(t *testing.T) {
 		}
 	}
 }
+
+// The same to the other questions. What is forged is every getsockopt of a helper
+// that asks once through each implementation and once through the public function.
+func TestTrap01InjectedFacts(t *testing.T) {
+	listener := listen(t, "unix")
+	for _, fact := range []struct{ do, call string }{
+		{"ask groups", "getsockopt(SO_PEERGROUPS)"},
+		{"ask label", "getsockopt(SO_PEERSEC)"},
+		{"ask process", "getsockopt(SO_PEERPIDFD)"},
+	} {
+		for _, test := range []struct{ inject, says string }{
+			{"retval=0", ""},
+			{"error=EPERM", "operation not permitted"},
+			{"error=EINTR", "interrupted system call"},
+			{"error=ENOBUFS", "no buffer space available"},
+			{"error=ENOPROTOOPT", "peer credentials unavailable on linux: " + fact.call},
+			{"error=ENOSYS", "peer credentials unavailable on linux: " + fact.call},
+			{"error=ERANGE", ""},
+		} {
+			t.Run(fact.do+" "+test.inject, func(t *testing.T) {
+				got := injected(t, role{Do: fact.do, Network: "unix", Address: listener.Addr().String()}, test.inject)
+				if len(got.Implementations) != len(implementations) {
+					t.Errorf("%d implementations answered, want %d", len(got.Implementations), len(implementations))
+				}
+				errs := map[string]bool{}
+				for _, a := range got.Implementations {
+					errs[a.Err] = true
+				}
+				if len(errs) != 1 || errs[""] {
+					t.Errorf("the implementations say %v, want one and the same error", got.Implementations)
+				}
+				if !strings.Contains(got.Err, fact.call) || !strings.Contains(got.Err, test.says) {
+					t.Errorf("the public function says %q, want %s and %q", got.Err, fact.call, test.says)
+				}
+			})
+		}
+	}
+}
