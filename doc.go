@@ -1,5 +1,6 @@
 // Package peercred tells which process is at the other end of a Unix socket, as
-// the kernel vouches for it: pid, uid and gid.
+// the kernel vouches for it: pid, uid and gid, supplementary groups, security
+// label, and a handle on the process itself.
 //
 //	conn, err := listener.Accept()
 //	...
@@ -17,15 +18,28 @@
 // (bind(2) on OpenBSD), which under socket activation is the service manager and
 // not the service that accepts. A socketpair names its creator where the system
 // answers for it; a datagram socket is refused, since it can be connected to
-// another after the kernel took the credentials. On macOS the pid is not from connect time: it is that of the
-// process which last used the peer's socket, so that uid and pid can describe
-// two processes, and it is 0 once the peer has closed. NetBSD answers on the
-// accepted end only, since its connecting end is told its own ids.
+// another after the kernel took the credentials. On macOS the pid is not from
+// connect time: it is that of the process which last used the peer's socket, so
+// that uid and pid can describe two processes, and it is 0 once the peer has
+// closed. NetBSD answers on the accepted end only, since its connecting end is told
+// its own ids.
 //
 // Sources: unix(7) and net/core/sock.c of Linux; unix(4), getpeereid(3) and
 // uipc_usrreq.c of macOS, FreeBSD, DragonFly and NetBSD; getsockopt(2) and
 // uipc_socket.c of OpenBSD; getpeerucred(3C) of illumos and Solaris; getsockopt
 // and sys/socket.h of AIX.
+//
+// # More than three numbers
+//
+// [GetPeerGroups] tells the supplementary groups that the peer had, as of the same
+// moment as its credentials, and [GetPeerSecurityLabel] the label that a Linux
+// security module gave it. [OpenPeerProcess] opens a handle on the very process
+// that connected, which a reused pid cannot impersonate: on it are whether the
+// process lives, a safe way to read /proc, and a signal that reaches nobody else.
+// [GetPeerAuditToken] is macOS's token for code signing. Where a system or a
+// kernel has no answer they say so with *[ErrPeerCredentialsUnavailable]; and
+// [Support] tells as data, before any connection is there, what can be asked here
+// and what each answer is worth.
 //
 // # What the kernel cannot say
 //
@@ -34,7 +48,7 @@
 //
 // A pid is not an identity: it can belong to another process as soon as its
 // owner is reaped. Decide on uid and gid, which come from the socket; never look
-// a uid up by the pid.
+// a uid up by the pid. For the process itself use [OpenPeerProcess].
 //
 // A pid of 0 means that the kernel does not tell, as for a peer in a pid
 // namespace that we do not see. Under Linux's user namespaces an id that is not

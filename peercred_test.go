@@ -5,14 +5,15 @@
 // The traps of Unix-socket credentials, and where each is tested or, for what no
 // test here can show, documented:
 //
-//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode, FuzzShims; here: TestTrap01OtherFamilies, TestTrap01InjectedAnswers
+//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode, FuzzShims; here: TestTrap01OtherFamilies,
+//	                             TestTrap01InjectedAnswers, TestTrap01InjectedChecks, TestTrap01InjectedFacts
 //	 2 fail-open stubs           TestTrap02UnsupportedIsAnError
 //	 3 success without a peer    TestTrap03NoPeer, TestTrap03Listener,
 //	                             TestTrap03ListenWhileAsked, TestTrap03Datagrams
 //	 4 pid 0, high ids           TestTrap04PIDZeroFromAnotherNamespace, TestTrap04HighIDs
 //	 5 NetBSD's connecting end   doc.go; native/credentials_netbsd.go refuses it
 //	 6 connector is not writer   TestTrap06ConnectorIsNotWriter; doc.go
-//	 7 a pid is not an identity  TestTrap07PeerGone; doc.go
+//	 7 a pid is not an identity  TestTrap07PeerGone, TestTrap07PIDReuse; doc.go
 //	 8 no credentials as text    TestTrap08NoParser
 //	 9 numbers by hand           native: TestConstants; cpeercred: _Static_assert in every shim
 //	10 ask right after accept    doc of GetPeerCredentials; TestTrap07PeerGone shows that Linux remembers

@@ -34,7 +34,7 @@ type reuseReport struct {
 }
 
 // A pid that is taken again names the wrong process, and the handle does not.
-func TestPIDReuse(t *testing.T) {
+func TestTrap07PIDReuse(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
 	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
