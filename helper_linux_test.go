@@ -243,7 +243,11 @@ func rawAddress(name string) (address *unix.RawSockaddrUnix, length uintptr, err
 //
 //go:norace
 func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {
-	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	flags, stack := uintptr(unix.SIGCHLD), uintptr(0)
+	if runtime.GOARCH == "s390x" { // which takes them the other way round
+		flags, stack = stack, flags
+	}
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, stack, 0, 0, 0, 0)
 	if errno != 0 {
 		return errno
 	}
