@@ -5,51 +5,22 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"text/tabwriter"
 
 	"example.com/peercred"
 )
 
-// implementation is what check asks of cpeercred and of native.
-type implementation struct {
-	name             string
-	call             string
-	credentials      func(fd int) (pid int32, uid, gid uint32, err error)
-	answersForCaller func() (bool, error)
-}
-
-// report is check's result. Agree says that every implementation answered, the
-// same as all others, and what is true: this process's own ids.
-type report struct {
-	System string   `json:"system"`
-	Kernel string   `json:"kernel"`
-	Linked string   `json:"linked"`
-	Agree  bool     `json:"agree"`
-	Rows   []answer `json:"implementations"`
-}
-
-// answer is what one implementation said.
-type answer struct {
-	Implementation string `json:"implementation"`
-	Call           string `json:"call"`
-	*peercred.PeerCredentials
-	Agree bool   `json:"agree"`
-	Error string `json:"error,omitempty"`
-}
-
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("check")
 	_, err := parse(flags, "check [--json]",
-		"Connects to a socket of its own and asks who is at the other end, through every\nimplementation that this build has. The right answer is this process.", 0, args, stdout, stderr)
+		"Connects to a socket of its own and asks all about who is at the other end, through\nevery implementation that this build has. The right answer is this process. A dash\nis what this system does not tell, with the reason below, and no failure. Then it\nshows what each answer is worth here.", 0, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -98,11 +69,33 @@ func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
 	return accepted, func() { accepted.Close(); client.Close() }, nil
 }
 
+// report is check's result. Agree says that every implementation answered, the
+// same as all others, and what is true: this process.
+type report struct {
+	System  string        `json:"system"`
+	Kernel  string        `json:"kernel"`
+	Linked  string        `json:"linked"`
+	Agree   bool          `json:"agree"`
+	Rows    []answers     `json:"implementations"`
+	Support peercred.Info `json:"support"`
+}
+
+// answers are those of one implementation, each by the name of its fact.
+type answers struct {
+	Implementation string `json:"implementation"`
+	Call           string `json:"call"`
+	*peercred.PeerCredentials
+	Error string            `json:"error,omitempty"` // why there are no credentials
+	Facts map[string]answer `json:"facts"`
+}
+
+// check asks every implementation about every fact.
 func check(conn syscall.Conn) (report, error) {
 	r := report{
-		System: runtime.GOOS + "/" + runtime.GOARCH,
-		Kernel: kernelRelease(),
-		Linked: peercred.Implementation,
+		System:  runtime.GOOS + "/" + runtime.GOARCH,
+		Kernel:  kernelRelease(),
+		Linked:  peercred.Implementation,
+		Support: peercred.Support(),
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -110,77 +103,84 @@ func check(conn syscall.Conn) (report, error) {
 	}
 	err = raw.Control(func(fd uintptr) {
 		for _, i := range implementations {
-			r.Rows = append(r.Rows, i.ask(int(fd)))
+			r.Rows = append(r.Rows, i.askAll(int(fd)))
 		}
 	})
-	r.judge()
+	r.Agree = len(r.Rows) > 0
+	for _, f := range facts {
+		r.Agree = r.Agree && r.agrees(f)
+	}
 	return r, err
 }
 
-func (i implementation) ask(fd int) answer {
-	a := answer{Implementation: i.name, Call: i.call}
-	pid, uid, gid, err := i.credentials(fd)
-	if err == nil {
-		err = i.checkKernel()
-	}
+func (i implementation) askAll(fd int) answers {
+	a := answers{Implementation: i.name, Call: i.call, Facts: map[string]answer{}}
+	credentials, err := i.askCredentials(fd)
 	if err != nil {
 		a.Error = err.Error()
-		return a
+	} else {
+		a.PeerCredentials = credentials
 	}
-	a.PeerCredentials = &peercred.PeerCredentials{PID: pid, UID: uid, GID: gid}
+	for _, f := range facts {
+		a.Facts[f.name] = f.askOf(i, fd)
+	}
 	return a
 }
 
-func (i implementation) checkKernel() error {
-	switch wrong, err := i.answersForCaller(); {
-	case err != nil:
-		return fmt.Errorf("whether the kernel answers for the caller could not be found out: %w", err)
-	case wrong:
-		return errors.New("the kernel names the caller as the peer of every socket")
+// agrees says whether all implementations that can answer said the same, and what
+// is true. Credentials all of them must answer.
+func (r report) agrees(f fact) bool {
+	first := answer{}
+	for _, row := range r.Rows {
+		a := row.Facts[f.name]
+		switch {
+		case a.Unsupported && !f.required:
+			continue
+		case a.Error != "" || !f.isTrue(a.Value):
+			return false
+		case first.Value != "" && a.Value != first.Value:
+			return false
+		}
+		first = a
 	}
-	return nil
-}
-
-// judge fills in who agrees.
-func (r *report) judge() {
-	r.Agree = len(r.Rows) > 0
-	for i := range r.Rows {
-		a := &r.Rows[i]
-		a.Agree = a.PeerCredentials != nil && isThisProcess(*a.PeerCredentials) &&
-			r.Rows[0].PeerCredentials != nil && *a.PeerCredentials == *r.Rows[0].PeerCredentials
-		r.Agree = r.Agree && a.Agree
-	}
-}
-
-// isThisProcess allows for a system that does not tell the pid.
-func isThisProcess(p peercred.PeerCredentials) bool {
-	return (p.PID == int32(os.Getpid()) || p.PID == 0) && p.UID == uint32(os.Geteuid()) && p.GID == uint32(os.Getegid())
+	return true
 }
 
 func (r report) print(w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "%s, kernel %s, %s is linked\n\n", r.System, r.Kernel, r.Linked); err != nil {
+		return err
+	}
+	var notes footnotes
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SYSTEM\tKERNEL\tIMPLEMENTATION\tCALL\tPID\tUID\tGID\tAGREES")
-	for _, a := range r.Rows {
-		name := a.Implementation
-		if name == r.Linked {
-			name += " (linked)"
+	fmt.Fprint(table, "FACT")
+	for _, row := range r.Rows {
+		fmt.Fprintf(table, "\t%s", row.Implementation)
+	}
+	fmt.Fprintln(table, "\tAGREE")
+	for _, f := range facts {
+		fmt.Fprint(table, f.name)
+		for _, row := range r.Rows {
+			a := row.Facts[f.name]
+			value := quoted(a.Value)
+			if a.Error != "" {
+				value = notes.missing(a.Error)
+			}
+			fmt.Fprintf(table, "\t%s", value)
 		}
-		pid, uid, gid, agrees := "-", "-", "-", "no"
-		if p := a.PeerCredentials; p != nil {
-			pid, uid, gid = strconv.Itoa(int(p.PID)), strconv.FormatUint(uint64(p.UID), 10), strconv.FormatUint(uint64(p.GID), 10)
-		}
-		if a.Agree {
-			agrees = "yes"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.System, r.Kernel, name, a.Call, pid, uid, gid, agrees)
+		fmt.Fprintf(table, "\t%s\n", yesOrNo(r.agrees(f) && len(r.Rows) > 0))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	for _, a := range r.Rows {
-		if a.Error != "" {
-			fmt.Fprintf(w, "%s: %s\n", a.Implementation, a.Error)
-		}
+	if err := notes.print(w); err != nil {
+		return err
 	}
-	return nil
+	return printSupport(w, r.Support)
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }

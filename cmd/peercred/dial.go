@@ -6,14 +6,12 @@ import (
 	"context"
 	"io"
 	"net"
-
-	"example.com/peercred"
 )
 
 func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("dial")
 	operands, err := parse(flags, "dial [--json] ADDRESS",
-		"Connects to the Unix socket ADDRESS and shows who serves: whoever called\nlisten(2), which under socket activation is the service manager.", 1, args, stdout, stderr)
+		"Connects to the Unix socket ADDRESS and shows who serves: whoever called\nlisten(2), which under socket activation is the service manager. Executable and\nstart time are as of now. A dash is what this system does not tell, with the reason\nbelow.", 1, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -23,9 +21,9 @@ func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer conn.Close()
-	credentials, err := peercred.GetPeerCredentials(conn)
+	p, err := describe(conn)
 	if err != nil {
 		return err
 	}
-	return newPeer(credentials).show(stdout, *asJSON)
+	return p.show(stdout, *asJSON, new(footnotes))
 }

@@ -8,6 +8,16 @@ import (
 )
 
 var implementations = []implementation{
-	{"cpeercred", cpeercred.Call, cpeercred.Credentials, cpeercred.AnswersForCaller},
-	{"native", native.Call, native.Credentials, native.AnswersForCaller},
+	{
+		"cpeercred", cpeercred.Call,
+		cpeercred.Credentials, cpeercred.AnswersForCaller,
+		cpeercred.Groups, cpeercred.SecurityLabel, cpeercred.AuditToken,
+		cpeercred.OpenProcess, cpeercred.ProcessExited, cpeercred.ProcessPID,
+	},
+	{
+		"native", native.Call,
+		native.Credentials, native.AnswersForCaller,
+		native.Groups, native.SecurityLabel, native.AuditToken,
+		native.OpenProcess, native.ProcessExited, native.ProcessPID,
+	},
 }

@@ -5,5 +5,10 @@ package main
 import "example.com/peercred/native"
 
 var implementations = []implementation{
-	{"native", native.Call, native.Credentials, native.AnswersForCaller},
+	{
+		"native", native.Call,
+		native.Credentials, native.AnswersForCaller,
+		native.Groups, native.SecurityLabel, native.AuditToken,
+		native.OpenProcess, native.ProcessExited, native.ProcessPID,
+	},
 }

@@ -13,8 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-
-	"example.com/peercred"
 )
 
 func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -23,7 +21,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	mode := fileMode(0o600)
 	flags.Var(&mode, "mode", "the socket file's `MODE` in octal, which it has from the first instant")
 	operands, err := parse(flags, "listen [--once] [--json] [--mode MODE] ADDRESS",
-		"Listens on the Unix socket ADDRESS and shows who connects, one line each. A\nsocket file that nobody serves any more is replaced, a live one is not. The\nsocket file is removed at the end, by SIGINT, SIGTERM and SIGHUP too, which are\nno failure: the exit status is 0 then.", 1, args, stdout, stderr)
+		"Listens on the Unix socket ADDRESS and shows who connects, one line each: ids,\ngroups and security label as of connect time, executable and start time of the\nprocess as of now. A dash is what this system does not tell, with the reason below.\nA socket file that nobody serves any more is replaced, a live one is not. The\nsocket file is removed at the end, by SIGINT, SIGTERM and SIGHUP too, which are\nno failure: the exit status is 0 then.", 1, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -38,13 +36,14 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	defer listener.Close()
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	fmt.Fprintf(stderr, "listening on %s\n", operands[0])
+	var notes footnotes
 	return showPeers(listener, *once, func(conn net.Conn) error {
-		credentials, err := peercred.GetPeerCredentials(conn)
+		p, err := describe(conn)
 		if err != nil {
 			fmt.Fprintf(stderr, "peercred listen: %v\n", err)
 			return errReported
 		}
-		return newPeer(credentials).show(stdout, *asJSON)
+		return p.show(stdout, *asJSON, &notes)
 	})
 }
 

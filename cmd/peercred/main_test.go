@@ -15,7 +15,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,21 +83,66 @@ func TestCheck(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatalf("exit %d, stdout %q, stderr %q: %v", code, stdout, stderr, err)
 	}
-	want := report{System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease(), Linked: peercred.Implementation, Agree: true}
+	want := report{
+		System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease(), Linked: peercred.Implementation,
+		Agree: true, Support: peercred.Support(),
+	}
 	for _, i := range implementations {
 		self := &peercred.PeerCredentials{PID: int32(os.Getpid()), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 		if runtime.GOOS == "dragonfly" {
 			self.PID = 0
 		}
-		want.Rows = append(want.Rows, answer{Implementation: i.name, Call: i.call, PeerCredentials: self, Agree: true})
+		want.Rows = append(want.Rows, answers{Implementation: i.name, Call: i.call, PeerCredentials: self})
+	}
+	for n := range got.Rows {
+		for _, f := range facts {
+			if a := got.Rows[n].Facts[f.name]; a != f.askOfThisProcess(t, implementations[n]) {
+				t.Errorf("%s: check says %+v of %s", got.Rows[n].Implementation, a, f.name)
+			}
+		}
+		got.Rows[n].Facts = nil
 	}
 	if diff := cmp.Diff(want, got); diff != "" || code != 0 {
 		t.Errorf("exit %d, stderr %q (-want +got):\n%s", code, stderr, diff)
 	}
 
 	code, stdout, _ = runArgs("check")
-	if lines := strings.Count(stdout, "\n"); code != 0 || lines != 1+len(implementations) || strings.Count(stdout, "yes\n") != len(implementations) {
-		t.Errorf("exit %d:\n%s\nwant a heading and %d lines that end in yes", code, stdout, len(implementations))
+	if agreed := strings.Count(stdout, "  yes\n"); code != 0 || agreed != len(facts) {
+		t.Errorf("exit %d:\n%s\nwant %d lines that end in yes", code, stdout, len(facts))
+	}
+	for name, f := range peercred.Support().Facts() {
+		if !strings.Contains(stdout, "\n"+name+" ") || !strings.Contains(stdout, f.Reason) || !strings.Contains(stdout, f.Call) {
+			t.Errorf("check does not show %s, %s%s:\n%s", name, f.Call, f.Reason, stdout)
+		}
+	}
+}
+
+// askOfThisProcess asks about another connection of this process to itself.
+func (f fact) askOfThisProcess(t *testing.T, i implementation) (a answer) {
+	t.Helper()
+	conn, remove, err := connectToSelf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { a = f.askOf(i, int(fd)) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// fake is an implementation that tells credentials and nothing else.
+func fake(name string, credentials func(int) (int32, uint32, uint32, error), kernel func() (bool, error)) implementation {
+	return implementation{
+		name: name, credentials: credentials, answersForCaller: kernel,
+		groups:        func(int) ([]uint32, error) { return nil, errors.ErrUnsupported },
+		securityLabel: func(int) (string, error) { return "", errors.ErrUnsupported },
+		auditToken:    func(int) ([8]uint32, error) { return [8]uint32{}, errors.ErrUnsupported },
+		openProcess:   func(int) (int, error) { return -1, errors.ErrUnsupported },
 	}
 }
 
@@ -118,16 +165,16 @@ func TestCheckFails(t *testing.T) {
 		code int
 		says string
 	}{
-		{"two that are right", []implementation{{"a", "", right, goodKernel}, {"b", "", right, goodKernel}}, 0, "yes"},
-		{"one tells no pid", []implementation{{"a", "", right, goodKernel}, {"b", "", withoutPID, goodKernel}}, 1, "no"},
-		{"both tell no pid", []implementation{{"a", "", withoutPID, goodKernel}, {"b", "", withoutPID, goodKernel}}, 0, "yes"},
-		{"one is wrong", []implementation{{"a", "", right, goodKernel}, {"b", "", stranger, goodKernel}}, 1, "4242"},
-		{"both are wrong", []implementation{{"a", "", stranger, goodKernel}, {"b", "", stranger, goodKernel}}, 1, "4242"},
-		{"one does not answer", []implementation{{"a", "", right, goodKernel}, {"b", "", refuses, goodKernel}}, 1, "b: protocol not available"},
-		{"none answers", []implementation{{"a", "", refuses, goodKernel}}, 1, "a: protocol not available"},
-		{"a kernel that answers for the caller", []implementation{{"a", "", right, badKernel}}, 1, "names the caller"},
-		{"a kernel that cannot be asked", []implementation{{"a", "", right, blindKernel}}, 1, "could not be found out"},
-		{"nobody to ask", nil, 1, "AGREES"},
+		{"two that are right", []implementation{fake("a", right, goodKernel), fake("b", right, goodKernel)}, 0, "yes"},
+		{"one tells no pid", []implementation{fake("a", right, goodKernel), fake("b", withoutPID, goodKernel)}, 1, "no"},
+		{"both tell no pid", []implementation{fake("a", withoutPID, goodKernel), fake("b", withoutPID, goodKernel)}, 0, "yes"},
+		{"one is wrong", []implementation{fake("a", right, goodKernel), fake("b", stranger, goodKernel)}, 1, "4242"},
+		{"both are wrong", []implementation{fake("a", stranger, goodKernel), fake("b", stranger, goodKernel)}, 1, "4242"},
+		{"one does not answer", []implementation{fake("a", right, goodKernel), fake("b", refuses, goodKernel)}, 1, "-[1]"},
+		{"none answers", []implementation{fake("a", refuses, goodKernel)}, 1, "[1] protocol not available"},
+		{"a kernel that answers for the caller", []implementation{fake("a", right, badKernel)}, 1, "names the caller"},
+		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "could not be found out"},
+		{"nobody to ask", nil, 1, "AGREE"},
 	} {
 		implementations = test.rows
 		if code, stdout, _ := runArgs("check"); code != test.code || !strings.Contains(stdout, test.says) {
@@ -135,6 +182,64 @@ func TestCheckFails(t *testing.T) {
 		}
 		if code, stdout, _ := runArgs("check", "--json"); code != test.code || !strings.Contains(stdout, `"agree"`) {
 			t.Errorf("%s: exit %d with --json, want %d:\n%s", test.name, code, test.code, stdout)
+		}
+	}
+}
+
+// So it does when that goes for any other fact. One that an implementation cannot
+// tell is no failure.
+func TestCheckFailsOnEachFact(t *testing.T) {
+	groups := func(gids ...uint32) func(*implementation) {
+		return func(i *implementation) { i.groups = func(int) ([]uint32, error) { return gids, nil } }
+	}
+	label := func(label string, err error) func(*implementation) {
+		return func(i *implementation) { i.securityLabel = func(int) (string, error) { return label, err } }
+	}
+	token := func(first uint32) func(*implementation) {
+		return func(i *implementation) {
+			i.auditToken = func(int) ([8]uint32, error) { return [8]uint32{first}, nil }
+		}
+	}
+	process := func(pid int, exited bool) func(*implementation) {
+		return func(i *implementation) {
+			i.openProcess = func(int) (int, error) { return unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0) }
+			i.processExited = func(int) (bool, error) { return exited, nil }
+			i.processPID = func(int) (int32, error) { return int32(pid), nil }
+		}
+	}
+	unsupported := func(*implementation) {}
+	self := os.Getpid()
+	right := func(int) (int32, uint32, uint32, error) {
+		return int32(self), uint32(os.Geteuid()), uint32(os.Getegid()), nil
+	}
+	goodKernel := func() (bool, error) { return false, nil }
+	strangerGroups := map[bool]int{true: 1, false: 0}[runtime.GOOS == "linux"] // elsewhere nobody knows better
+	defer func(saved []implementation) { implementations = saved }(implementations)
+	for _, test := range []struct {
+		name string
+		a, b func(*implementation)
+		code int
+	}{
+		{"nothing but credentials", unsupported, unsupported, 0},
+		{"other groups", groups(1), groups(2), 1},
+		{"groups that we do not have", groups(4242, 4243), groups(4242, 4243), strangerGroups},
+		{"another label", label("a", nil), label("b", nil), 1},
+		{"the same label", label("a", nil), label("a", nil), 0},
+		{"a label that one cannot tell", label("a", nil), unsupported, 0},
+		{"a label that one fails to tell", label("a", nil), label("", unix.EPERM), 1},
+		{"a label that both fail to tell", label("", unix.EPERM), label("", unix.EPERM), 1},
+		{"another token", token(1), token(2), 1},
+		{"the same process", process(self, false), process(self, false), 0},
+		{"another process", process(self, false), process(1, false), 1},
+		{"another process, both", process(1, false), process(1, false), 1},
+		{"a process that has ended", process(self, true), process(self, true), 1},
+	} {
+		a, b := fake("a", right, goodKernel), fake("b", right, goodKernel)
+		test.a(&a)
+		test.b(&b)
+		implementations = []implementation{a, b}
+		if code, stdout, _ := runArgs("check"); code != test.code {
+			t.Errorf("%s: exit %d, want %d:\n%s", test.name, code, test.code, stdout)
 		}
 	}
 }
@@ -229,17 +334,123 @@ func TestListenAndDial(t *testing.T) {
 			if runtime.GOOS == "dragonfly" {
 				want.PID = 0
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			told := peer{PeerCredentials: got.PeerCredentials, User: got.User, Group: got.Group}
+			if diff := cmp.Diff(want, told); diff != "" {
 				t.Errorf("%s on %s (-want +got):\n%s", name, address, diff)
 			}
 		}
 	}
 }
 
+// Of each fact there is a value or a reason, and as many values as this system has.
+func TestListenShowsAllFacts(t *testing.T) {
+	if runtime.GOOS == "netbsd" {
+		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	listener := startListener(t, "--once", "--json", path)
+	dialer := newProcess(t, "dial", path)
+	want := peercred.Support()
+	groups := []uint32{}
+	if os.Geteuid() == 0 && runtime.GOOS == "linux" {
+		groups = []uint32{4, 27, 4242}
+		dialer.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 0, Gid: 0, Groups: groups}}
+	}
+	// It is held until the listener has shown it, by a pipe that nobody reads yet.
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	fill(t, write)
+	dialer.Stdout = write
+	if err := dialer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	code, saw, said := listener.end(t)
+	read.Close()
+	dialer.Process.Kill()
+	dialer.Wait()
+	var got peer
+	if err := json.Unmarshal([]byte(saw), &got); err != nil || code != 0 {
+		t.Fatalf("exit %d, %q %s: %v", code, saw, said, err)
+	}
+	for _, test := range []struct {
+		fact    string
+		told    bool
+		support peercred.Fact
+	}{
+		{"groups", got.Groups != nil, want.Groups},
+		{"label", got.Label != "", want.SecurityLabel},
+		{"executable", got.Executable != "", want.Process},
+		{"start_time", !got.StartTime.IsZero(), want.Process},
+	} {
+		if reason := got.Unavailable[test.fact]; test.told != test.support.Available || test.told == (reason != "") {
+			t.Errorf("%s is told: %v (%q), want %v:\n%s", test.fact, test.told, reason, test.support.Available, saw)
+		}
+	}
+	if want.Groups.Available && runtime.GOOS == "linux" && os.Geteuid() == 0 {
+		if diff := cmp.Diff(newGroups(groups), got.Groups); diff != "" {
+			t.Errorf("groups (-want +got):\n%s", diff)
+		}
+	}
+	if executable, err := os.Executable(); want.Process.Available && (err != nil || got.Executable != executable) {
+		t.Errorf("the executable is %q, want %q (%v)", got.Executable, executable, err)
+	}
+}
+
+// fill makes a pipe block whoever writes to it next.
+func fill(t *testing.T, write *os.File) {
+	t.Helper()
+	raw, err := write.SyscallConn()
+	if err == nil {
+		err = raw.Write(func(fd uintptr) bool {
+			for full := error(nil); full == nil; {
+				_, full = unix.Write(int(fd), make([]byte, 4096))
+			}
+			return true
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPeerText(t *testing.T) {
 	root := newPeer(&peercred.PeerCredentials{PID: 12, UID: 0, GID: 4294967294})
-	if got, want := root.String(), "pid=12 uid=0(root) gid=4294967294"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	full := root
+	full.Groups = []group{{4242, ""}, {27, "sudo"}}
+	full.Label, full.Executable = "system_u:system_r:sshd_t:s0", "/usr/sbin/sshd"
+	full.StartTime = time.Unix(1, 5)
+	bare := root
+	for _, name := range []string{"groups", "label"} {
+		bare.has(name, errors.New("no "+name))
+	}
+	for _, name := range []string{"executable", "start_time"} {
+		bare.has(name, errors.New("no process"))
+	}
+	hostile := full
+	hostile.Groups = []group{}
+	hostile.Executable, hostile.Label = "/tmp/x uid=0\n\x1b[2Jpid=1", "a\u202eb\xff"
+	var notes footnotes
+	const ids = "pid=12 uid=0(root) gid=4294967294 "
+	for _, test := range []struct {
+		peer peer
+		want string
+	}{
+		{full, ids + "groups=4242,27(sudo) label=system_u:system_r:sshd_t:s0 exe=/usr/sbin/sshd start=1970-01-01T00:00:01Z\n"},
+		{bare, ids + "groups=-[1] label=-[2] exe=-[3] start=-[3]\n  [1] no groups\n  [2] no label\n  [3] no process\n"},
+		{bare, ids + "groups=-[1] label=-[2] exe=-[3] start=-[3]\n"}, // the notes are known by now
+		{hostile, ids + `groups=none label="a\u202eb\xff" exe="/tmp/x uid=0\n\x1b[2Jpid=1" start=1970-01-01T00:00:01Z` + "\n"},
+	} {
+		var got bytes.Buffer
+		if err := test.peer.show(&got, false, &notes); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, got.String()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 }
 

@@ -6,8 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os/user"
 	"strconv"
+	"strings"
+	"time"
+	"unicode"
 
 	"example.com/peercred"
 )
@@ -16,23 +20,132 @@ import (
 // user database has for it at this moment.
 type peer struct {
 	*peercred.PeerCredentials
-	User  string `json:"user,omitempty"`
-	Group string `json:"group,omitempty"`
+	User   string  `json:"user,omitempty"`
+	Group  string  `json:"group,omitempty"`
+	Groups []group `json:"groups,omitzero"` // nil if they are not told
+	Label  string  `json:"label,omitempty"`
+	// As of now, and not as of connect time.
+	Executable string    `json:"executable,omitempty"`
+	StartTime  time.Time `json:"start_time,omitzero"`
+	// Unavailable has the reason for each of the facts that is missing.
+	Unavailable map[string]string `json:"unavailable,omitempty"`
+}
+
+type group struct {
+	GID  uint32 `json:"gid"`
+	Name string `json:"name,omitempty"`
+}
+
+// describe asks all about conn's peer. Without credentials it fails; what else is
+// missing has its reason.
+func describe(conn net.Conn) (peer, error) {
+	credentials, err := peercred.GetPeerCredentials(conn)
+	if err != nil {
+		return peer{}, err
+	}
+	p := newPeer(credentials)
+	groups, err := peercred.GetPeerGroups(conn)
+	if p.has("groups", err) {
+		p.Groups = newGroups(groups)
+	}
+	label, err := peercred.GetPeerSecurityLabel(conn)
+	if p.has("label", err) {
+		p.Label = label
+	}
+	p.describeProcess(conn)
+	return p, nil
 }
 
 func newPeer(credentials *peercred.PeerCredentials) peer {
-	p := peer{PeerCredentials: credentials}
+	p := peer{PeerCredentials: credentials, Group: groupName(credentials.GID)}
 	if u, err := user.LookupId(strconv.FormatUint(uint64(p.UID), 10)); err == nil {
 		p.User = u.Username
-	}
-	if g, err := user.LookupGroupId(strconv.FormatUint(uint64(p.GID), 10)); err == nil {
-		p.Group = g.Name
 	}
 	return p
 }
 
-func (p peer) String() string {
-	return fmt.Sprintf("pid=%d uid=%d%s gid=%d%s", p.PID, p.UID, inBrackets(p.User), p.GID, inBrackets(p.Group))
+func newGroups(gids []uint32) []group {
+	groups := []group{}
+	for _, gid := range gids {
+		groups = append(groups, group{gid, groupName(gid)})
+	}
+	return groups
+}
+
+func groupName(gid uint32) string {
+	g, err := user.LookupGroupId(strconv.FormatUint(uint64(gid), 10))
+	if err != nil {
+		return ""
+	}
+	return g.Name
+}
+
+func (p *peer) describeProcess(conn net.Conn) {
+	process, err := peercred.OpenPeerProcess(conn)
+	if err != nil {
+		p.has("executable", err)
+		p.has("start_time", err)
+		return
+	}
+	defer process.Close()
+	file, path, err := process.Executable()
+	if p.has("executable", err) {
+		file.Close()
+		p.Executable = path
+	}
+	started, err := process.StartTime()
+	if p.has("start_time", err) {
+		p.StartTime = started
+	}
+}
+
+// has notes the reason if a fact is missing.
+func (p *peer) has(fact string, err error) bool {
+	if err == nil {
+		return true
+	}
+	if p.Unavailable == nil {
+		p.Unavailable = map[string]string{}
+	}
+	p.Unavailable[fact] = err.Error()
+	return false
+}
+
+// text is p as a line, with what is missing in notes.
+func (p peer) text(notes *footnotes) string {
+	or := func(fact, value string) string {
+		if reason, ok := p.Unavailable[fact]; ok {
+			return notes.missing(reason)
+		}
+		return value
+	}
+	return fmt.Sprintf("pid=%d uid=%d%s gid=%d%s groups=%s label=%s exe=%s start=%s",
+		p.PID, p.UID, inBrackets(p.User), p.GID, inBrackets(p.Group),
+		or("groups", groupsText(p.Groups)), or("label", quoted(p.Label)),
+		or("executable", quoted(p.Executable)), or("start_time", p.StartTime.UTC().Format(time.RFC3339)))
+}
+
+func groupsText(groups []group) string {
+	if len(groups) == 0 {
+		return "none"
+	}
+	var texts []string
+	for _, g := range groups {
+		texts = append(texts, strconv.FormatUint(uint64(g.GID), 10)+inBrackets(g.Name))
+	}
+	return strings.Join(texts, ",")
+}
+
+// quoted keeps what a peer chose, its path or its label, from looking like
+// something else: another field, another line, a command to the terminal.
+func quoted(text string) string {
+	plain := func(r rune) bool {
+		return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != '"' && r != unicode.ReplacementChar
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 func inBrackets(name string) string {
@@ -42,11 +155,13 @@ func inBrackets(name string) string {
 	return "(" + name + ")"
 }
 
-// show prints p as a line of text, or of JSON.
-func (p peer) show(w io.Writer, asJSON bool) error {
+// show prints p as a line of text, with the footnotes that are new, or of JSON.
+func (p peer) show(w io.Writer, asJSON bool, notes *footnotes) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(p)
 	}
-	_, err := fmt.Fprintln(w, p)
-	return err
+	if _, err := fmt.Fprintln(w, p.text(notes)); err != nil {
+		return err
+	}
+	return notes.print(w)
 }

@@ -85,7 +85,8 @@ func demonstrate(s setting, dir string) error {
 		return fmt.Errorf("%v: %w", build, err)
 	}
 	check, err := exec.Command(binary, "check").Output()
-	fmt.Print(indent(string(check)))
+	agreement, _, _ := strings.Cut(string(check), "\n\nWhat an answer is worth") // which is for reading, not for a show
+	fmt.Print(indent(agreement))
 	if err != nil {
 		return fmt.Errorf("peercred check: %w", err)
 	}
@@ -168,5 +169,12 @@ func (c client) connect(binary, socket string, seen *json.Decoder) error {
 }
 
 func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+	var indented strings.Builder
+	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
+		if line != "\n" {
+			indented.WriteString("  ")
+		}
+		indented.WriteString(line)
+	}
+	return indented.String()
 }
