@@ -59,7 +59,7 @@ lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
 	@for cgo in 1 0; do CGO_ENABLED=$$cgo go vet ./... && CGO_ENABLED=$$cgo $(STATICCHECK) -checks all,-ST1000 ./... || exit 1; done
 	@for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in credentials_linux socket; do $$cc $(STRICT) -c -o /dev/null cpeercred/$$file.c || exit 1; done; \
+		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 	done
 	@echo "lint: ok"
 
@@ -85,6 +85,10 @@ cross-go: ## compile and vet the Go code for every port that Go knows
 	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
 		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
 
+# Newer headers than the machine's, for processors that number options their own way.
+ZIG_LINUX   := x86_64-linux-gnu x86-linux-gnu aarch64-linux-gnu arm-linux-gnueabihf mips-linux-gnueabi \
+	mips64el-linux-gnuabi64 powerpc64le-linux-gnu riscv64-linux-gnu s390x-linux-gnu loongarch64-linux-gnu \
+	sparc64-linux-gnu x86_64-linux-musl
 ZIG_DARWIN  := x86_64-macos aarch64-macos
 ZIG_FREEBSD := x86_64-freebsd x86-freebsd aarch64-freebsd arm-freebsd-eabihf
 ZIG_NETBSD  := x86_64-netbsd x86-netbsd aarch64-netbsd arm-netbsd-eabi
@@ -95,14 +99,15 @@ IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
 cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its headers where Zig has them
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	compile() { $(ZIG) cc $(STRICT) -c -o "$$dir/object.o" -target "$$@"; }; \
-	both() { compile $$1 cpeercred/credentials_$$2.c; compile $$1 cpeercred/socket.c; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
-	for target in $(ZIG_DARWIN); do both $$target darwin; done; \
-	for target in $(ZIG_FREEBSD); do both $$target freebsd; done; \
-	for target in $(ZIG_NETBSD); do both $$target netbsd; done; \
-	for target in $(ZIG_OPENBSD); do both $$target openbsd; done; \
-	for file in credentials_dragonfly socket; do compile x86_64-freebsd -D__DragonFly__ cpeercred/$$file.c; done; \
+	all() { for file in $$(echo "$$3" socket); do compile $$1 cpeercred/$$file.c; done; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
+	for target in $(ZIG_LINUX); do all $$target linux "credentials_linux groups_linux securitylabel_linux process_linux testdata/linuxheaders"; done; \
+	for target in $(ZIG_DARWIN); do all $$target darwin "credentials_darwin groups_xucred audittoken_darwin"; done; \
+	for target in $(ZIG_FREEBSD); do all $$target freebsd "credentials_freebsd groups_xucred"; done; \
+	for target in $(ZIG_NETBSD); do all $$target netbsd credentials_netbsd; done; \
+	for target in $(ZIG_OPENBSD); do all $$target openbsd credentials_openbsd; done; \
+	for file in credentials_dragonfly groups_xucred socket; do compile x86_64-freebsd -D__DragonFly__ cpeercred/$$file.c; done; \
 	echo "cross: dragonfly's shim compiles with FreeBSD's headers, in want of its own"
-	@$(IMITATED) -o /dev/null -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c
+	@for file in credentials groups; do $(IMITATED) -o /dev/null -D__sun -isystem cpeercred/testdata/solaris cpeercred/$${file}_solaris.c || exit 1; done
 	@$(IMITATED) -o /dev/null -D__sun cpeercred/socket.c
 	@$(IMITATED) -o /dev/null -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
 	@$(IMITATED) -o /dev/null -D_AIX cpeercred/socket.c

@@ -8,11 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* glibc before 2.26 and musl before 1.1.23 lack it. */
-#ifndef SO_PEERGROUPS
-#define SO_PEERGROUPS 59
-#endif
-
 int
 cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 {

@@ -10,7 +10,6 @@
 
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,36 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The C library's headers may be older than the kernel. */
-#ifndef SO_PEERPIDFD
-#if defined(__sparc__)
-#define SO_PEERPIDFD 0x0056
-#elif defined(__hppa__)
-#define SO_PEERPIDFD 0x404B
-#else
-#define SO_PEERPIDFD 77
-#endif
-#endif
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
-
-/* struct pidfd_info as of its first version, to which later kernels append. */
-struct process_info {
-	uint64_t mask;
-	uint64_t cgroupid;
-	uint32_t pid, tgid, ppid;
-	uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-	int32_t exit_code;
-};
-_Static_assert(sizeof(struct process_info) == 64, "PIDFD_INFO_SIZE_VER0");
-_Static_assert(offsetof(struct process_info, tgid) == 20, "pidfd_info.tgid");
-_Static_assert(offsetof(struct process_info, ruid) == 28, "pidfd_info.ruid");
-_Static_assert(offsetof(struct process_info, fsgid) == 56, "pidfd_info.fsgid");
-
-#define GET_INFO  _IOWR(0xFF, 11, struct process_info)
-#define INFO_PID  (UINT64_C(1) << 0)
-#define INFO_CREDS (UINT64_C(1) << 1)
+#include "pidfd.h"
 
 /* Non-blocking, so that Go's poller takes it. The kernel sets close-on-exec. */
 static int
@@ -67,7 +37,7 @@ cpeercred_open_process(int fd, int *pidfd)
 	int process = -1, error;
 	socklen_t len = sizeof(process);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &len) == -1) {
+	if (getsockopt(fd, SOL_SOCKET, CPEERCRED_SO_PEERPIDFD, &process, &len) == -1) {
 		switch (errno) {
 		case ENODATA:
 			return ENOTCONN;
@@ -104,10 +74,17 @@ cpeercred_process_exited(int pidfd, int *exited)
 	return 0;
 }
 
+/* glibc's ioctl takes an unsigned long, musl's and Bionic's an int. */
+#if defined(__GLIBC__)
+#define GET_INFO ((unsigned long)CPEERCRED_PIDFD_GET_INFO)
+#else
+#define GET_INFO ((int)CPEERCRED_PIDFD_GET_INFO)
+#endif
+
 static int
-get_info(int pidfd, uint64_t mask, struct process_info *result)
+get_info(int pidfd, uint64_t mask, struct cpeercred_pidfd_info *result)
 {
-	struct process_info info;
+	struct cpeercred_pidfd_info info;
 
 	memset(&info, 0xff, sizeof(info)); /* poisoned: ids that no process has */
 	info.mask = mask;
@@ -122,10 +99,10 @@ get_info(int pidfd, uint64_t mask, struct process_info *result)
 int
 cpeercred_process_pid(int pidfd, int32_t *pid)
 {
-	struct process_info info;
+	struct cpeercred_pidfd_info info;
 	int error;
 
-	switch (error = get_info(pidfd, INFO_PID, &info)) {
+	switch (error = get_info(pidfd, CPEERCRED_PIDFD_INFO_PID, &info)) {
 	case 0:
 		break;
 	case EREMOTE: /* in a pid namespace that we do not see */
@@ -143,11 +120,11 @@ cpeercred_process_pid(int pidfd, int32_t *pid)
 int
 cpeercred_process_ids(int pidfd, uint32_t ids[8])
 {
-	struct process_info info;
+	struct cpeercred_pidfd_info info;
 	size_t i;
 	int error;
 
-	if ((error = get_info(pidfd, INFO_CREDS, &info)) != 0)
+	if ((error = get_info(pidfd, CPEERCRED_PIDFD_INFO_CREDS, &info)) != 0)
 		return error;
 	const uint32_t told[8] = {
 		info.ruid, info.euid, info.suid, info.fsuid,
@@ -163,7 +140,7 @@ cpeercred_process_ids(int pidfd, uint32_t ids[8])
 int
 cpeercred_signal_process(int pidfd, int signal)
 {
-	if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == -1)
+	if (syscall(CPEERCRED_SYS_PIDFD_SEND_SIGNAL, pidfd, signal, NULL, 0) == -1)
 		return errno;
 	return 0;
 }
