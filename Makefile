@@ -156,7 +156,8 @@ $(ZIG_DIR)/ziglang:
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (30s)
 	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x .
-	@go test -run='^$$' -fuzz='^FuzzDecode$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
+	@for target in FuzzDecode FuzzDecodeFacts; do \
+		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native || exit 1; done
 
 .PHONY: cover
 cover: ## show which share of each function the tests reach, in both settings
