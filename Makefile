@@ -130,20 +130,24 @@ cross-cgo: $(ZIG_DIR)/ziglang ## compile the packages with cgo for other systems
 # The shims as objects that link here. Darwin's is compiled to ELF for that.
 ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
 OBJECT      := $(STRICT) -O1 -c
+ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
+DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
+	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
 .PHONY: test-shims
 test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	for system in freebsd netbsd openbsd; do \
-		$(ZIG) cc $(OBJECT) -target x86_64-$$system -o "$$dir/$$system.o" cpeercred/credentials_$$system.c; done; \
-	$(ZIG) cc $(OBJECT) -target x86_64-freebsd -D__DragonFly__ -o "$$dir/dragonfly.o" cpeercred/credentials_dragonfly.c; \
-	$(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc -isystem $(ZIG_INCLUDE)/any-darwin-any \
-		-isystem $(ZIG_DIR)/ziglang/lib/include -o "$$dir/darwin.o" cpeercred/credentials_darwin.c; \
-	cc $(OBJECT) -o "$$dir/linux.o" cpeercred/credentials_linux.c; \
-	$(IMITATED) -o "$$dir/solaris.o" -D__sun -isystem cpeercred/testdata/solaris cpeercred/credentials_solaris.c; \
-	$(IMITATED) -o "$$dir/aix.o" -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c; \
+	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" cpeercred/$$file.c; done; }; \
+	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
+	with dragonfly "$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__" credentials_dragonfly groups_xucred; \
+	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
+	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
+	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
+	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux; \
+	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
+	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system.o"; done; \
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done; \
 	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
 	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
 

@@ -102,6 +102,7 @@ func TestTrap01InjectedFacts(t *testing.T) {
 			{"error=ENOPROTOOPT", "peer credentials unavailable on linux: " + fact.call},
 			{"error=ENOSYS", "peer credentials unavailable on linux: " + fact.call},
 			{"error=ERANGE", ""},
+			{"error=ENODATA", map[string]string{"ask label": "no data available"}[fact.do]},
 		} {
 			t.Run(fact.do+" "+test.inject, func(t *testing.T) {
 				got := injected(t, role{Do: fact.do, Network: "unix", Address: listener.Addr().String()}, test.inject)
@@ -115,10 +116,29 @@ func TestTrap01InjectedFacts(t *testing.T) {
 				if len(errs) != 1 || errs[""] {
 					t.Errorf("the implementations say %v, want one and the same error", got.Implementations)
 				}
+				if test.inject == "error=ENODATA" && fact.do != "ask label" && !strings.Contains(got.Err, "not connected") {
+					t.Errorf("ENODATA, which means no peer, is %q", got.Err)
+				}
 				if !strings.Contains(got.Err, fact.call) || !strings.Contains(got.Err, test.says) {
 					t.Errorf("the public function says %q, want %s and %q", got.Err, fact.call, test.says)
 				}
 			})
+		}
+	}
+}
+
+// Before Linux 6.16 a process that has been reaped is EINVAL.
+func TestInjectedGone(t *testing.T) {
+	listener := listen(t, "unix")
+	for _, inject := range []string{"error=EINVAL", "error=ESRCH"} {
+		got := injected(t, role{Do: "ask process", Network: "unix", Address: listener.Addr().String()}, inject)
+		if got.Err != "the peer's process is gone" {
+			t.Errorf("%s: %q, want that the process is gone", inject, got.Err)
+		}
+		for name, a := range got.Implementations {
+			if a != refused(unix.ESRCH) {
+				t.Errorf("%s: %s says %+v, want ESRCH", inject, name, a)
+			}
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (r reply) String() string {
 	if len(r.bytes) > 0 {
 		text = hex.EncodeToString(r.bytes)
 	}
-	return fmt.Sprintf("%d %d %s", r.errno, r.length, text)
+	return fmt.Sprintf("%d %d %s", r.errno, int32(r.length), text)
 }
 
 // question is a call of the shim, and all that the kernel will say to it.
@@ -132,7 +132,7 @@ func (q question) filled(size int) bool {
 }
 
 func (q question) String() string {
-	return fmt.Sprintf("%d %v %v %d %d %d %d %d %d", q.familyErrno, q.first, q.second, q.eidErrno, q.euid, q.egid, q.nameErrno, q.own, q.peer)
+	return fmt.Sprintf("c %d %v %v %d %d %d %d %d %d", q.familyErrno, q.first, q.second, q.eidErrno, q.euid, q.egid, q.nameErrno, q.own, q.peer)
 }
 
 // runningShim is a shim with its kernel, in a process of its own.

@@ -16,6 +16,12 @@
 
 int cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 
+/* Which not every system has. */
+#define OPTIONAL __attribute__((weak))
+OPTIONAL int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
+OPTIONAL int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
+OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
+
 /* One system call's answer: an errno, or the bytes written and a length. */
 struct reply {
 	int error;
@@ -59,11 +65,10 @@ getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 		level_asked = level;
 		option_asked = option;
 	}
-	if (r->error != 0)
-		return fail(r->error);
-	memcpy(value, r->bytes, r->written < *length ? r->written : *length);
-	*length = r->length;
-	return 0;
+	if (r->error == 0)
+		memcpy(value, r->bytes, r->written < *length ? r->written : *length);
+	*length = r->length; /* with ERANGE, too */
+	return r->error != 0 ? fail(r->error) : 0;
 }
 
 int
@@ -125,6 +130,18 @@ uint32_t ucred_geteuid(const void *ucred) { (void)ucred; return word(4); }
 uint32_t ucred_getegid(const void *ucred) { (void)ucred; return word(8); }
 void ucred_free(void *ucred) { (void)ucred; }
 
+/* The second reply is the groups, and its length how many of them. */
+int
+ucred_getgroups(const void *ucred, const uint32_t **groups)
+{
+	static uint32_t list[sizeof(told.option[1].bytes) / sizeof(uint32_t)];
+
+	(void)ucred;
+	memcpy(list, told.option[1].bytes, sizeof(list));
+	*groups = list;
+	return (int)told.option[1].length;
+}
+
 /* Reads "ERROR LENGTH HEX", where HEX is - for no bytes. */
 static int
 read_reply(struct reply *r)
@@ -133,7 +150,7 @@ read_reply(struct reply *r)
 	unsigned byte;
 
 	memset(r, 0, sizeof(*r));
-	if (scanf("%d %u %256s", &r->error, &r->length, hex) != 3)
+	if (scanf("%d %i %256s", &r->error, (int *)&r->length, hex) != 3)
 		return 0;
 	while (sscanf(hex + 2 * r->written, "%2x", &byte) == 1)
 		r->bytes[r->written++] = (unsigned char)byte;
@@ -146,7 +163,7 @@ read_reply(struct reply *r)
  * failure must leave alone.
  */
 static int
-ask(void)
+ask_credentials(void)
 {
 	int32_t pid = 7;
 	uint32_t uid = 8, gid = 9;
@@ -157,11 +174,72 @@ ask(void)
 	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
 	    &told.name_error, &told.own_name, &told.peer_name) != 6)
 		return 0;
-	questions = level_asked = option_asked = 0;
 	error = cpeercred_credentials(3, &pid, &uid, &gid);
 	printf("%d %d %u %u %d %d\n", error, pid, uid, gid, level_asked, option_asked);
-	fflush(stdout);
 	return 1;
+}
+
+static void
+print_hex(const void *bytes, size_t n)
+{
+	const unsigned char *b = bytes;
+	size_t i;
+
+	if (n == 0)
+		printf("-");
+	for (i = 0; i < n; i++)
+		printf("%02x", b[i]);
+}
+
+/*
+ * Reads "CAPACITY FAMILY_ERROR REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
+ * HEX", where HEX is what the shim handed out. COUNT begins as 7, which a failure
+ * other than ERANGE must leave alone.
+ */
+static int
+ask_list(char fact)
+{
+	static uint32_t room[32];
+	size_t capacity, count = 7, size = sizeof(room[0]);
+	int error;
+
+	if (scanf("%zu %d", &capacity, &told.family_error) != 2 ||
+	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]))
+		return 0;
+	switch (fact) {
+	case 'g':
+		error = cpeercred_groups(3, room, capacity, &count);
+		break;
+	case 'l':
+		size = 1;
+		error = cpeercred_security_label(3, (char *)room, capacity, &count);
+		break;
+	case 't':
+		error = cpeercred_audit_token(3, room);
+		count = error == 0 ? 8 : count;
+		break;
+	default:
+		return 0;
+	}
+	printf("%d %zu %d %d ", error, count, level_asked, option_asked);
+	print_hex(room, error == 0 ? count * size : 0);
+	printf("\n");
+	return 1;
+}
+
+/* A question is c for credentials, g groups, l label or t token, and its rest. */
+static int
+ask(void)
+{
+	char fact;
+	int answered;
+
+	if (scanf(" %c", &fact) != 1)
+		return 0;
+	questions = level_asked = option_asked = 0;
+	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
+	fflush(stdout);
+	return answered;
 }
 
 int
