@@ -44,20 +44,43 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 	return p.UID
 }
 
+// Groups are the slice that is handed out, and no other allocation.
+func TestGroupsAllocateOnce(t *testing.T) {
+	needRoot(t)
+	conns := map[int]*net.UnixConn{}
+	for _, n := range []int{0, 1, 64} {
+		peer, conn := connected(t, role{Do: "connect", Groups: n})
+		defer peer.finish()
+		conns[n] = conn
+	}
+	for n, conn := range conns {
+		got := testing.AllocsPerRun(1000, func() {
+			if groups, err := peercred.GetPeerGroups(conn); err != nil || len(groups) != n {
+				t.Fatal(groups, err)
+			}
+		})
+		if got > float64(min(n, 1)) {
+			t.Errorf("%d groups: %v allocations, want %d", n, got, min(n, 1))
+		}
+	}
+}
+
 // One question is one getsockopt, and no other call on a descriptor.
 func TestOneSystemCall(t *testing.T) {
 	listener := listen(t, "unix")
 	const questions = 1000
-	none := callsOf(t, listener, 0)
-	got := callsOf(t, listener, questions)
-	for name, count := range none {
-		got[name] -= count
-		if got[name] == 0 {
-			delete(got, name)
+	for _, do := range []string{"ask often", "ask groups often"} {
+		none := callsOf(t, listener, do, 0)
+		got := callsOf(t, listener, do, questions)
+		for name, count := range none {
+			got[name] -= count
+			if got[name] == 0 {
+				delete(got, name)
+			}
 		}
-	}
-	if diff := cmp.Diff(map[string]int{"getsockopt": questions}, got); diff != "" {
-		t.Errorf("the system calls of %d questions (-want +got):\n%s", questions, diff)
+		if diff := cmp.Diff(map[string]int{"getsockopt": questions}, got); diff != "" {
+			t.Errorf("%s: the system calls of %d questions (-want +got):\n%s", do, questions, diff)
+		}
 	}
 }
 
@@ -65,10 +88,10 @@ var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
 
 // callsOf counts the system calls on sockets, descriptors and identity that a
 // helper makes which asks so many times.
-func callsOf(t *testing.T, listener net.Listener, questions int) map[string]int {
+func callsOf(t *testing.T, listener net.Listener, do string, questions int) map[string]int {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := straced(t, role{Do: "ask often", Network: "unix", Address: listener.Addr().String(), Count: questions},
+	cmd := straced(t, role{Do: do, Network: "unix", Address: listener.Addr().String(), Count: questions},
 		"-o", log, "-e", "trace=%net,dup,dup2,dup3,fcntl,close,getpid,getuid,geteuid,ioctl")
 	// The runtime's preemption signals ask for the pid too.
 	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")

@@ -53,6 +53,7 @@ var roles = map[string]func(role) error{
 	"ask a listening file":    helperAskListeningFile,
 	"ask a connected file":    helperAskConnectedFile,
 	"ask often":               helperAskOften,
+	"ask groups often":        helperAskGroupsOften,
 	"come and go":             helperComeAndGo,
 	"connect and execute":     helperConnectAndExecute,
 	"pause":                   helperPause,
@@ -369,13 +370,21 @@ func helperPass(r role) error {
 // helperAskOften asks Count times about one connection to a peer that is not
 // this process.
 func helperAskOften(r role) error {
+	return askOften(r, func(conn net.Conn) error { _, err := peercred.GetPeerCredentials(conn); return err })
+}
+
+func helperAskGroupsOften(r role) error {
+	return askOften(r, func(conn net.Conn) error { _, err := peercred.GetPeerGroups(conn); return err })
+}
+
+func askOften(r role, ask func(net.Conn) error) error {
 	conn, err := net.Dial(r.Network, r.Address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	for range r.Count {
-		if _, err := peercred.GetPeerCredentials(conn); err != nil {
+		if err := ask(conn); err != nil {
 			return err
 		}
 	}

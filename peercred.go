@@ -126,7 +126,8 @@ func (e *ErrNotUnixSocket) Error() string {
 }
 
 // ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
-// peer cannot be had here. Find it with errors.As; it is always a pointer.
+// peer, or what else was asked about it, cannot be had here. Find it with
+// errors.As; it is always a pointer.
 // errors.Is(err, errors.ErrUnsupported) holds for it.
 type ErrPeerCredentialsUnavailable struct {
 	// Platform is the system, as runtime.GOOS names it.

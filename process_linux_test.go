@@ -489,6 +489,9 @@ func TestProcessLeaksNothing(t *testing.T) {
 		if err != nil {
 			t.Fatalf("handle %d: %v", n, err)
 		}
+		if n == 0 && openDescriptors(t) != before+1 {
+			t.Errorf("a handle takes %d descriptors, want 1", openDescriptors(t)-before)
+		}
 		if n%2 == 0 {
 			p.Done()
 		}
