@@ -398,6 +398,7 @@ type processReport struct {
 	Alive                             bool
 	PIDErr, AliveErr, Signal, Current string
 	Inspected, Inspect                string
+	PIDs                              map[string]bool // what the implementations say of the pid
 }
 
 // helperServeAndLook reports what it can learn of one client's process. It mounts
@@ -426,8 +427,33 @@ func helperServeAndLook(r role) error {
 		_, err = p.CurrentCredentials()
 		got.Current = errString(err)
 		got.Inspect = errString(p.Inspect(func(procfs string) error { got.Inspected = procfs; return nil }))
+		got.PIDs, err = leafPIDs(conn.(*net.UnixConn))
+		if err != nil {
+			return err
+		}
 		return printJSON(got)
 	})
+}
+
+func leafPIDs(conn *net.UnixConn) (said map[string]bool, err error) {
+	said = map[string]bool{}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	err = raw.Control(func(fd uintptr) {
+		for _, i := range implementations {
+			pidfd, err := i.openProcess(int(fd))
+			if err != nil {
+				said[err.Error()] = true
+				continue
+			}
+			pid, err := i.processPID(pidfd)
+			unix.Close(pidfd)
+			said[fmt.Sprintf("%d, %v", pid, err)] = true
+		}
+	})
+	return said, err
 }
 
 // A peer outside of our pid namespace has no pid here, cannot be signalled, and is
@@ -454,6 +480,10 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 			t.Fatalf("a helper's report %q: %v", line, err)
 		}
 		server.finish()
+		if len(got.PIDs) != 1 {
+			t.Errorf("the implementations differ about the pid: %v", got.PIDs)
+		}
+		got.PIDs = nil
 		const invisible = "peer credentials unavailable on linux: the process is in a pid namespace that is not visible in this /proc"
 		want := processReport{
 			Alive:     true,
