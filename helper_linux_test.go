@@ -56,6 +56,7 @@ var roles = map[string]func(role) error{
 	"ask groups often":        helperAskGroupsOften,
 	"come and go":             helperComeAndGo,
 	"connect and execute":     helperConnectAndExecute,
+	"connect under six ids":   helperConnectUnderSixIDs,
 	"pause":                   helperPause,
 	"serve and look":          helperServeAndLook,
 	"reuse a pid":             helperReuseAPID,
@@ -197,6 +198,17 @@ func helperConnectAndExecute(r role) error {
 		return err
 	}
 	return syscall.Exec("/proc/self/exe", []string{"another name", "an argument"}, os.Environ())
+}
+
+// helperConnectUnderSixIDs is a process whose real, effective and saved ids differ.
+func helperConnectUnderSixIDs(r role) error {
+	if err := syscall.Setresgid(11, 12, 13); err != nil {
+		return err
+	}
+	if err := syscall.Setresuid(1, 2, 3); err != nil {
+		return err
+	}
+	return helperConnect(r)
 }
 
 // helperPause is there.

@@ -222,6 +222,24 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// Each current id is in its place, and the credentials are the effective ones.
+func TestCurrentIDsInOrder(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	peer, conn := connected(t, role{Do: "connect under six ids"})
+	processAgree(t, leafHandles(t, conn), "under six ids", processAnswer{PID: peer.pid(), IDs: [8]uint32{1, 2, 3, 2, 11, 12, 13, 12}})
+	want := &peercred.CurrentCredentials{
+		RealUID: 1, EffectiveUID: 2, SavedUID: 3, FilesystemUID: 2,
+		RealGID: 11, EffectiveGID: 12, SavedGID: 13, FilesystemGID: 12,
+	}
+	got, err := openPeerProcess(t, conn).CurrentCredentials()
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("CurrentCredentials: %v (-want +got):\n%s", err, diff)
+	}
+	seen(t, conn, answer{PID: peer.pid(), UID: 2, GID: 12})
+	peer.finish()
+}
+
 // A process that has executed another program is the same; what it runs is another.
 func TestProcessThatExecutes(t *testing.T) {
 	needPidfd(t)
