@@ -468,6 +468,14 @@ func askAll(fd int) map[string]answer {
 
 func printJSON(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
+// mountOwnProc is for a helper in new pid and mount namespaces.
+func mountOwnProc() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	return unix.Mount("proc", "/proc", "proc", 0, "")
+}
+
 // helper is a running helper process.
 type helper struct {
 	t     testing.TB
@@ -574,14 +582,20 @@ func (h *helper) proceed() { io.WriteString(h.stdin, "\n") }
 
 func (h *helper) report() (r report) {
 	h.t.Helper()
+	h.decode(&r)
+	return r
+}
+
+// decode reads the helper's next line, which is JSON.
+func (h *helper) decode(v any) {
+	h.t.Helper()
 	line, err := h.out.ReadString('\n')
 	if err == nil {
-		err = json.Unmarshal([]byte(line), &r)
+		err = json.Unmarshal([]byte(line), v)
 	}
 	if err != nil {
 		h.t.Fatalf("a helper's report %q: %v", line, err)
 	}
-	return r
 }
 
 // finish ends the helper and waits until it is reaped.

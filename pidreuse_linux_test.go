@@ -39,13 +39,7 @@ func TestTrap07PIDReuse(t *testing.T) {
 	needRoot(t)
 	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	var got reuseReport
-	line, err := server.out.ReadString('\n')
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &got)
-	}
-	if err != nil {
-		t.Fatalf("the server's report %q: %v", line, err)
-	}
+	server.decode(&got)
 	server.finish()
 	if got.Client < 2 {
 		t.Fatalf("the client's pid was %d", got.Client)
@@ -65,10 +59,7 @@ func TestTrap07PIDReuse(t *testing.T) {
 // helperReuseAPID is the first process of a pid namespace: its children alone take
 // pids there, and ns_last_pid says which is next.
 func helperReuseAPID(role) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err
-	}
-	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+	if err := mountOwnProc(); err != nil {
 		return err
 	}
 	listener, err := net.Listen("unix", abstract())

@@ -4,7 +4,6 @@ package peercred_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -423,10 +422,7 @@ type processReport struct {
 // a /proc of its own namespace if it is asked to (Count).
 func helperServeAndLook(r role) error {
 	if r.Count > 0 {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return err
-		}
-		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		if err := mountOwnProc(); err != nil {
 			return err
 		}
 	}
@@ -490,13 +486,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 		defer conn.Close()
 		server.proceed()
 		var got processReport
-		line, err := server.out.ReadString('\n')
-		if err == nil {
-			err = json.Unmarshal([]byte(line), &got)
-		}
-		if err != nil {
-			t.Fatalf("a helper's report %q: %v", line, err)
-		}
+		server.decode(&got)
 		server.finish()
 		if len(got.PIDs) != 1 {
 			t.Errorf("the implementations differ about the pid: %v", got.PIDs)

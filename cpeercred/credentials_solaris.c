@@ -5,26 +5,20 @@
 #include "cpeercred.h"
 
 #include <sys/types.h>
-#include <errno.h>
-#include <stddef.h>
-#include <ucred.h>
+
+#include "peerucred.h"
 
 int
 cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 {
-	ucred_t *cred = NULL; /* getpeerucred would reuse what it points to */
+	ucred_t *cred;
 	pid_t peer;
 	uid_t euid;
 	gid_t egid;
 	int error;
 
-	/* A TCP socket to this very machine answers too. */
-	if ((error = cpeercred_check_unix_family(fd)) != 0)
+	if ((error = get_peerucred(fd, &cred)) != 0)
 		return error;
-	if (getpeerucred(fd, &cred) == -1)
-		return errno;
-	if (cred == NULL)
-		return EPROTO;
 	peer = ucred_getpid(cred);
 	euid = ucred_geteuid(cred);
 	egid = ucred_getegid(cred);

@@ -5,9 +5,8 @@
 #include "cpeercred.h"
 
 #include <sys/types.h>
-#include <errno.h>
-#include <stddef.h>
-#include <ucred.h>
+
+#include "peerucred.h"
 
 static int
 copy_groups(const gid_t *from, int n, uint32_t *groups, size_t capacity, size_t *count)
@@ -30,16 +29,12 @@ copy_groups(const gid_t *from, int n, uint32_t *groups, size_t capacity, size_t 
 int
 cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 {
-	ucred_t *cred = NULL; /* getpeerucred would reuse what it points to */
+	ucred_t *cred;
 	const gid_t *from = NULL; /* points into cred */
 	int n, error;
 
-	if ((error = cpeercred_check_unix_family(fd)) != 0)
+	if ((error = get_peerucred(fd, &cred)) != 0)
 		return error;
-	if (getpeerucred(fd, &cred) == -1)
-		return errno;
-	if (cred == NULL)
-		return EPROTO;
 	n = ucred_getgroups(cred, &from);
 	error = copy_groups(from, n, groups, capacity, count);
 	ucred_free(cred);
