@@ -110,7 +110,7 @@ func (p *PeerProcess) ifGone() error {
 // the process, and does not close the channel of Done, which would say that the
 // process has ended. Closing again does nothing. The error is always nil.
 func (p *PeerProcess) Close() error {
-	if p != nil {
+	if p.isOpened() {
 		p.pidfd.Close() // fails only when it is closed already
 	}
 	return nil
@@ -132,11 +132,18 @@ func (p *PeerProcess) Alive() (bool, error) {
 // Done returns a channel that is closed once the process has ended, as a zombie
 // too. Close does not close it; [PeerProcess.Wait] returns then. The first call
 // starts a goroutine that sleeps in the runtime's poller until the process ends or
-// the handle is closed. Every call returns the same channel.
+// the handle is closed. Every call returns the same channel; for a PeerProcess that
+// OpenPeerProcess did not return it is nil.
 func (p *PeerProcess) Done() <-chan struct{} {
+	if !p.isOpened() {
+		return nil
+	}
 	p.watch.Do(func() { go p.waitForEnd() })
 	return p.ended
 }
+
+// isOpened tells a handle from nil and from a zero PeerProcess.
+func (p *PeerProcess) isOpened() bool { return p != nil && p.pidfd != nil }
 
 func (p *PeerProcess) waitForEnd() {
 	p.failure = p.awaitEnd()
@@ -171,6 +178,9 @@ func (p *PeerProcess) awaitEnd() error {
 // It returns ctx's error if that is done first, and an error that wraps
 // [os.ErrClosed] if the handle is closed first.
 func (p *PeerProcess) Wait(ctx context.Context) error {
+	if !p.isOpened() {
+		return p.failed("poll(pidfd)", os.ErrInvalid)
+	}
 	p.Done()
 	select {
 	case <-p.stopped:
@@ -261,7 +271,7 @@ func (p *PeerProcess) Signal(signal os.Signal) error {
 // SyscallConn gives access to the pidfd, for what takes one: polkit and systemd
 // over D-Bus, waitid(2), setns(2). Do not close it.
 func (p *PeerProcess) SyscallConn() (syscall.RawConn, error) {
-	if p == nil {
+	if !p.isOpened() {
 		return nil, os.ErrInvalid
 	}
 	return p.pidfd.SyscallConn()

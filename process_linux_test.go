@@ -704,11 +704,29 @@ func TestProcessClosed(t *testing.T) {
 			t.Errorf("%s after Close: %v, want os.ErrClosed", name, err)
 		}
 	}
-	if err := (*peercred.PeerProcess)(nil).Close(); err != nil {
-		t.Errorf("Close of nil: %v", err)
-	}
-	if _, err := (*peercred.PeerProcess)(nil).Alive(); !errors.Is(err, os.ErrInvalid) {
-		t.Errorf("Alive of nil: %v, want os.ErrInvalid", err)
+}
+
+// What OpenPeerProcess did not return is no handle, and does not panic.
+func TestNoHandle(t *testing.T) {
+	for name, p := range map[string]*peercred.PeerProcess{"nil": nil, "zero": {}} {
+		methods := inspections(p)
+		methods["Alive"] = func() error { _, err := p.Alive(); return err }
+		methods["PID"] = func() error { _, err := p.PID(); return err }
+		methods["Signal"] = func() error { return p.Signal(syscall.SIGKILL) }
+		methods["CurrentCredentials"] = func() error { _, err := p.CurrentCredentials(); return err }
+		methods["Wait"] = func() error { return p.Wait(t.Context()) }
+		methods["SyscallConn"] = func() error { _, err := p.SyscallConn(); return err }
+		for method, call := range methods {
+			if err := call(); !errors.Is(err, os.ErrInvalid) {
+				t.Errorf("%s of a %s PeerProcess: %v, want os.ErrInvalid", method, name, err)
+			}
+		}
+		if done := p.Done(); done != nil {
+			t.Errorf("Done of a %s PeerProcess is a channel", name)
+		}
+		if err := p.Close(); err != nil {
+			t.Errorf("Close of a %s PeerProcess: %v", name, err)
+		}
 	}
 }
 
