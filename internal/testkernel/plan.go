@@ -2,6 +2,8 @@
 
 package main
 
+import "slices"
+
 // plan is what the host tells the guest, in planFile.
 type plan struct {
 	Environment []string
@@ -14,6 +16,15 @@ type run struct {
 	Package   string
 	Binary    string // its path in the guest
 	Arguments []string
+}
+
+// only returns the same runs, of the tests that match filter.
+func only(filter string, runs []run) (some []run) {
+	for _, r := range runs {
+		r.Arguments = append(slices.Clone(r.Arguments), "-test.run="+filter)
+		some = append(some, r)
+	}
+	return some
 }
 
 const planFile = "/plan.json"
