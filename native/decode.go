@@ -184,11 +184,16 @@ func poisonedAuditToken() (t auditToken) {
 }
 
 func (t *auditToken) decode(length uint32) (token [8]uint32, err error) {
-	const euid, pid = 1, 5
-	if uintptr(length) != unsafe.Sizeof(*t) || t[euid] == noID || int32(t[pid]) < 1 {
+	if uintptr(length) != unsafe.Sizeof(*t) || !t.isFilled() {
 		return token, unix.EPROTO
 	}
 	return *t, nil
+}
+
+// isFilled leaves out the audit id, where -1 is unset.
+func (t *auditToken) isFilled() bool {
+	const euid, rgid, pid, pidversion = 1, 4, 5, 7
+	return !slices.Contains(t[euid:rgid+1], noID) && int32(t[pid]) >= 1 && t[pidversion] != noID
 }
 
 // openbsdPeercred is struct sockpeercred (sys/socket.h). Mind the order.

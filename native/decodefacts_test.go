@@ -127,6 +127,11 @@ func TestDecodeAuditToken(t *testing.T) {
 		{"success without a word", poisonedAuditToken(), 32, unix.EPROTO},
 		{"zeroes", auditToken{}, 32, unix.EPROTO},
 		{"no euid", with(1, noID), 32, unix.EPROTO},
+		{"no egid", with(2, noID), 32, unix.EPROTO},
+		{"no ruid", with(3, noID), 32, unix.EPROTO},
+		{"no rgid", with(4, noID), 32, unix.EPROTO},
+		{"no version of the pid", with(7, noID), 32, unix.EPROTO},
+		{"the lowest pid", with(5, 1<<31), 32, unix.EPROTO},
 		{"no pid", with(5, 0), 32, unix.EPROTO},
 		{"a negative pid", with(5, noID), 32, unix.EPROTO},
 		{"cut short", good, 28, unix.EPROTO},
@@ -139,6 +144,32 @@ func TestDecodeAuditToken(t *testing.T) {
 		}
 		if got, err := test.token.decode(test.length); got != want || err != test.err {
 			t.Errorf("%s: %v, %v, want %v, %v", test.name, got, err, want, test.err)
+		}
+	}
+}
+
+// Success that wrote less than it says never reads as what the buffer held.
+func TestTrap01UnfilledFacts(t *testing.T) {
+	for written := range 16 {
+		groups := make([]uint32, 16)
+		poisonIDs(groups[written:])
+		if got, err := decodeGroups(groups, 64); got != nil || err != unix.EPROTO {
+			t.Errorf("%d of 16 groups written: %v, %v, want EPROTO", written, got, err)
+		}
+		x := poisonedXucred()
+		x.version, x.uid, x.ngroups = xucredVersion, 0, 16
+		clear(x.groups[:written])
+		if got, err := x.supplementaryGroups(); got != nil || err != unix.EPROTO {
+			t.Errorf("%d of 16 groups of an xucred written: %v, %v, want EPROTO", written, got, err)
+		}
+	}
+	for written := range len(auditToken{}) {
+		token := poisonedAuditToken()
+		for i := range token[:written] {
+			token[i] = 1
+		}
+		if got, err := token.decode(32); got != [8]uint32{} || err != unix.EPROTO {
+			t.Errorf("%d words of an audit token written: %v, %v, want EPROTO", written, got, err)
 		}
 	}
 }
