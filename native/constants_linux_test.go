@@ -32,8 +32,12 @@ func TestConstants(t *testing.T) {
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#ifndef SO_PEERPIDFD /* older headers */
+#define SO_PEERPIDFD 77
+#endif
 int main(void) {
 	struct ucred u;
+	printf("SO_PEERGROUPS %d SO_PEERSEC %d SO_PEERPIDFD %d ", SO_PEERGROUPS, SO_PEERSEC, SO_PEERPIDFD);
 	printf("SOL_SOCKET %d SO_PEERCRED %d SO_ACCEPTCONN %d SO_DOMAIN %d SO_TYPE %d getsockopt %d ",
 	    SOL_SOCKET, SO_PEERCRED, SO_ACCEPTCONN, SO_DOMAIN, SO_TYPE, SYS_getsockopt);
 	printf("ucred %zu pid %zu uid %zu gid %zu\n", sizeof u,
@@ -51,7 +55,8 @@ int main(void) {
 		t.Fatal(err)
 	}
 	var u linuxUcred
-	ours := fmt.Sprintf("SOL_SOCKET %d SO_PEERCRED %d SO_ACCEPTCONN %d SO_DOMAIN %d SO_TYPE %d getsockopt %d ucred %d pid %d uid %d gid %d\n",
+	ours := fmt.Sprintf("SO_PEERGROUPS %d SO_PEERSEC %d SO_PEERPIDFD %d SOL_SOCKET %d SO_PEERCRED %d SO_ACCEPTCONN %d SO_DOMAIN %d SO_TYPE %d getsockopt %d ucred %d pid %d uid %d gid %d\n",
+		unix.SO_PEERGROUPS, unix.SO_PEERSEC, unix.SO_PEERPIDFD,
 		unix.SOL_SOCKET, unix.SO_PEERCRED, unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SYS_GETSOCKOPT,
 		unsafe.Sizeof(u), unsafe.Offsetof(u.pid), unsafe.Offsetof(u.uid), unsafe.Offsetof(u.gid))
 	if diff := cmp.Diff(string(headers), ours); diff != "" {
