@@ -143,7 +143,7 @@ test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kerne
 	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
 	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
 	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
-	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux; \
+	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
 	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
 	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \

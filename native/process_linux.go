@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"os"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,17 +25,24 @@ const ProcessCall = "getsockopt(SO_PEERPIDFD)"
 func OpenProcess(fd int) (pidfd int, err error) {
 	process := int32(-1)
 	length, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD, unsafe.Pointer(&process), unsafe.Sizeof(process))
-	switch {
-	case err != nil:
+	if err != nil {
 		return -1, openError(err)
-	case uintptr(length) != unsafe.Sizeof(process) || process < 0:
-		return -1, unix.EPROTO
+	}
+	if err := checkPidfd(process, length); err != nil {
+		return -1, err
 	}
 	if err := unix.SetNonblock(int(process), true); err != nil { // for Go's poller
 		unix.Close(int(process))
 		return -1, err
 	}
 	return int(process), nil
+}
+
+func checkPidfd(process int32, length uint32) error {
+	if uintptr(length) != unsafe.Sizeof(process) || process < 0 {
+		return unix.EPROTO
+	}
+	return nil
 }
 
 func openError(err error) error {
@@ -72,10 +80,18 @@ func decodePoll(n int, events int16) (exited bool, err error) {
 	switch {
 	case events&unix.POLLNVAL != 0:
 		return false, unix.EBADF
-	case events&unix.POLLERR != 0 || (n == 1) != (events != 0):
+	case events&unix.POLLERR != 0 || n != pollCount(events):
 		return false, unix.EPROTO
 	}
 	return events != 0, nil
+}
+
+// pollCount is what poll(2) returns about one descriptor with these events.
+func pollCount(events int16) int {
+	if events == 0 {
+		return 0
+	}
+	return 1
 }
 
 // ProcessPID returns the pid of the process in our pid namespace, or 0 if it has
@@ -92,11 +108,14 @@ func ProcessPID(pidfd int) (int32, error) {
 	case err != nil:
 		return 0, err
 	}
-	pid := int32(info.Tgid)
-	if pid < 1 {
+	return decodeInfoPID(info)
+}
+
+func decodeInfoPID(i *unix.PidfdInfo) (int32, error) {
+	if i.Mask&unix.PIDFD_INFO_PID == 0 || int32(i.Tgid) < 1 {
 		return 0, unix.EPROTO
 	}
-	return pid, nil
+	return int32(i.Tgid), nil
 }
 
 // ProcessIDs returns the ids of the process as of now: real, effective, saved and
@@ -104,15 +123,17 @@ func ProcessPID(pidfd int) (int32, error) {
 // not map are the overflow id, 65534. It fails as [ProcessPID] does, and with
 // EREMOTE if the process is in a pid namespace that we do not see.
 func ProcessIDs(pidfd int) (ids [8]uint32, err error) {
-	i, err := processInfo(pidfd, unix.PIDFD_INFO_CREDS)
+	info, err := processInfo(pidfd, unix.PIDFD_INFO_CREDS)
 	if err != nil {
 		return ids, err
 	}
+	return decodeInfoIDs(info)
+}
+
+func decodeInfoIDs(i *unix.PidfdInfo) (ids [8]uint32, err error) {
 	told := [8]uint32{i.Ruid, i.Euid, i.Suid, i.Fsuid, i.Rgid, i.Egid, i.Sgid, i.Fsgid}
-	for _, id := range told {
-		if id == noID {
-			return ids, unix.EPROTO
-		}
+	if i.Mask&unix.PIDFD_INFO_CREDS == 0 || slices.Contains(told[:], noID) {
+		return ids, unix.EPROTO
 	}
 	return told, nil
 }
@@ -128,8 +149,6 @@ func processInfo(pidfd int, mask uint64) (*unix.PidfdInfo, error) {
 		return nil, unsupportedError("this kernel does not have PIDFD_GET_INFO; Linux has it since 6.13")
 	case err != nil:
 		return nil, err
-	case info.Mask&mask != mask:
-		return nil, unix.EPROTO
 	}
 	return &info, nil
 }

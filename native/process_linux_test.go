@@ -21,6 +21,10 @@ func TestDecodePoll(t *testing.T) {
 		{"an error", 1, unix.POLLERR, false, unix.EPROTO},
 		{"an event that is not counted", 0, unix.POLLIN, false, unix.EPROTO},
 		{"a count without an event", 1, 0, false, unix.EPROTO},
+		{"a count of what was not asked", 2, 0, false, unix.EPROTO},
+		{"an event beside what was not asked", 2, unix.POLLIN, false, unix.EPROTO},
+		{"no descriptor, uncounted", 0, unix.POLLNVAL, false, unix.EBADF},
+		{"an error beside the end", 1, unix.POLLIN | unix.POLLERR, false, unix.EPROTO},
 	} {
 		if exited, err := decodePoll(test.n, test.events); exited != test.exited || err != test.err {
 			t.Errorf("%s: %v, %v, want %v, %v", test.name, exited, err, test.exited, test.err)

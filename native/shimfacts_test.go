@@ -19,7 +19,7 @@ import (
 
 // listQuestion is a call of one of them, and all that the kernel will say to it.
 type listQuestion struct {
-	fact          byte // g groups, l label, t token
+	fact          byte // as in fakekernel.c
 	capacity      int
 	familyErrno   int
 	first, second reply
@@ -36,6 +36,18 @@ type list struct {
 	Err   error
 }
 
+// asked is the level and option that each fact is to be asked by, and here the
+// command of an ioctl.
+var asked = map[string][2]int{
+	"linux g": {1, 59}, "linux l": {1, 31}, "linux o": {1, 77}, "linux e": {0, 0},
+	"linux p": {0, pidfdGetInfo}, "linux i": {0, pidfdGetInfo},
+	"darwin g": {0, 1}, "freebsd g": {0, 1}, "dragonfly g": {0, 1}, "solaris g": {0, 0},
+	"darwin t": {0, 6},
+}
+
+// pidfdGetInfo is PIDFD_GET_INFO with the size of the structure's first version.
+const pidfdGetInfo = 0xc040ff0b - 1<<32
+
 func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 	t.Helper()
 	fmt.Fprintln(s.in, q)
@@ -43,9 +55,20 @@ func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 	if err != nil {
 		t.Fatalf("%s died on %v: %v", s.name, q, err)
 	}
-	var errno, level, option int
-	if _, err := fmt.Sscan(line, &errno, &got.Count, &level, &option, &got.Bytes); err != nil {
+	var errno, level, option, closed int
+	if _, err := fmt.Sscan(line, &errno, &got.Count, &level, &option, &closed, &got.Bytes); err != nil {
 		t.Fatalf("%s said %q: %v", s.name, line, err)
+	}
+	want := asked[fmt.Sprintf("%s %c", s.name, q.fact)]
+	if q.familyErrno == 0 && q.first.errno == 0 && want != [2]int{level, option} {
+		t.Errorf("%s asked for option %#x at level %#x, want %#x", s.name, option, level, want)
+	}
+	wantClosed := -1
+	if q.fact == 'o' && q.second.errno != 0 { // the descriptor cannot be made non-blocking
+		wantClosed = int(word(q.first.bytes, 0))
+	}
+	if closed != wantClosed {
+		t.Errorf("%s, %v: closed %d, want %d", s.name, q, closed, wantClosed)
 	}
 	switch {
 	case errno == s.proto:
@@ -235,8 +258,14 @@ func TestShimsAuditToken(t *testing.T) {
 		func(*auditToken) {},
 		func(t *auditToken) { t[1] = 0 },
 		func(t *auditToken) { t[1] = noID },
+		func(t *auditToken) { t[2] = noID },
+		func(t *auditToken) { t[3] = noID },
+		func(t *auditToken) { t[4] = noID },
 		func(t *auditToken) { t[5] = 0 },
 		func(t *auditToken) { t[5] = noID },
+		func(t *auditToken) { t[5] = 1 << 31 },
+		func(t *auditToken) { t[6] = noID },
+		func(t *auditToken) { t[7] = noID },
 		func(t *auditToken) { *t = auditToken{} },
 	} {
 		token := good

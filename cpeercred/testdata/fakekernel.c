@@ -7,6 +7,8 @@
  * of the machine.
  */
 #include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +22,10 @@ int cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 #define OPTIONAL __attribute__((weak))
 OPTIONAL int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
 OPTIONAL int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
+OPTIONAL int cpeercred_open_process(int fd, int *pidfd);
+OPTIONAL int cpeercred_process_exited(int pidfd, int *exited);
+OPTIONAL int cpeercred_process_pid(int pidfd, int32_t *pid);
+OPTIONAL int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
 OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
 
 /* One system call's answer: an errno, or the bytes written and a length. */
@@ -40,6 +46,7 @@ static struct {
 
 static int questions;          /* calls of getsockopt so far */
 static int level_asked, option_asked;
+static int closed;             /* the last descriptor that the shim closed */
 
 /* errno, under the names that the systems' headers give it. */
 static int system_errno;
@@ -69,6 +76,53 @@ getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 		memcpy(value, r->bytes, r->written < *length ? r->written : *length);
 	*length = r->length; /* with ERANGE, too */
 	return r->error != 0 ? fail(r->error) : 0;
+}
+
+/* Each call of poll takes the next reply: its bytes are the events, its length the count. */
+int
+poll(struct pollfd *p, nfds_t n, int timeout)
+{
+	struct reply *r = &told.option[questions < 1 ? 0 : 1];
+
+	(void)n, (void)timeout;
+	questions++;
+	if (r->error != 0)
+		return fail(r->error);
+	memcpy(&p->revents, r->bytes, r->written < sizeof(p->revents) ? r->written : sizeof(p->revents));
+	return (int)r->length;
+}
+
+/* The first reply's bytes go over the structure that the command encodes the size of. */
+int
+ioctl(int fd, unsigned long command, ...)
+{
+	struct reply *r = &told.option[0];
+	size_t size = command >> 16 & 0x3fff;
+	va_list arguments;
+
+	(void)fd;
+	option_asked = (int)command;
+	if (r->error != 0)
+		return fail(r->error);
+	va_start(arguments, command);
+	memcpy(va_arg(arguments, void *), r->bytes, r->written < size ? r->written : size);
+	va_end(arguments);
+	return 0;
+}
+
+/* Of open_process: the second reply is whether its descriptor becomes non-blocking. */
+int
+fcntl(int fd, int command, ...)
+{
+	(void)fd, (void)command;
+	return told.option[1].error != 0 ? fail(told.option[1].error) : 0;
+}
+
+int
+close(int fd)
+{
+	closed = fd;
+	return 0;
 }
 
 int
@@ -191,10 +245,23 @@ print_hex(const void *bytes, size_t n)
 		printf("%02x", b[i]);
 }
 
+/* How many words: n, or 7 of a failure that left them alone. */
+static size_t
+handed_out(int error, const uint32_t *words, size_t n)
+{
+	size_t i;
+
+	for (i = 0; error != 0 && i < n && words[i] == 0; i++)
+		;
+	return error != 0 && i == n ? 7 : n;
+}
+
 /*
  * Reads "CAPACITY FAMILY_ERROR REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
- * HEX", where HEX is what the shim handed out. COUNT begins as 7, which a failure
- * other than ERANGE must leave alone.
+ * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
+ * HEX what it handed out. COUNT begins as 7, which a failure
+ * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
+ * where a failure has touched them; and 1 for the one word of the others.
  */
 static int
 ask_list(char fact)
@@ -206,6 +273,8 @@ ask_list(char fact)
 	if (scanf("%zu %d", &capacity, &told.family_error) != 2 ||
 	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]))
 		return 0;
+	/* What the shim finds in the buffer would be root, or a label. */
+	memset(room, fact == 'l' ? '!' : 0, sizeof(room));
 	switch (fact) {
 	case 'g':
 		error = cpeercred_groups(3, room, capacity, &count);
@@ -216,18 +285,37 @@ ask_list(char fact)
 		break;
 	case 't':
 		error = cpeercred_audit_token(3, room);
-		count = error == 0 ? 8 : count;
+		count = handed_out(error, room, 8);
+		break;
+	case 'i':
+		error = cpeercred_process_ids(3, room);
+		count = handed_out(error, room, 8);
+		break;
+	case 'o':
+		error = cpeercred_open_process(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'e':
+		error = cpeercred_process_exited(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'p':
+		error = cpeercred_process_pid(3, (int32_t *)room);
+		count = handed_out(error, room, 1);
 		break;
 	default:
 		return 0;
 	}
-	printf("%d %zu %d %d ", error, count, level_asked, option_asked);
+	printf("%d %zu %d %d %d ", error, count, level_asked, option_asked, closed);
 	print_hex(room, error == 0 ? count * size : 0);
 	printf("\n");
 	return 1;
 }
 
-/* A question is c for credentials, g groups, l label or t token, and its rest. */
+/*
+ * A question is c for credentials, g groups, l label, t token, o a process opened, e
+ * whether it exited, p its pid or i its ids, and its rest.
+ */
 static int
 ask(void)
 {
@@ -237,6 +325,7 @@ ask(void)
 	if (scanf(" %c", &fact) != 1)
 		return 0;
 	questions = level_asked = option_asked = 0;
+	closed = -1;
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
 	fflush(stdout);
 	return answered;
