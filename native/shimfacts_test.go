@@ -206,6 +206,7 @@ func TestShimsGroupsOnSolaris(t *testing.T) {
 		{"none", listQuestion{first: cred, second: says(nil, 0)}, handedOut(nil, nil)},
 		{"some", listQuestion{first: cred, second: says(words(7, 0), 2)}, handedOut([]uint32{7, 0}, nil)},
 		{"not in this ucred", listQuestion{first: cred, second: says(nil, -1)}, malformed},
+		{"counted, and none there", listQuestion{first: cred, second: says(nil, 2)}, malformed},
 		{"-1", listQuestion{first: cred, second: says(words(7, noID), 2)}, malformed},
 		{"too many", listQuestion{first: cred, second: says(words(1, 2, 3, 4, 5), 5)}, list{Count: 5, Bytes: "-", Err: unix.ERANGE}},
 		{"the family is another", listQuestion{familyErrno: 124, first: cred}, list{Count: 7, Bytes: "-", Err: syscall.Errno(124)}},

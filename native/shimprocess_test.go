@@ -104,6 +104,10 @@ func TestShimsProcessInfo(t *testing.T) {
 		s.compareInfo(t, fmt.Sprintf("%d bytes written", written), good[:written])
 		s.compareInfo(t, fmt.Sprintf("%d zeroes written", written), make([]byte, written))
 	}
+	for _, pid := range []uint32{0, 1 << 31, noID} {
+		malformed := append(goodInfo()[:20], words(pid)...)
+		s.compareList(t, "a pid of no process", listQuestion{fact: 'p', first: says(malformed, 0)}, failed(unix.EPROTO))
+	}
 	for _, unwritten := range []int{0, 20} {
 		s.compareList(t, "no pid written", listQuestion{fact: 'p', first: says(good[:unwritten], 0)}, failed(unix.EPROTO))
 	}

@@ -192,7 +192,7 @@ ucred_getgroups(const void *ucred, const uint32_t **groups)
 
 	(void)ucred;
 	memcpy(list, told.option[1].bytes, sizeof(list));
-	*groups = list;
+	*groups = told.option[1].written > 0 ? list : NULL;
 	return (int)told.option[1].length;
 }
 
