@@ -18,7 +18,10 @@ import (
 // read's error.
 //
 // read must open what it needs by that path, and open nothing there after it has
-// returned. It may take its time, and may call the other methods of the handle.
+// returned. It may take its time, and may call the other methods of the handle. A
+// hostile process can make it take long: what is read of its memory, or opened, may
+// come from a file system that the process itself serves. So hold no lock, and do
+// not keep other peers waiting meanwhile.
 //
 // What is in /proc is as of now, not as of connect time, and a process can have
 // changed while it was read. Much of it the process says of itself, which is no
