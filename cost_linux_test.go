@@ -50,7 +50,7 @@ func TestGroupsAllocateOnce(t *testing.T) {
 	conns := map[int]*net.UnixConn{}
 	for _, n := range []int{0, 1, 64} {
 		peer, conn := connected(t, role{Do: "connect", Groups: n})
-		defer peer.finish()
+		defer peer.Finish()
 		conns[n] = conn
 	}
 	for n, conn := range conns {

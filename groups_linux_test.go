@@ -33,7 +33,7 @@ func TestGroups(t *testing.T) {
 				listener := listen(t, network)
 				gid, then := uint32(5678), uint32(4321)
 				peer := start(t, role{Do: "connect", Network: network, Address: listener.Addr().String(), GID: &gid, Groups: n, Then: &then})
-				peer.expect("connected")
+				peer.Expect("connected")
 				conn := accept(t, listener)
 
 				want := []uint32{}
@@ -49,10 +49,10 @@ func TestGroups(t *testing.T) {
 					}
 				}
 				assert("connected")
-				peer.proceed()
-				peer.expect("changed")
+				peer.Proceed()
+				peer.Expect("changed")
 				assert("after the peer dropped them")
-				peer.finish()
+				peer.Finish()
 				assert("after the peer died")
 			})
 		}

@@ -3,11 +3,8 @@
 package peercred_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -19,14 +16,13 @@ import (
 	"unsafe"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"golang.org/x/sys/unix"
 )
 
 // Peers are this test binary, executed again with its role in the environment.
 // A helper does its step, says so with one line on stdout, and goes on when its
 // stdin gives a line or ends.
-
-const roleVariable = "PEERCRED_TEST_ROLE"
 
 // role is what a helper is to do.
 type role struct {
@@ -66,39 +62,12 @@ var roles = map[string]func(role) error{
 }
 
 func TestMain(m *testing.M) {
-	text := os.Getenv(roleVariable)
-	if text == "" {
-		os.Exit(m.Run())
-	}
-	var r role
-	err := json.Unmarshal([]byte(text), &r)
-	if err == nil {
-		err = takeIDs(r.UID, r.GID, r.Groups)
-	}
-	if err == nil {
-		err = roles[r.Do](r)
-	}
-	if err != nil {
-		fmt.Printf("helper %s: %v\n", text, err)
-		os.Exit(1)
-	}
-}
-
-func takeIDs(uid, gid *uint32, groups int) error {
-	if gid != nil || groups > 0 {
-		if err := syscall.Setgroups(manyGroups(groups)); err != nil {
-			return fmt.Errorf("setgroups: %w", err)
+	reexec.Main(m, func(r role) error {
+		if err := reexec.TakeIDs(r.UID, r.GID, manyGroups(r.Groups)); err != nil {
+			return err
 		}
-	}
-	if gid != nil {
-		if err := syscall.Setresgid(int(*gid), int(*gid), int(*gid)); err != nil {
-			return fmt.Errorf("setresgid: %w", err)
-		}
-	}
-	if uid != nil {
-		return setUID(*uid)
-	}
-	return nil
+		return roles[r.Do](r)
+	})
 }
 
 // manyGroups are n groups, none of them 0.
@@ -107,22 +76,6 @@ func manyGroups(n int) (groups []int) {
 		groups = append(groups, 100_000+i)
 	}
 	return groups
-}
-
-func setUID(uid uint32) error {
-	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
-		return fmt.Errorf("setresuid: %w", err)
-	}
-	return nil
-}
-
-// stdin is shared, since a reader of its own would swallow the next line.
-var stdin = bufio.NewReader(os.Stdin)
-
-// step tells the test that we have come this far, and waits for its word.
-func step(report string) {
-	fmt.Println(report)
-	stdin.ReadString('\n')
 }
 
 // helperAskListeningFile asks about a listening socket, and makes no other call
@@ -154,7 +107,7 @@ func helperAskConnectedFile(role) error {
 func reportFile(fd int) error {
 	runtime.LockOSThread() // strace counts calls by thread
 	peer, err := peercred.GetPeerCredentialsOf(os.NewFile(uintptr(fd), "socket"))
-	return printJSON(report{Peer: peer, Err: errString(err)})
+	return reexec.Report(report{Peer: peer, Err: errString(err)})
 }
 
 // batch is how many connections a helper makes before it waits for the test to
@@ -169,18 +122,18 @@ func helperConnect(r role) error {
 		}
 		defer conn.Close()
 		if (n+1)%batch == 0 {
-			step("a batch")
+			reexec.Step("a batch")
 		}
 	}
-	step("connected")
+	reexec.Step("connected")
 	if r.Then != nil {
 		if err := syscall.Setgroups(nil); err != nil {
 			return err
 		}
-		if err := setUID(*r.Then); err != nil {
+		if err := reexec.SetUID(*r.Then); err != nil {
 			return err
 		}
-		step("changed")
+		reexec.Step("changed")
 	}
 	return nil
 }
@@ -193,11 +146,12 @@ func helperConnectAndExecute(r role) error {
 		return err
 	}
 	defer conn.Close()
-	step("connected")
-	if err := os.Setenv(roleVariable, `{"Do":"pause"}`); err != nil {
+	reexec.Step("connected")
+	environment, err := reexec.Environment(role{Do: "pause"})
+	if err != nil {
 		return err
 	}
-	return syscall.Exec("/proc/self/exe", []string{"another name", "an argument"}, os.Environ())
+	return syscall.Exec("/proc/self/exe", []string{"another name", "an argument"}, environment)
 }
 
 // helperConnectUnderSixIDs is a process whose real, effective and saved ids differ.
@@ -213,13 +167,13 @@ func helperConnectUnderSixIDs(r role) error {
 
 // helperPause is there.
 func helperPause(role) error {
-	step("here")
+	reexec.Step("here")
 	return nil
 }
 
 func helperPauseTwice(role) error {
-	step("here")
-	step("still here")
+	reexec.Step("here")
+	reexec.Step("still here")
 	return nil
 }
 
@@ -235,7 +189,7 @@ func helperFork(r role) error {
 			return err
 		}
 	}
-	step("forked")
+	reexec.Step("forked")
 	return nil
 }
 
@@ -278,7 +232,7 @@ func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {
 
 // helperServe holds one connection open.
 func helperServe(r role) error {
-	return acceptOne(r, func(net.Conn) error { step("accepted"); return nil })
+	return acceptOne(r, func(net.Conn) error { reexec.Step("accepted"); return nil })
 }
 
 // helperServeOnce reports what each implementation says of one client, and what
@@ -290,7 +244,7 @@ func acceptOne(r role, serve func(net.Conn) error) error {
 	if err != nil {
 		return err
 	}
-	step("listening")
+	reexec.Step("listening")
 	conn, err := listener.Accept()
 	if err != nil {
 		return err
@@ -320,7 +274,7 @@ func reportPeer(conn net.Conn) error {
 	}
 	peer, err := peercred.GetPeerCredentials(conn)
 	report.Peer, report.Err = peer, errString(err)
-	return printJSON(report)
+	return reexec.Report(report)
 }
 
 func helperAskGroups(r role) error {
@@ -356,11 +310,11 @@ func reportFact(r role, ask func(implementation, int) error, askPublic func(net.
 		}
 	})
 	got.Err = errString(askPublic(conn))
-	return errors.Join(err, printJSON(got))
+	return errors.Join(err, reexec.Report(got))
 }
 
 func helperAskInherited(role) error {
-	return printJSON(report{PID: os.Getpid(), Implementations: askAll(3)})
+	return reexec.Report(report{PID: os.Getpid(), Implementations: askAll(3)})
 }
 
 // helperPass connects, hands the connected descriptor over on descriptor 3, and
@@ -412,7 +366,7 @@ func helperComeAndGo(r role) error {
 		}
 		conn.Close()
 		if (n+1)%batch == 0 {
-			step("a batch")
+			reexec.Step("a batch")
 		}
 	}
 	return nil
@@ -440,14 +394,14 @@ func helperAskWithoutDescriptors(r role) error {
 		}
 	}
 	peer, err := peercred.GetPeerCredentialsOf(file)
-	if err := printJSON(report{Peer: peer, Err: errString(err)}); err != nil {
+	if err := reexec.Report(report{Peer: peer, Err: errString(err)}); err != nil {
 		return err
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
 	peer, err = peercred.GetPeerCredentialsOf(file)
-	return printJSON(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
 }
 
 // report is what a helper found out.
@@ -466,8 +420,6 @@ func askAll(fd int) map[string]answer {
 	return answers
 }
 
-func printJSON(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
-
 // mountOwnProc is for a helper in new pid and mount namespaces.
 func mountOwnProc() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -478,26 +430,26 @@ func mountOwnProc() error {
 
 // helper is a running helper process.
 type helper struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	out   *bufio.Reader
-	dead  bool
+	*reexec.Process
+	t testing.TB
 }
 
-type option func(*exec.Cmd)
+func start(t testing.TB, r role, options ...reexec.Option) *helper {
+	t.Helper()
+	return &helper{reexec.Start(t, r, options...), t}
+}
 
-func withFile(f *os.File) option {
+func withFile(f *os.File) reexec.Option {
 	return func(c *exec.Cmd) { c.ExtraFiles = append(c.ExtraFiles, f) }
 }
 
-func withExecutable(path string) option {
+func withExecutable(path string) reexec.Option {
 	return func(c *exec.Cmd) { c.Path = path }
 }
 
 // inNamespace starts the helper in new namespaces. A new user namespace maps
 // inside to outside, and the helper runs as inside.
-func inNamespace(flags uintptr, inside, outside int) option {
+func inNamespace(flags uintptr, inside, outside int) reexec.Option {
 	return func(c *exec.Cmd) {
 		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 		if flags&syscall.CLONE_NEWUSER != 0 {
@@ -507,37 +459,6 @@ func inNamespace(flags uintptr, inside, outside int) option {
 			c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(inside), Gid: uint32(inside)}
 		}
 	}
-}
-
-func start(t testing.TB, r role, options ...option) *helper {
-	t.Helper()
-	// Not by its path: other users cannot enter the directory it is in.
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = helperEnvironment(t, r)
-	cmd.Stderr = os.Stderr
-	for _, option := range options {
-		option(cmd)
-	}
-	h := &helper{t: t, cmd: cmd}
-	var err error
-	if h.stdin, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.out = bufio.NewReader(stdout)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a helper %+v: %v", r, err)
-	}
-	t.Cleanup(func() {
-		if !h.dead {
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-	})
-	return h
 }
 
 // straced is a helper under strace, which is told arguments.
@@ -552,70 +473,16 @@ func straced(t testing.TB, r role, arguments ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(strace, append(append([]string{"-f", "-qq"}, arguments...), executable)...)
-	cmd.Env = helperEnvironment(t, r)
+	if cmd.Env, err = reexec.Environment(r); err != nil {
+		t.Fatal(err)
+	}
 	return cmd
 }
 
-// helperEnvironment makes this binary a helper. The race detector sleeps for a
-// second before a process exits, unless told.
-func helperEnvironment(t testing.TB, r role) []string {
-	t.Helper()
-	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
-}
-
-func (h *helper) pid() int32 { return int32(h.cmd.Process.Pid) }
-
-// expect reads the helper's next line.
-func (h *helper) expect(line string) {
-	h.t.Helper()
-	if got, err := h.out.ReadString('\n'); got != line+"\n" {
-		h.t.Fatalf("a helper said %q (%v), want %q", got, err, line)
-	}
-}
-
-// proceed lets the helper go on from its step.
-func (h *helper) proceed() { io.WriteString(h.stdin, "\n") }
-
 func (h *helper) report() (r report) {
 	h.t.Helper()
-	h.decode(&r)
+	h.Decode(&r)
 	return r
-}
-
-// decode reads the helper's next line, which is JSON.
-func (h *helper) decode(v any) {
-	h.t.Helper()
-	line, err := h.out.ReadString('\n')
-	if err == nil {
-		err = json.Unmarshal([]byte(line), v)
-	}
-	if err != nil {
-		h.t.Fatalf("a helper's report %q: %v", line, err)
-	}
-}
-
-// finish ends the helper and waits until it is reaped.
-func (h *helper) finish() {
-	h.t.Helper()
-	h.stdin.Close()
-	h.dead = true
-	if err := h.cmd.Wait(); err != nil {
-		h.t.Errorf("a helper: %v", err)
-	}
-}
-
-// reap waits for a helper that a signal ends.
-func (h *helper) reap(signal unix.Signal) {
-	h.t.Helper()
-	h.dead = true
-	h.cmd.Wait()
-	if status, ok := h.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != signal {
-		h.t.Errorf("a helper ended with %v, want %v", h.cmd.ProcessState, signal)
-	}
 }
 
 func needRoot(t testing.TB) {

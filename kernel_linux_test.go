@@ -28,15 +28,15 @@ func TestTrap13Kernel(t *testing.T) {
 	for _, network := range []string{"unix", "unixpacket"} {
 		listener := listen(t, network)
 		peer := start(t, connectRole(listener, 1234, 5678))
-		peer.expect("connected")
+		peer.Expect("connected")
 		conn := accept(t, listener)
 		if wrongKernel {
 			agree(t, descriptor(t, conn), ourselves()) // the lie
 			unavailable(t, conn, "names this process itself as the peer of every Unix socket")
 		} else {
-			seen(t, conn, answer{PID: peer.pid(), UID: 1234, GID: 5678})
+			seen(t, conn, answer{PID: peer.PID(), UID: 1234, GID: 5678})
 		}
-		peer.finish()
+		peer.Finish()
 	}
 }
 
@@ -62,7 +62,7 @@ func TestTrap13KernelCannotBeAsked(t *testing.T) {
 	}
 	helper := start(t, role{Do: "ask without descriptors"})
 	without, with := helper.report(), helper.report()
-	helper.finish()
+	helper.Finish()
 	if without.Peer != nil || !strings.HasPrefix(without.Err, "peer credentials unavailable on linux: ") || !strings.Contains(without.Err, "too many open files") {
 		t.Errorf("without a free descriptor: %v, %q, want unavailable and the reason", without.Peer, without.Err)
 	}

@@ -137,7 +137,7 @@ func TestManyConnectionsInARow(t *testing.T) {
 	r, want := strangerRole(listener)
 	r.Do, r.Count = "come and go", connections
 	peer := start(t, r)
-	want.PID = peer.pid()
+	want.PID = peer.PID()
 	before := openDescriptors(t)
 	for range connections / batch {
 		for range batch {
@@ -148,13 +148,13 @@ func TestManyConnectionsInARow(t *testing.T) {
 			askEveryWay(t, conn, want)
 			conn.Close()
 		}
-		peer.expect("a batch")
-		peer.proceed()
+		peer.Expect("a batch")
+		peer.Proceed()
 	}
 	if after := openDescriptors(t); after != before {
 		t.Errorf("%d descriptors are open after %d connections, %d were before", after, connections, before)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 func TestManyConnectionsAtOnce(t *testing.T) {
@@ -170,7 +170,7 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 	r, want := strangerRole(listener)
 	r.Count = connections
 	peer := start(t, r)
-	want.PID = peer.pid()
+	want.PID = peer.PID()
 	before := openDescriptors(t)
 	var conns []*net.UnixConn
 	for range connections / batch {
@@ -181,10 +181,10 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 			}
 			conns = append(conns, conn)
 		}
-		peer.expect("a batch")
-		peer.proceed()
+		peer.Expect("a batch")
+		peer.Proceed()
 	}
-	peer.expect("connected")
+	peer.Expect("connected")
 	for _, conn := range conns {
 		askEveryWay(t, conn, want)
 	}
@@ -197,5 +197,5 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 	if got := openDescriptors(t); got != before {
 		t.Errorf("%d descriptors are open after all, %d were before", got, before)
 	}
-	peer.finish()
+	peer.Finish()
 }

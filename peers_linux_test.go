@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -67,9 +68,9 @@ func TestTrap04HighIDs(t *testing.T) {
 			t.Run(fmt.Sprintf("%s uid %d gid %d", network, ids.uid, ids.gid), func(t *testing.T) {
 				listener := listen(t, network)
 				peer := start(t, connectRole(listener, ids.uid, ids.gid))
-				peer.expect("connected")
-				seen(t, accept(t, listener), answer{PID: peer.pid(), UID: ids.uid, GID: ids.gid})
-				peer.finish()
+				peer.Expect("connected")
+				seen(t, accept(t, listener), answer{PID: peer.PID(), UID: ids.uid, GID: ids.gid})
+				peer.Finish()
 			})
 		}
 	}
@@ -80,18 +81,18 @@ func TestClientSeesServer(t *testing.T) {
 	address := abstract()
 	uid, gid := uint32(2147483648), uint32(1234)
 	server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
-	server.expect("listening")
+	server.Expect("listening")
 	conn, err := net.Dial("unix", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	want := answer{PID: server.pid(), UID: uid, GID: gid}
+	want := answer{PID: server.PID(), UID: uid, GID: gid}
 	seen(t, conn.(*net.UnixConn), want) // before accept, even
-	server.proceed()
-	server.expect("accepted")
+	server.Proceed()
+	server.Expect("accepted")
 	seen(t, conn.(*net.UnixConn), want)
-	server.finish()
+	server.Finish()
 	seen(t, conn.(*net.UnixConn), want)
 }
 
@@ -103,14 +104,14 @@ func TestSetuidAfterConnect(t *testing.T) {
 	r := connectRole(listener, 0, 17)
 	r.Then = &then
 	peer := start(t, r)
-	peer.expect("connected")
+	peer.Expect("connected")
 	conn := accept(t, listener)
-	want := answer{PID: peer.pid(), UID: 0, GID: 17}
+	want := answer{PID: peer.PID(), UID: 0, GID: 17}
 	seen(t, conn, want)
-	peer.proceed()
-	peer.expect("changed")
+	peer.Proceed()
+	peer.Expect("changed")
 	seen(t, conn, want)
-	peer.finish()
+	peer.Finish()
 }
 
 // A peer that has exited, and one that is reaped, are still known: the pid is
@@ -119,20 +120,20 @@ func TestTrap07PeerGone(t *testing.T) {
 	for _, network := range []string{"unix", "unixpacket"} {
 		listener := listen(t, network)
 		peer := start(t, role{Do: "connect", Network: network, Address: listener.Addr().String()})
-		peer.expect("connected")
+		peer.Expect("connected")
 		conn := accept(t, listener)
 		want := ourselves()
-		want.PID = peer.pid()
+		want.PID = peer.PID()
 		seen(t, conn, want)
 
-		peer.stdin.Close()
+		peer.EndStdin()
 		var exited unix.Siginfo
-		if err := unix.Waitid(unix.P_PID, int(peer.pid()), &exited, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		if err := unix.Waitid(unix.P_PID, int(peer.PID()), &exited, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 			t.Fatal(err)
 		}
 		seen(t, conn, want) // a zombie
 
-		peer.finish()
+		peer.Finish()
 		if err := unix.Kill(int(want.PID), 0); err != unix.ESRCH {
 			t.Logf("pid %d is taken again: %v", want.PID, err)
 		}
@@ -155,7 +156,7 @@ func TestTrap06ConnectorIsNotWriter(t *testing.T) {
 	peer := start(t, r, withFile(theirs))
 	theirs.Close()
 	passed := receiveDescriptor(t, int(ours.Fd()))
-	peer.finish()
+	peer.Finish()
 
 	conn := accept(t, listener)
 	if _, err := unix.Write(passed, []byte("from the test, not from the peer")); err != nil {
@@ -164,7 +165,7 @@ func TestTrap06ConnectorIsNotWriter(t *testing.T) {
 	if n, err := conn.Read(make([]byte, 100)); n == 0 {
 		t.Fatal(err)
 	}
-	seen(t, conn, answer{PID: peer.pid(), UID: 1, GID: 2})
+	seen(t, conn, answer{PID: peer.PID(), UID: 1, GID: 2})
 	agree(t, passed, ourselves()) // the other way: we listen
 }
 
@@ -202,7 +203,7 @@ func TestInheritedDescriptor(t *testing.T) {
 				t.Errorf("%s in a child, of an inherited descriptor (-want +got):\n%s", name, diff)
 			}
 		}
-		child.finish()
+		child.Finish()
 	}
 }
 
@@ -213,9 +214,9 @@ func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
 	t.Run("seen from outside", func(t *testing.T) {
 		listener := listen(t, "unix")
 		peer := start(t, connectRole(listener, 1, 2), inNamespace(syscall.CLONE_NEWPID, 0, 0))
-		peer.expect("connected")
-		seen(t, accept(t, listener), answer{PID: peer.pid(), UID: 1, GID: 2})
-		peer.finish()
+		peer.Expect("connected")
+		seen(t, accept(t, listener), answer{PID: peer.PID(), UID: 1, GID: 2})
+		peer.Finish()
 	})
 	t.Run("seen from inside", func(t *testing.T) {
 		seenBy(t, answer{PID: 0, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
@@ -230,9 +231,9 @@ func TestUserNamespaces(t *testing.T) {
 		listener := listen(t, "unix")
 		peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()},
 			inNamespace(syscall.CLONE_NEWUSER, 0, 54321))
-		peer.expect("connected")
-		seen(t, accept(t, listener), answer{PID: peer.pid(), UID: 54321, GID: 54321})
-		peer.finish()
+		peer.Expect("connected")
+		seen(t, accept(t, listener), answer{PID: peer.PID(), UID: 54321, GID: 54321})
+		peer.Finish()
 	})
 	us := ourselves()
 	t.Run("a server that maps us", func(t *testing.T) {
@@ -247,19 +248,19 @@ func TestUserNamespaces(t *testing.T) {
 }
 
 // seenBy asserts what a server elsewhere sees of this process.
-func seenBy(t *testing.T, want answer, where option) {
+func seenBy(t *testing.T, want answer, where reexec.Option) {
 	t.Helper()
 	address := abstract()
 	server := start(t, role{Do: "serve once", Network: "unix", Address: address}, where)
-	server.expect("listening")
+	server.Expect("listening")
 	conn, err := net.Dial("unix", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	server.proceed()
+	server.Proceed()
 	got := server.report()
-	server.finish()
+	server.Finish()
 	for name, got := range got.Implementations {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s.Credentials (-want +got):\n%s", name, diff)

@@ -4,7 +4,6 @@ package peercred_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -39,8 +39,8 @@ func TestTrap07PIDReuse(t *testing.T) {
 	needRoot(t)
 	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	var got reuseReport
-	server.decode(&got)
-	server.finish()
+	server.Decode(&got)
+	server.Finish()
 	if got.Client < 2 {
 		t.Fatalf("the client's pid was %d", got.Client)
 	}
@@ -112,7 +112,7 @@ func helperReuseAPID(role) error {
 	}
 	// A SIGKILL that was sent would have ended it: ask it for another line.
 	got.SurvivedSignal = newcomer.answers()
-	if err := printJSON(got); err != nil {
+	if err := reexec.Report(got); err != nil {
 		return err
 	}
 	return newcomer.kill()
@@ -126,14 +126,13 @@ type child struct {
 }
 
 func startChild(name string, r role) (*child, error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
 	c := &child{Cmd: exec.Command("/proc/self/exe")}
 	c.Args = []string{name}
-	c.Env = append(os.Environ(), roleVariable+"="+string(text))
 	c.Stderr = os.Stderr
+	var err error
+	if c.Env, err = reexec.Environment(r); err != nil {
+		return nil, err
+	}
 	if c.in, err = c.StdinPipe(); err != nil {
 		return nil, err
 	}

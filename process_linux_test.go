@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -54,12 +55,12 @@ func TestProcessOnAnOlderKernel(t *testing.T) {
 }
 
 // connected starts a peer and returns the accepted end.
-func connected(t testing.TB, r role, options ...option) (*helper, *net.UnixConn) {
+func connected(t testing.TB, r role, options ...reexec.Option) (*helper, *net.UnixConn) {
 	t.Helper()
 	listener := listen(t, "unix")
 	r.Network, r.Address = "unix", listener.Addr().String()
 	peer := start(t, r, options...)
-	peer.expect("connected")
+	peer.Expect("connected")
 	return peer, accept(t, listener)
 }
 
@@ -195,13 +196,13 @@ func TestProcess(t *testing.T) {
 	peer, conn := connected(t, role{Do: "connect", UID: &uid, GID: &gid, Then: &then})
 	pidfds := leafHandles(t, conn)
 	p := openPeerProcess(t, conn)
-	processAgree(t, pidfds, "alive", processAnswer{PID: peer.pid(), IDs: sameIDs(0, 17)})
-	wantsAlive(t, p, peer.pid(), 0, 17)
+	processAgree(t, pidfds, "alive", processAnswer{PID: peer.PID(), IDs: sameIDs(0, 17)})
+	wantsAlive(t, p, peer.PID(), 0, 17)
 
-	peer.proceed()
-	peer.expect("changed")
-	processAgree(t, pidfds, "another user by now", processAnswer{PID: peer.pid(), IDs: sameIDs(4321, 17)})
-	wantsAlive(t, p, peer.pid(), 4321, 17)
+	peer.Proceed()
+	peer.Expect("changed")
+	processAgree(t, pidfds, "another user by now", processAnswer{PID: peer.PID(), IDs: sameIDs(4321, 17)})
+	wantsAlive(t, p, peer.PID(), 4321, 17)
 
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -209,11 +210,11 @@ func TestProcess(t *testing.T) {
 	if err := p.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	processAgree(t, pidfds, "a zombie", processAnswer{Exited: true, PID: peer.pid(), IDs: sameIDs(4321, 17)})
+	processAgree(t, pidfds, "a zombie", processAnswer{Exited: true, PID: peer.PID(), IDs: sameIDs(4321, 17)})
 	wantsGone(t, p, false)
 	openPeerProcess(t, conn) // of a zombie
 
-	peer.reap(unix.SIGKILL)
+	peer.Reap(unix.SIGKILL)
 	processAgree(t, pidfds, "reaped", processAnswer{Exited: true, PIDErr: unix.ESRCH.Error(), IDsErr: unix.ESRCH.Error(), Signal: unix.ESRCH.Error()})
 	wantsGone(t, p, true)
 	if p, err := peercred.OpenPeerProcess(conn); p != nil || !errors.Is(err, os.ErrProcessDone) {
@@ -226,7 +227,7 @@ func TestCurrentIDsInOrder(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
 	peer, conn := connected(t, role{Do: "connect under six ids"})
-	processAgree(t, leafHandles(t, conn), "under six ids", processAnswer{PID: peer.pid(), IDs: [8]uint32{1, 2, 3, 2, 11, 12, 13, 12}})
+	processAgree(t, leafHandles(t, conn), "under six ids", processAnswer{PID: peer.PID(), IDs: [8]uint32{1, 2, 3, 2, 11, 12, 13, 12}})
 	want := &peercred.CurrentCredentials{
 		RealUID: 1, EffectiveUID: 2, SavedUID: 3, FilesystemUID: 2,
 		RealGID: 11, EffectiveGID: 12, SavedGID: 13, FilesystemGID: 12,
@@ -235,8 +236,8 @@ func TestCurrentIDsInOrder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("CurrentCredentials: %v (-want +got):\n%s", err, diff)
 	}
-	seen(t, conn, answer{PID: peer.pid(), UID: 2, GID: 12})
-	peer.finish()
+	seen(t, conn, answer{PID: peer.PID(), UID: 2, GID: 12})
+	peer.Finish()
 }
 
 // A process that has executed another program is the same; what it runs is another.
@@ -253,11 +254,11 @@ func TestProcessThatExecutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer.proceed()
-	peer.expect("here")
+	peer.Proceed()
+	peer.Expect("here")
 	us := ourselves()
-	processAgree(t, pidfds, "executing another program", processAnswer{PID: peer.pid(), IDs: sameIDs(us.UID, us.GID)})
-	wantsAlive(t, p, peer.pid(), us.UID, us.GID)
+	processAgree(t, pidfds, "executing another program", processAnswer{PID: peer.PID(), IDs: sameIDs(us.UID, us.GID)})
+	wantsAlive(t, p, peer.PID(), us.UID, us.GID)
 	after, err := p.Cmdline()
 	if diff := cmp.Diff([]string{"another name", "an argument"}, after); diff != "" || err != nil {
 		t.Errorf("Cmdline after execve: %v (-want +got):\n%s", err, diff)
@@ -266,7 +267,7 @@ func TestProcessThatExecutes(t *testing.T) {
 	if difference := again.Sub(started).Abs(); err != nil || difference > time.Second {
 		t.Errorf("StartTime = %v, then %v, %v: an execve starts no process", started, again, err)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 // What is read in /proc is of the peer.
@@ -322,7 +323,7 @@ func TestProcessFacts(t *testing.T) {
 	if err := p.Inspect(func(string) error { return said }); err != said {
 		t.Errorf("Inspect = %v, want what its reader said", err)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 // A process that ends while it is inspected has not been inspected.
@@ -339,13 +340,13 @@ func TestInspectThrowsAway(t *testing.T) {
 				t.Error(err)
 			}
 			if reap {
-				peer.reap(unix.SIGKILL)
+				peer.Reap(unix.SIGKILL)
 			}
 			return nil
 		})
 		var gone *peercred.ErrPeerProcessGone
-		if !errors.As(err, &gone) || gone.PID != peer.pid() {
-			t.Errorf("Inspect of a process that dies meanwhile (reaped: %v): %v, want *ErrPeerProcessGone with pid %d", reap, err, peer.pid())
+		if !errors.As(err, &gone) || gone.PID != peer.PID() {
+			t.Errorf("Inspect of a process that dies meanwhile (reaped: %v): %v, want *ErrPeerProcessGone with pid %d", reap, err, peer.PID())
 		}
 	}
 }
@@ -355,7 +356,7 @@ func TestInspectThrowsAway(t *testing.T) {
 func TestProcessRefusals(t *testing.T) {
 	needPidfd(t)
 	gonePeer, goneConn := connected(t, role{Do: "connect"})
-	gonePeer.finish()
+	gonePeer.Finish()
 	_, err := peercred.OpenPeerProcess(goneConn)
 	var gone *peercred.ErrPeerProcessGone
 	if !errors.As(err, &gone) {
@@ -445,7 +446,7 @@ func helperServeAndLook(r role) error {
 		if err != nil {
 			return err
 		}
-		return printJSON(got)
+		return reexec.Report(got)
 	})
 }
 
@@ -478,16 +479,16 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 	for _, ownProc := range []int{0, 1} {
 		address := abstract()
 		server := start(t, role{Do: "serve and look", Network: "unix", Address: address, Count: ownProc}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
-		server.expect("listening")
+		server.Expect("listening")
 		conn, err := net.Dial("unix", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		server.proceed()
+		server.Proceed()
 		var got processReport
-		server.decode(&got)
-		server.finish()
+		server.Decode(&got)
+		server.Finish()
 		if len(got.PIDs) != 1 {
 			t.Errorf("the implementations differ about the pid: %v", got.PIDs)
 		}
@@ -512,8 +513,8 @@ func TestProcessInANamespaceBelow(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
 	peer, conn := connected(t, role{Do: "connect"}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
-	wantsAlive(t, openPeerProcess(t, conn), peer.pid(), 0, 0)
-	peer.finish()
+	wantsAlive(t, openPeerProcess(t, conn), peer.PID(), 0, 0)
+	peer.Finish()
 }
 
 // Handles that are closed, and those that are forgotten, leave nothing open.
@@ -555,7 +556,7 @@ func TestProcessLeaksNothing(t *testing.T) {
 	if after := runtime.NumGoroutine(); after > goroutines+1 {
 		t.Errorf("%d goroutines after 10,000 handles, %d before", after, goroutines)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 func TestProcessSafetyNet(t *testing.T) {
@@ -580,12 +581,12 @@ func TestProcessSafetyNet(t *testing.T) {
 	if after := openDescriptors(t); after > before {
 		t.Errorf("%d descriptors are open after 100 forgotten handles, %d were before", after, before)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 // blockBriefly waits for a child, so that other goroutines run.
 func blockBriefly(t testing.TB) {
-	start(t, role{Do: "pause"}).finish()
+	start(t, role{Do: "pause"}).Finish()
 }
 
 // Done is closed for each of many processes that die at once.
@@ -619,7 +620,7 @@ func TestDoneOfManyProcesses(t *testing.T) {
 		default:
 		}
 	}
-	forker.expect("forked")
+	forker.Expect("forked")
 	write.Close() // all of them end
 	waiters.Wait()
 	for _, p := range handles {
@@ -627,7 +628,7 @@ func TestDoneOfManyProcesses(t *testing.T) {
 			t.Errorf("Alive = %v, %v, want false", alive, err)
 		}
 	}
-	forker.finish()
+	forker.Finish()
 }
 
 func threadCount(t testing.TB) int {
@@ -685,7 +686,7 @@ func TestProcessCloseRaces(t *testing.T) {
 	if closed == 0 {
 		t.Error("no method ever met Close")
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 func TestProcessClosed(t *testing.T) {
@@ -741,7 +742,7 @@ func TestWaitIsCancelled(t *testing.T) {
 	if err := <-result; err != context.Canceled {
 		t.Errorf("Wait = %v, want %v", err, context.Canceled)
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 // The path of an executable that was removed says so, and the open file is it.
@@ -751,7 +752,7 @@ func TestExecutableRemoved(t *testing.T) {
 	copyFile(t, "/proc/self/exe", copied)
 	listener := listen(t, "unix")
 	peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()}, withExecutable(copied))
-	peer.expect("connected")
+	peer.Expect("connected")
 	p := openPeerProcess(t, accept(t, listener))
 	want, err := os.Stat(copied)
 	if err != nil {
@@ -772,7 +773,7 @@ func TestExecutableRemoved(t *testing.T) {
 	if err != nil || !os.SameFile(want, got) || path != copied+" (deleted)" {
 		t.Errorf("Executable is %q, %d bytes (%v), want %q with %d", path, got.Size(), err, copied+" (deleted)", want.Size())
 	}
-	peer.finish()
+	peer.Finish()
 }
 
 func copyFile(t testing.TB, from, to string) {

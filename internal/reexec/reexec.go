@@ -1,0 +1,187 @@
+//go:build linux
+
+// Package reexec runs a test binary again, as a process of its own: under other
+// ids, in other namespaces, under strace. Test and process take turns: the process
+// does a step, says so with a line on its stdout, and goes on when its stdin gives
+// a line or ends.
+package reexec
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// variable holds the role of a process that is one.
+const variable = "PEERCRED_TEST_ROLE"
+
+// Main runs the tests, or play if this process was started to play a role. It is
+// for TestMain.
+func Main[Role any](m *testing.M, play func(Role) error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		os.Exit(m.Run())
+	}
+	var role Role
+	err := json.Unmarshal([]byte(text), &role)
+	if err == nil {
+		err = play(role)
+	}
+	if err != nil {
+		fmt.Printf("helper %s: %v\n", text, err)
+		os.Exit(1)
+	}
+}
+
+// stdin is shared, since a reader of its own would swallow the next line.
+var stdin = bufio.NewReader(os.Stdin)
+
+// Step tells the test that the process has come this far, and waits for its word.
+func Step(report string) {
+	fmt.Println(report)
+	stdin.ReadString('\n')
+}
+
+// Report tells the test a value, which [Process.Decode] reads.
+func Report(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
+
+// TakeIDs gives the process a user, a group and supplementary groups. A nil id is
+// left as it is; with a group the supplementary ones become those given.
+func TakeIDs(uid, gid *uint32, groups []int) error {
+	if gid != nil || len(groups) > 0 {
+		if err := syscall.Setgroups(groups); err != nil {
+			return fmt.Errorf("setgroups: %w", err)
+		}
+	}
+	if gid != nil {
+		if err := syscall.Setresgid(int(*gid), int(*gid), int(*gid)); err != nil {
+			return fmt.Errorf("setresgid: %w", err)
+		}
+	}
+	if uid != nil {
+		return SetUID(*uid)
+	}
+	return nil
+}
+
+// SetUID gives the process a user.
+func SetUID(uid uint32) error {
+	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
+		return fmt.Errorf("setresuid: %w", err)
+	}
+	return nil
+}
+
+// Process is a running process that plays a role.
+type Process struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	out   *bufio.Reader
+	dead  bool
+}
+
+// Option changes how a process is started.
+type Option func(*exec.Cmd)
+
+// Start starts a process that plays role, which must encode to JSON. It is killed
+// at the end of the test.
+func Start(t testing.TB, role any, options ...Option) *Process {
+	t.Helper()
+	// Not by its path: other users cannot enter the directory it is in.
+	cmd := exec.Command("/proc/self/exe")
+	var err error
+	if cmd.Env, err = Environment(role); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	for _, option := range options {
+		option(cmd)
+	}
+	p := &Process{t: t, cmd: cmd}
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = bufio.NewReader(stdout)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start a helper %+v: %v", role, err)
+	}
+	t.Cleanup(func() {
+		if !p.dead {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	return p
+}
+
+// Environment makes this binary, when it is executed with it, play role. The race
+// detector sleeps for a second before a process exits, unless told.
+func Environment(role any) ([]string, error) {
+	text, err := json.Marshal(role)
+	if err != nil {
+		return nil, err
+	}
+	ours := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, variable+"=") })
+	return append(ours, variable+"="+string(text), "GORACE=atexit_sleep_ms=0"), nil
+}
+
+// PID is the process's pid, as we see it.
+func (p *Process) PID() int32 { return int32(p.cmd.Process.Pid) }
+
+// Expect reads the process's next line.
+func (p *Process) Expect(line string) {
+	p.t.Helper()
+	if got, err := p.out.ReadString('\n'); got != line+"\n" {
+		p.t.Fatalf("a helper said %q (%v), want %q", got, err, line)
+	}
+}
+
+// Decode reads the process's next line, which is JSON.
+func (p *Process) Decode(v any) {
+	p.t.Helper()
+	line, err := p.out.ReadString('\n')
+	if err == nil {
+		err = json.Unmarshal([]byte(line), v)
+	}
+	if err != nil {
+		p.t.Fatalf("a helper's report %q: %v", line, err)
+	}
+}
+
+// Proceed lets the process go on from its step.
+func (p *Process) Proceed() { io.WriteString(p.stdin, "\n") }
+
+// Finish lets the process end, and waits until it is reaped.
+func (p *Process) Finish() {
+	p.t.Helper()
+	p.EndStdin()
+	p.dead = true
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("a helper: %v", err)
+	}
+}
+
+// EndStdin lets the process go on from all its steps.
+func (p *Process) EndStdin() { p.stdin.Close() }
+
+// Reap waits for a process that a signal ends.
+func (p *Process) Reap(signal syscall.Signal) {
+	p.t.Helper()
+	p.dead = true
+	p.cmd.Wait()
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != signal {
+		p.t.Errorf("a helper ended with %v, want %v", p.cmd.ProcessState, signal)
+	}
+}
