@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os/user"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"unicode"
 
 	"example.com/peercred"
+	"example.com/peercred/guard"
 )
 
 // peer is what is shown of a peer: what the kernel says, and the names that the
@@ -36,24 +36,20 @@ type group struct {
 	Name string `json:"name,omitempty"`
 }
 
-// describe asks all about conn's peer. Without credentials it fails; what else is
-// missing has its reason.
-func describe(conn net.Conn) (peer, error) {
-	credentials, err := peercred.GetPeerCredentials(conn)
-	if err != nil {
-		return peer{}, err
-	}
-	p := newPeer(credentials)
-	groups, err := peercred.GetPeerGroups(conn)
+// describe asks all about conn's peer. What is missing has its reason.
+func describe(conn *guard.Conn) peer {
+	known := conn.Peer()
+	p := newPeer(known.Credentials())
+	groups, err := known.Groups()
 	if p.has("groups", err) {
 		p.Groups = newGroups(groups)
 	}
-	label, err := peercred.GetPeerSecurityLabel(conn)
+	label, err := known.SecurityLabel()
 	if p.has("label", err) {
 		p.Label = label
 	}
-	p.describeProcess(conn)
-	return p, nil
+	p.describeProcess(known)
+	return p
 }
 
 func newPeer(credentials *peercred.PeerCredentials) peer {
@@ -80,17 +76,15 @@ func groupName(gid uint32) string {
 	return g.Name
 }
 
-func (p *peer) describeProcess(conn net.Conn) {
-	process, err := peercred.OpenPeerProcess(conn)
+func (p *peer) describeProcess(known guard.Peer) {
+	process, err := known.Process()
 	if err != nil {
 		p.has("executable", err)
 		p.has("start_time", err)
 		return
 	}
-	defer process.Close()
-	file, path, err := process.Executable()
+	path, err := process.ExecutablePath()
 	if p.has("executable", err) {
-		file.Close()
 		p.Executable = path
 	}
 	started, err := process.StartTime()

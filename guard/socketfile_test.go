@@ -1,8 +1,9 @@
-//go:build unix && (cgo || (!android && !ios))
+//go:build unix
 
-package main
+package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,9 +13,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// ours are the attributes of a socket file that is ours.
+func ours(mode fs.FileMode) socketAttributes { return socketAttributes{mode: mode, uid: -1, gid: -1} }
+
+func listenWithMode(path string, mode fs.FileMode) (*socketFile, error) {
+	return listenAtPath(context.Background(), "unix", path, ours(mode))
+}
 
 func withUmask(t *testing.T, mask int) {
 	t.Helper()
@@ -28,7 +37,7 @@ func TestSocketFileMode(t *testing.T) {
 			t.Run(fmt.Sprintf("umask %03o mode %03o", mask, mode), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "s")
 				withUmask(t, mask)
-				listener, err := listenAtPath(path, mode)
+				listener, err := listenWithMode(path, mode)
 				if mask == 0o777 && os.Geteuid() != 0 {
 					if err == nil {
 						t.Error("no error, though the umask takes our own directory away from us")
@@ -89,7 +98,7 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 		}
 	})
 	for range rounds {
-		listener, err := listenAtPath(path, mode)
+		listener, err := listenWithMode(path, mode)
 		if err != nil {
 			t.Error(err) // and not Fatal: the watcher is still looking
 			break
@@ -112,7 +121,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	}
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
-	listener, err := listenAtPath(path, 0o600)
+	listener, err := listenWithMode(path, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +200,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
 			before := place(t, path, test.make)
-			listener, err := listenAtPath(path, 0o600)
+			listener, err := listenWithMode(path, 0o600)
 			if err == nil {
 				listener.Close()
 				t.Fatal("it was replaced")
@@ -299,7 +308,7 @@ func TestPrivateDirectoryExchangedBeforeBind(t *testing.T) {
 	}
 	defer private.remove()
 	exchange(t, private)
-	if listener, _, err := private.listen(0o666); err == nil {
+	if listener, _, err := private.listen("unix", ours(0o666)); err == nil {
 		listener.Close()
 		t.Fatal("it listens in the other directory")
 	}
@@ -312,7 +321,7 @@ func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer private.remove()
-	listener, _, err := private.listen(0o600)
+	listener, _, err := private.listen("unix", ours(0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +330,7 @@ func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
 	if err := os.WriteFile(victim, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := private.setMode(0o666); err != nil {
+	if _, err := private.setAttributes(ours(0o666)); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(victim); err != nil || info.Mode() != 0o600 {
@@ -356,7 +365,7 @@ func TestParentOfOthers(t *testing.T) {
 			if err := os.Chmod(dir, test.mode); err != nil {
 				t.Fatal(err)
 			}
-			listener, err := listenAtPath(filepath.Join(dir, "s"), 0o600)
+			listener, err := listenWithMode(filepath.Join(dir, "s"), 0o600)
 			if err == nil {
 				listener.Close()
 			}
@@ -370,13 +379,30 @@ func TestParentOfOthers(t *testing.T) {
 
 func TestAddressesThatAreNone(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("x", 120))
-	for address, want := range map[string]string{"": "empty", long: "has at most", "@": "name"} {
-		listener, err := listenAt(address, 0o600)
+	for _, test := range []struct {
+		network, address string
+		config           Config
+		want             string
+	}{
+		{"unix", "", Config{}, "empty"},
+		{"unix", "@", Config{}, "empty"},
+		{"unix", long, Config{}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-6) + "tmp/s", Config{}, "made in a directory beside"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{}, "no such file"},
+		{"tcp", "127.0.0.1:0", Config{}, "unknown network tcp"},
+		{"unixgram", long, Config{}, "unknown network unixgram"},
+		{"unix", "s", Config{Mode: fs.ModeSetuid | 0o600}, "permission bits"},
+		{"unix", "s", Config{Owner: "no such user"}, "unknown user"},
+		{"unix", "s", Config{Group: "no such group"}, "unknown group"},
+		{"unix", "s", Config{Owner: "4294967295"}, "unknown user"},
+	} {
+		listener, err := Listen(context.Background(), test.network, test.address, test.config)
 		if err == nil {
 			listener.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want an error that says %q", address, err, want)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %q: %v, want an error that says %q", test.network, test.address, err, test.want)
 		}
 	}
 	assertEmpty(t, filepath.Dir(long))
@@ -385,25 +411,27 @@ func TestAddressesThatAreNone(t *testing.T) {
 // Whoever looks whether an address is taken is no visitor there.
 func TestProbeIsNoVisitor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	first := startListener(t, "--once", path)
-	code, _, stderr := runArgs("listen", path)
-	if code != 1 || !strings.Contains(stderr, "somebody listens") {
-		t.Errorf("the second listener: exit %d, %s", code, stderr)
+	first, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	dialer := start(t, "dial", path)
-	if code, _, stderr := dialer.end(t); code != 0 {
-		t.Errorf("dial: exit %d, %s", code, stderr)
+	defer first.Close()
+	_, err = Listen(context.Background(), "unix", path, Config{})
+	if !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("the second listener: %v, want EADDRINUSE", err)
 	}
-	_, stdout, _ := first.end(t)
-	if want := fmt.Sprintf("pid=%d ", dialer.Process.Pid); !strings.HasPrefix(stdout, want) {
-		t.Errorf("the first listener saw %q, want %q", stdout, want)
+	if err := first.SetDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := first.Accept(); err == nil {
+		t.Errorf("%v came to the first", conn.RemoteAddr())
 	}
 }
 
 // Close removes the file that listenAtPath made, not one that took its place.
 func TestCloseLeavesAStrangersFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := listenAtPath(path, 0o600)
+	listener, err := Listen(context.Background(), "unix", path, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,5 +451,13 @@ func TestCloseLeavesAStrangersFile(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); err != nil {
 		t.Errorf("the stranger's file: %v", err)
+	}
+}
+
+func assertEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("%s holds %v, %v, want nothing", dir, entries, err)
 	}
 }

@@ -1,16 +1,16 @@
-//go:build unix && (cgo || (!android && !ios))
+//go:build unix
 
-package main
+package guard
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,26 +19,22 @@ import (
 // socketFile is a listener with a file of its own, which Close removes.
 type socketFile struct {
 	*net.UnixListener
-	path  string
-	info  fs.FileInfo // of the file that we made, and no other
-	close func() error
+	address *net.UnixAddr // where the file is
+	info    fs.FileInfo   // of the file that we made, and no other
 }
 
 // maxPath is how long a path may be that connect(2) takes.
 const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// listenAtPath listens on a socket file at path, which has the given permission
-// bits from its first instant there and replaces a socket file that no socket
-// belongs to any more, but nothing else.
+// listenAtPath listens on a socket file at path, which has the given attributes
+// from its first instant there and replaces a socket file that no socket belongs to
+// any more, but nothing else.
 //
 // bind(2) makes the file with what the umask leaves of 0777, and the umask is
 // the whole process's. So the file is made where nobody else can come, in a
-// directory with mode 0700 beside path, gets its bits there, and then appears at
-// path by link(2), which replaces nothing.
-func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
-	if path == "" {
-		return nil, errors.New("the address is empty")
-	}
+// directory with mode 0700 beside path, gets its owner and its mode there, and then
+// appears at path by link(2), which replaces nothing.
+func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s has %d bytes, and the path of a socket has at most %d", path, len(path), maxPath)
 	}
@@ -46,15 +42,17 @@ func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
 	if long := len(parent + "/.p4294967295/" + made); long > maxPath {
 		return nil, fmt.Errorf("the socket is made in a directory beside %s, where its path may have %d bytes, and the path of a socket has at most %d", path, long, maxPath)
 	}
-	if err := checkParent(parent); err != nil {
-		return nil, err
+	if !want.shared {
+		if err := checkParent(parent); err != nil {
+			return nil, err
+		}
 	}
 	private, err := makePrivate(parent)
 	if err != nil {
 		return nil, err
 	}
 	defer private.remove()
-	listener, info, err := private.listen(mode)
+	listener, info, err := private.listen(network, want)
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +61,12 @@ func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
 			listener.Close()
 		}
 	}()
-	if err := private.takeStale(path); err != nil {
+	if err := private.takeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	if err := os.Link(private.path(made), path); err != nil {
+	if err := os.Link(private.path(made), path); errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("somebody put a file at %s meanwhile: %w", path, syscall.EADDRINUSE)
+	} else if err != nil {
 		return nil, err
 	}
 	now, err := os.Lstat(path)
@@ -76,9 +76,7 @@ func listenAtPath(path string, mode fs.FileMode) (_ *socketFile, err error) {
 	if !os.SameFile(now, info) {
 		return nil, fmt.Errorf("%s is not the socket that was put there", path)
 	}
-	s := &socketFile{UnixListener: listener, path: path, info: info}
-	s.close = sync.OnceValue(s.removeAndClose)
-	return s, nil
+	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, info}, nil
 }
 
 // directoryOf is the directory that path is in, as the kernel reads it: unlike
@@ -99,23 +97,23 @@ func checkParent(path string) error {
 	othersWrite := info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && stat.Gid != uint32(os.Getegid())
 	switch {
 	case stat.Uid != uint32(os.Geteuid()) && stat.Uid != 0:
-		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own", path, stat.Uid)
+		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, stat.Uid)
 	case othersWrite && info.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own", path, info.Mode())
+		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, info.Mode())
 	}
 	return nil
 }
 
-// Close removes the socket file, unless another has taken its place, and stops
-// listening. It does so once, and a second call waits for the first.
-func (s *socketFile) Close() error { return s.close() }
+// Addr is where the file is, not where it was made.
+func (s *socketFile) Addr() net.Addr { return s.address }
 
-// removeAndClose removes first: as long as we listen, nobody takes our file for
+// Close removes the socket file, unless another has taken its place, and stops
+// listening. It removes first: as long as we listen, nobody takes our file for
 // a stale one and puts another in its place between the look and the removal.
-func (s *socketFile) removeAndClose() error {
+func (s *socketFile) Close() error {
 	var err error
-	if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(now, s.info) {
-		err = os.Remove(s.path)
+	if now, statErr := os.Lstat(s.address.Name); statErr == nil && os.SameFile(now, s.info) {
+		err = os.Remove(s.address.Name)
 	}
 	return errors.Join(err, s.UnixListener.Close())
 }
@@ -164,13 +162,13 @@ func (d *privateDir) remove() {
 }
 
 // listen makes a listening socket in the directory.
-func (d *privateDir) listen(mode fs.FileMode) (*net.UnixListener, fs.FileInfo, error) {
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: d.path(made), Net: "unix"})
+func (d *privateDir) listen(network string, want socketAttributes) (*net.UnixListener, fs.FileInfo, error) {
+	listener, err := net.ListenUnix(network, &net.UnixAddr{Name: d.path(made), Net: network})
 	if err != nil {
 		return nil, nil, err
 	}
 	listener.SetUnlinkOnClose(false) // the name that stays is another
-	info, err := d.setMode(mode)
+	info, err := d.setAttributes(want)
 	if err != nil {
 		listener.Close()
 		return nil, nil, err
@@ -178,8 +176,9 @@ func (d *privateDir) listen(mode fs.FileMode) (*net.UnixListener, fs.FileInfo, e
 	return listener, info, nil
 }
 
-// setMode sets the mode of the socket that was made in the directory.
-func (d *privateDir) setMode(mode fs.FileMode) (fs.FileInfo, error) {
+// setAttributes sets owner and mode of the socket that was made in the directory,
+// in this order: the owner that it had must not be able to use a wider mode.
+func (d *privateDir) setAttributes(want socketAttributes) (fs.FileInfo, error) {
 	info, err := d.Lstat(made)
 	switch {
 	case err != nil:
@@ -187,18 +186,23 @@ func (d *privateDir) setMode(mode fs.FileMode) (fs.FileInfo, error) {
 	case info.Mode().Type() != fs.ModeSocket:
 		return nil, fmt.Errorf("%s is not the socket that was made there", d.path(made))
 	}
-	return info, d.Chmod(made, mode)
+	if want.uid != -1 || want.gid != -1 {
+		if err := d.Lchown(made, want.uid, want.gid); err != nil {
+			return nil, err
+		}
+	}
+	return info, d.Chmod(made, want.mode)
 }
 
 // takeStale moves a stale socket file from path into the directory, and removes
 // it there. It leaves alone, with an error, what is no socket and what belongs to
 // one. No file at path is no error. Two that run at once are kept apart by a lock
 // on the directory that path is in.
-func (d *privateDir) takeStale(path string) error {
+func (d *privateDir) takeStale(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	unlock, err := lockDirectory(directoryOf(path))
+	unlock, err := lockDirectory(ctx, directoryOf(path))
 	if err != nil {
 		return err
 	}
@@ -226,15 +230,15 @@ func probeStale(path string) (stale bool, err error) {
 	case err != nil:
 		return false, err
 	case info.Mode().Type() != fs.ModeSocket:
-		return false, fmt.Errorf("%s exists and is not a socket", path)
+		return false, fmt.Errorf("%s exists and is not a socket: %w", path, syscall.EADDRINUSE)
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 	switch {
 	case err == nil:
 		conn.Close()
-		return false, fmt.Errorf("%s belongs to a datagram socket", path)
+		return false, fmt.Errorf("%s belongs to a datagram socket: %w", path, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EPROTOTYPE):
-		return false, fmt.Errorf("somebody listens on %s already", path)
+		return false, fmt.Errorf("somebody listens on %s already: %w", path, syscall.EADDRINUSE)
 	case !errors.Is(err, syscall.ECONNREFUSED):
 		return false, fmt.Errorf("%s exists, and whether somebody listens on it could not be found out: %w", path, err)
 	}

@@ -1,0 +1,57 @@
+//go:build cgo || (!android && !ios)
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+
+	"example.com/peercred/guard"
+)
+
+// allowed collects the flags that say who is let in.
+type allowed []guard.Policy
+
+const allowSynopsis = "[--allow-user NAME] [--allow-group NAME] [--allow-uid N]"
+
+// addAllowFlags adds flags that can be given more than once.
+func addAllowFlags(flags *flag.FlagSet) *allowed {
+	var a allowed
+	flags.Func("allow-user", "let in the user `NAME`, and nobody else but whom further --allow flags name", func(name string) error {
+		return a.add(guard.Users(name))
+	})
+	flags.Func("allow-group", "let in whoever has the group `NAME`, as its effective or a supplementary one", func(name string) error {
+		return a.add(guard.GroupNames(name))
+	})
+	flags.Func("allow-uid", "let in the user with the id `N`", func(text string) error {
+		uid, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || uid == 1<<32-1 {
+			return fmt.Errorf("want a number from 0 to 4294967294")
+		}
+		return a.add(guard.UIDs(uint32(uid)), nil)
+	})
+	return &a
+}
+
+func (a *allowed) add(policy guard.Policy, err error) error {
+	if err == nil {
+		*a = append(*a, policy)
+	}
+	return err
+}
+
+// policy lets in everybody if no flag was given: the command is there to show who
+// connects.
+func (a allowed) policy() guard.Policy {
+	if len(a) == 0 {
+		return guard.Func("anybody", func(guard.Peer) error { return nil })
+	}
+	return guard.AnyOf(a...)
+}
+
+// showDenied is a hook that says who was not let in.
+func showDenied(command string, stderr io.Writer) func(*guard.Denied) {
+	return func(d *guard.Denied) { fmt.Fprintf(stderr, "peercred %s: %v\n", command, d) }
+}

@@ -1,0 +1,117 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"example.com/peercred"
+)
+
+// Conn is a connection whose peer was let in. Besides what [net.Conn] promises it
+// passes on CloseWrite, and gives its inner connection by NetConn.
+type Conn struct {
+	net.Conn
+	peer  Peer
+	own   facts    // what peer has, unless an inner *Conn has them
+	local net.Addr // in place of the inner connection's, if it is not nil
+}
+
+// Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
+// lets the peer in. Else it closes conn, and the error is *[Denied], which wraps
+// what [peercred.GetPeerCredentials] returned if that is what failed.
+//
+// It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
+// If conn is a *Conn, or wraps one by NetConn() net.Conn, as TLS does, the peer is
+// not asked for again.
+func Admit(conn net.Conn, policy Policy) (*Conn, error) {
+	admitted, denied := admit(conn, policy, 0)
+	if denied != nil {
+		return nil, denied
+	}
+	return admitted, nil
+}
+
+func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
+	c, err := ask(conn)
+	if err != nil {
+		if conn != nil {
+			conn.Close()
+		}
+		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
+	}
+	c.peer.facts.ask(wanted)
+	if denied := policy.decideOn(c.peer); denied != nil {
+		c.Close()
+		return nil, denied
+	}
+	return c, nil
+}
+
+// ask finds out who is at the other end of conn.
+func ask(conn net.Conn) (*Conn, error) {
+	c := &Conn{Conn: conn}
+	if inner := find(conn); inner != nil {
+		c.peer = inner.peer
+		return c, nil
+	}
+	credentials, err := peercred.GetPeerCredentials(conn)
+	if err != nil {
+		return nil, err
+	}
+	c.own.conn, c.own.credentials = conn, *credentials
+	c.peer.facts = &c.own
+	return c, nil
+}
+
+// maxWrappers bounds how many conns may wrap one another, as it does in peercred.
+const maxWrappers = 16
+
+// find returns the *Conn that conn is or wraps, nil if there is none.
+func find(conn net.Conn) *Conn {
+	for range maxWrappers {
+		switch c := conn.(type) {
+		case *Conn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// Peer returns who is at the other end.
+func (c *Conn) Peer() Peer { return c.peer }
+
+// NetConn returns the connection that was accepted or dialled, a *[net.UnixConn]
+// mostly. Reading and writing, its deadlines and its options are its own.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// LocalAddr returns our address; on a connection that a [Listener] of [Listen]
+// accepted, the path of the socket file.
+func (c *Conn) LocalAddr() net.Addr {
+	if c.local != nil {
+		return c.local
+	}
+	return c.Conn.LocalAddr()
+}
+
+// Close closes the connection and, if it was opened, the handle on the peer's
+// process.
+func (c *Conn) Close() error {
+	if c.own.conn != nil {
+		c.own.close()
+	}
+	return c.Conn.Close()
+}
+
+// CloseWrite ends what we send, as [net.UnixConn.CloseWrite] does. It wraps
+// [errors.ErrUnsupported] if the inner connection cannot.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("%T has no CloseWrite: %w", c.Conn, errors.ErrUnsupported)
+}

@@ -1,0 +1,146 @@
+package guard
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Options are what a [Listener] does besides letting peers in or not.
+type Options struct {
+	// Ask names the facts to ask for at once, beside the credentials.
+	Ask Facts
+	// OnDeny is told of every peer that was not let in, one after the other, after
+	// its connection was closed. It runs in a goroutine of its own, so that a slow
+	// one does not keep peers waiting; what it has not got round to is kept, up to
+	// 1024 refusals, and further ones are counted as unreported. [LogDenied] makes
+	// one that logs.
+	OnDeny func(*Denied)
+}
+
+// Listener accepts only peers that its policy lets in. It is a [net.Listener], to
+// be given to whatever serves from one.
+type Listener struct {
+	inner    net.Listener
+	local    net.Addr // of the accepted connections, nil for their own
+	policy   Policy
+	wanted   Facts
+	counters counters
+	reporter *reporter // nil if nobody wants reports
+	closed   chan struct{}
+	close    func() error
+}
+
+// NewListener guards a listener that comes from elsewhere: systemd's activation,
+// [net.FileListener], a test. Close closes inner. A peer of whom the kernel, or the
+// connection, does not tell, as of a TCP socket, is not let in. The zero Policy
+// lets in nobody.
+//
+// For a socket file of our own, [Listen] also sees to its permissions.
+func NewListener(inner net.Listener, policy Policy, options Options) *Listener {
+	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closed: make(chan struct{})}
+	if options.OnDeny != nil {
+		l.reporter = &reporter{hook: options.OnDeny}
+	}
+	l.close = sync.OnceValue(func() error {
+		close(l.closed)
+		return inner.Close()
+	})
+	return l
+}
+
+// Accept is [Listener.AcceptPeer] for those who want a [net.Listener]: the
+// connection is a *[Conn].
+func (l *Listener) Accept() (net.Conn, error) {
+	conn, err := l.AcceptPeer()
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// AcceptPeer waits for the next peer that the policy lets in. The credentials are
+// asked for once, right after the connection is accepted.
+//
+// Whoever is not let in is closed, counted and reported, and never an error here;
+// and neither is a failure to accept that goes by, as for want of descriptors,
+// which is waited out with pauses that grow from 5 ms to 1 s. The error is that of
+// the listener which is guarded: [net.ErrClosed] after Close, or the timeout of its
+// deadline.
+//
+// It is safe for concurrent use.
+func (l *Listener) AcceptPeer() (*Conn, error) {
+	for pause := time.Duration(0); ; {
+		conn, err := l.inner.Accept()
+		if err == nil {
+			pause = 0
+			if admitted := l.admit(conn); admitted != nil {
+				return admitted, nil
+			}
+			continue
+		}
+		if !goesBy(err) {
+			return nil, err
+		}
+		l.counters.retried.Add(1)
+		pause = longer(pause)
+		if err := l.sleep(pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// admit returns nil for a peer that is not let in.
+func (l *Listener) admit(conn net.Conn) *Conn {
+	admitted, denied := admit(conn, l.policy, l.wanted)
+	if denied != nil {
+		l.counters.deny(denied)
+		if l.reporter != nil && !l.reporter.report(denied) {
+			l.counters.unreported.Add(1)
+		}
+		return nil
+	}
+	admitted.local = l.local
+	l.counters.accepted.Add(1)
+	return admitted
+}
+
+// goesBy reports whether to accept again is worth trying. A deadline calls itself
+// temporary too.
+func goesBy(err error) bool {
+	netErr, ok := errors.AsType[net.Error](err)
+	return ok && netErr.Temporary() && !netErr.Timeout()
+}
+
+const (
+	shortestPause = 5 * time.Millisecond
+	longestPause  = time.Second
+)
+
+func longer(pause time.Duration) time.Duration {
+	return min(max(2*pause, shortestPause), longestPause)
+}
+
+// sleep ends early, with an error, when the listener is closed.
+func (l *Listener) sleep(pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-l.closed:
+		return &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+	}
+}
+
+// Close closes the listener that is guarded and, if it is one of [Listen], first
+// removes its socket file, unless another file has taken its place. Accepted
+// connections stay open. Closing again does nothing and returns the same error.
+func (l *Listener) Close() error { return l.close() }
+
+// Addr returns the listener's address.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Counts returns how many peers came, and what became of them.
+func (l *Listener) Counts() Counts { return l.counters.read() }

@@ -1,0 +1,140 @@
+package guard
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+
+	"example.com/peercred"
+)
+
+// Peer is the process at the other end of a connection, as the kernel knows it.
+// Only this package makes one, of a connection, so that no caller's numbers can
+// stand for a kernel's answer. The zero Peer is nobody, whom every [Policy]
+// refuses.
+//
+// A Peer is good as long as its connection is open. It is safe for concurrent use.
+type Peer struct{ facts *facts }
+
+// Credentials returns the peer's ids, which were asked for once, when the
+// connection was made, and nil for the zero Peer. See [peercred.PeerCredentials]
+// for what they mean.
+func (p Peer) Credentials() *peercred.PeerCredentials {
+	if p.facts == nil {
+		return nil
+	}
+	credentials := p.facts.credentials // a copy, which the caller may change
+	return &credentials
+}
+
+// Groups returns the peer's supplementary groups as of connect time. They are
+// asked for once, at the first call, unless [Options].Ask has done so already. Its
+// errors are those of [peercred.GetPeerGroups], an error that wraps [net.ErrClosed]
+// among them if the connection was closed before they were asked for. The zero Peer
+// has none, which is an error too.
+func (p Peer) Groups() ([]uint32, error) {
+	groups, err := p.groups()
+	return slices.Clone(groups), err
+}
+
+// groups is not to be changed.
+func (p Peer) groups() ([]uint32, error) {
+	if p.facts == nil {
+		return nil, errNobody
+	}
+	return p.facts.groups.of(p.facts.conn, peercred.GetPeerGroups)
+}
+
+// SecurityLabel returns the peer's security label as of connect time. It is asked
+// for as Groups are, and fails as they do and as [peercred.GetPeerSecurityLabel]
+// does.
+func (p Peer) SecurityLabel() (string, error) {
+	if p.facts == nil {
+		return "", errNobody
+	}
+	return p.facts.label.of(p.facts.conn, peercred.GetPeerSecurityLabel)
+}
+
+// Process returns a handle on the peer's process, which is closed together with
+// the connection: do not close it. It is opened once, as Groups are asked for, and
+// fails as they do and as [peercred.OpenPeerProcess] does.
+func (p Peer) Process() (*peercred.PeerProcess, error) {
+	if p.facts == nil {
+		return nil, errNobody
+	}
+	return p.facts.process.of(p.facts.conn, peercred.OpenPeerProcess)
+}
+
+// String returns the credentials for logs, "<nil>" for the zero Peer.
+func (p Peer) String() string { return p.Credentials().String() }
+
+// LogValue returns the credentials as a slog group.
+func (p Peer) LogValue() slog.Value { return p.Credentials().LogValue() }
+
+// Facts are what to ask for beside the credentials, as soon as a connection is
+// accepted.
+type Facts uint8
+
+// The facts. Those that are not asked for at once are asked for when a policy or
+// the program wants them, which is as good on Linux; illumos forgets them when the
+// peer closes.
+const (
+	AskGroups Facts = 1 << iota
+	AskSecurityLabel
+	AskProcess
+)
+
+// facts are what is known of the peer of conn.
+type facts struct {
+	conn        net.Conn
+	credentials peercred.PeerCredentials
+	groups      fact[[]uint32]
+	label       fact[string]
+	process     fact[*peercred.PeerProcess]
+}
+
+// ask finds out what is wanted at once. What cannot be had is an error of the
+// method that returns it, later on.
+func (f *facts) ask(wanted Facts) {
+	p := Peer{f}
+	if wanted&AskGroups != 0 {
+		_, _ = p.groups()
+	}
+	if wanted&AskSecurityLabel != 0 {
+		_, _ = p.SecurityLabel()
+	}
+	if wanted&AskProcess != 0 {
+		_, _ = p.Process()
+	}
+}
+
+// close closes the handle on the process, if there is one, and lets none be opened
+// any more.
+func (f *facts) close() {
+	process, err := f.process.of(f.conn, func(net.Conn) (*peercred.PeerProcess, error) { return nil, net.ErrClosed })
+	if err == nil {
+		process.Close()
+	}
+}
+
+// fact is an answer that is asked for once.
+type fact[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+func (f *fact[T]) of(conn net.Conn, ask func(net.Conn) (T, error)) (T, error) {
+	f.once.Do(func() {
+		f.err = errUnanswered // should ask panic
+		f.value, f.err = ask(conn)
+	})
+	return f.value, f.err
+}
+
+var (
+	errNobody     = errors.New("guard: there is no peer")
+	errUnanswered = errors.New("guard: the question was not answered")
+)

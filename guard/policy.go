@@ -1,0 +1,282 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Policy decides who is let in, on facts that the kernel vouches for. The zero
+// Policy lets in nobody, and neither does one that was made from an empty list:
+// there is no default that admits, and no negation, which would admit whoever was
+// not thought of.
+//
+// A Policy is safe for concurrent use.
+type Policy struct {
+	rule   string
+	decide func(Peer) error // nil admits, errRefused or a reason refuses
+}
+
+// Allow returns nil if peer is let in, and *[Denied] if not, or if it could not be
+// found out: when a fact that the rule needs is not told here, and when the rule
+// panics.
+func (p Policy) Allow(peer Peer) error {
+	if denied := p.decideOn(peer); denied != nil {
+		return denied
+	}
+	return nil
+}
+
+func (p Policy) decideOn(peer Peer) *Denied {
+	switch {
+	case peer.facts == nil:
+		return &Denied{Rule: ruleKnown, Failed: true, Err: errNobody}
+	case p.decide == nil:
+		return &Denied{Credentials: peer.Credentials(), Rule: p.String()}
+	}
+	if err := p.decideGuarded(peer); err != nil {
+		return p.denied(peer, err)
+	}
+	return nil
+}
+
+// String returns the rule, as in "uid 1000 or gid 27". It is for logs.
+func (p Policy) String() string {
+	if p.rule == "" {
+		return ruleNobody
+	}
+	return p.rule
+}
+
+const (
+	ruleNobody = "nobody"       // of the zero Policy
+	ruleKnown  = "a known peer" // which every Policy demands
+)
+
+// decideGuarded turns a panic into an error. It does not ask what recover returns,
+// which is nil for a panic(nil) under GODEBUG=panicnil=1.
+func (p Policy) decideGuarded(peer Peer) (err error) {
+	finished := false
+	defer func() {
+		if !finished {
+			err = undecided{fmt.Errorf("the rule panicked: %v", recover())}
+		}
+	}()
+	err = p.decide(peer)
+	finished = true
+	return err
+}
+
+func (p Policy) denied(peer Peer, err error) *Denied {
+	switch inner, ok := errors.AsType[*Denied](err); {
+	case ok && inner != nil:
+		return inner // the rule that refused is the inner one
+	case ok, err == errRefused:
+		err = nil
+	}
+	_, failed := errors.AsType[undecided](err)
+	return &Denied{Credentials: peer.Credentials(), Rule: p.String(), Failed: failed, Err: err}
+}
+
+// errRefused is a refusal that needs no reason but the rule.
+var errRefused = errors.New("refused")
+
+// undecided is why a rule could not be decided.
+type undecided struct{ error }
+
+func (u undecided) Unwrap() error { return u.error }
+
+// refuseUnless is the outcome of a rule that needs nothing to explain it.
+func refuseUnless(ok bool) error {
+	if !ok {
+		return errRefused
+	}
+	return nil
+}
+
+// UIDs lets in whoever has one of these effective user ids.
+//
+// In a user namespace that does not map every id, as in a rootless container, the
+// overflow id, 65534, stands for all ids that it does not map, and so for no user
+// in particular: it is refused there, though it is listed.
+func UIDs(uids ...uint32) Policy {
+	return uidPolicy("uid "+listed(uids), slices.Clone(uids))
+}
+
+func uidPolicy(rule string, uids []uint32) Policy {
+	return Policy{rule, func(p Peer) error { return allowUID(p.facts.credentials.UID, uids) }}
+}
+
+func allowUID(uid uint32, uids []uint32) error {
+	if !slices.Contains(uids, uid) {
+		return errRefused
+	}
+	return checkMapped("uid", uid, overflow().uid)
+}
+
+// GIDs lets in whoever has one of these as its effective group, which is the
+// primary group unless the peer took another, as newgrp(1) does. See [Groups] for
+// supplementary groups too, and [UIDs] for the overflow id.
+func GIDs(gids ...uint32) Policy {
+	gids = slices.Clone(gids)
+	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.facts.credentials.GID, gids) }}
+}
+
+func allowGID(gid uint32, gids []uint32) error {
+	if !slices.Contains(gids, gid) {
+		return errRefused
+	}
+	return checkMapped("gid", gid, overflow().gid)
+}
+
+// Groups lets in whoever has one of these groups, as its effective group or as a
+// supplementary one. Where the system does not tell supplementary groups it goes by
+// the effective one alone, and otherwise refuses with that reason; where it tells
+// no more than 16, a peer whose group is left out is refused. See [UIDs] for the
+// overflow id.
+func Groups(gids ...uint32) Policy {
+	return groupPolicy("group "+listed(gids), slices.Clone(gids))
+}
+
+func groupPolicy(rule string, gids []uint32) Policy {
+	return Policy{rule, func(p Peer) error { return allowGroups(p, gids) }}
+}
+
+func allowGroups(p Peer, gids []uint32) error {
+	if len(gids) == 0 {
+		return errRefused
+	}
+	err := allowGID(p.facts.credentials.GID, gids)
+	if err == nil {
+		return nil
+	}
+	groups, groupsErr := p.groups()
+	if groupsErr != nil {
+		return undecided{groupsErr}
+	}
+	for _, gid := range groups {
+		groupErr := allowGID(gid, gids)
+		if groupErr == nil {
+			return nil
+		}
+		if groupErr != errRefused {
+			err = groupErr
+		}
+	}
+	return err
+}
+
+// PIDs lets in whoever had one of these process ids when it connected. A pid of 0
+// means that the kernel does not tell, and is refused, though it is listed. A pid
+// can be taken by another process as soon as its owner is reaped: so list only
+// those of children that were not waited for yet, and rather decide on users.
+func PIDs(pids ...int32) Policy {
+	pids = slices.Clone(pids)
+	return Policy{"pid " + listed(pids), func(p Peer) error {
+		pid := p.facts.credentials.PID
+		if pid == 0 && len(pids) > 0 {
+			return undecided{errors.New("the kernel does not tell the pid")}
+		}
+		return refuseUnless(slices.Contains(pids, pid))
+	}}
+}
+
+// Labels lets in whoever has one of these security labels, compared byte by byte
+// and as a whole.
+func Labels(labels ...string) Policy {
+	labels = slices.Clone(labels)
+	var quoted []string
+	for _, label := range labels {
+		quoted = append(quoted, strconv.Quote(label))
+	}
+	return Policy{"security label " + or(quoted), func(p Peer) error {
+		if len(labels) == 0 {
+			return errRefused
+		}
+		label, err := p.SecurityLabel()
+		if err != nil {
+			return undecided{err}
+		}
+		return refuseUnless(slices.Contains(labels, label))
+	}}
+}
+
+// AllOf lets in whoever each of the policies lets in, and nobody if there is none.
+func AllOf(policies ...Policy) Policy {
+	policies = slices.Clone(policies)
+	return Policy{combined("all of", policies), func(p Peer) error {
+		for _, policy := range policies {
+			if err := policy.Allow(p); err != nil {
+				return err
+			}
+		}
+		return refuseUnless(len(policies) > 0)
+	}}
+}
+
+// AnyOf lets in whoever at least one of the policies lets in, and nobody if there
+// is none. A policy that cannot be decided does not keep another from admitting.
+func AnyOf(policies ...Policy) Policy {
+	policies = slices.Clone(policies)
+	return Policy{combined("any of", policies), func(p Peer) error {
+		var reasons []error
+		for _, policy := range policies {
+			denied := policy.decideOn(p)
+			if denied == nil {
+				return nil
+			}
+			if denied.Failed {
+				reasons = append(reasons, undecided{fmt.Errorf("%s: %w", denied.Rule, denied.Err)})
+			}
+		}
+		if len(reasons) > 0 {
+			return errors.Join(reasons...)
+		}
+		return errRefused
+	}}
+}
+
+// Func lets in whoever allow returns nil for. The rule is what logs and counts call
+// it, and should be one of few; an error of allow is the reason, and a *[Denied]
+// among its errors, from another Policy, is handed on as it is. A nil allow admits
+// nobody, and a panic refuses.
+//
+// Allow runs within Accept: one that takes its time keeps other peers waiting, and
+// so does one that waits for what a hostile peer can delay, as the file of an
+// executable. Decide on such things where the connection is served, with
+// [Policy.Allow] and [Conn.Peer].
+func Func(rule string, allow func(Peer) error) Policy { return Policy{rule, allow} }
+
+// checkMapped refuses the overflow id where it stands for many.
+func checkMapped(fact string, id uint32, overflow int64) error {
+	if int64(id) != overflow {
+		return nil
+	}
+	return undecided{fmt.Errorf("%s %d stands for every %[1]s that our user namespace does not map", fact, id)}
+}
+
+// listed is a list of numbers in words.
+func listed[T int32 | uint32](numbers []T) string {
+	var texts []string
+	for _, n := range numbers {
+		texts = append(texts, strconv.FormatInt(int64(n), 10))
+	}
+	return or(texts)
+}
+
+func or(texts []string) string {
+	if len(texts) == 0 {
+		return "in an empty list"
+	}
+	return strings.Join(texts, " or ")
+}
+
+func combined(how string, policies []Policy) string {
+	var rules []string
+	for _, p := range policies {
+		rules = append(rules, p.String())
+	}
+	return how + " (" + strings.Join(rules, "; ") + ")"
+}

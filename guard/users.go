@@ -1,0 +1,94 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+)
+
+// CurrentUser lets in whoever runs under our own effective user id, as of this
+// call, whatever its groups. Where there are no user ids it lets in nobody.
+func CurrentUser() Policy {
+	uid := os.Geteuid()
+	if uid < 0 { // Windows
+		return Policy{rule: "the current user"}
+	}
+	return uidPolicy("the current user, uid "+strconv.Itoa(uid), []uint32{uint32(uid)})
+}
+
+// Users lets in whoever runs as one of these users. The names are looked up once,
+// in this call, with os/user: in a build with CGO_ENABLED=0 that is /etc/passwd
+// alone. A name that is unknown is an error, and the Policy then lets in nobody.
+func Users(names ...string) (Policy, error) {
+	return resolved("user", names, lookUpUser, uidPolicy)
+}
+
+// GroupNames is [Groups] by name. The names are looked up as in [Users]. Who is in
+// a group is for the kernel to say, and not for /etc/group.
+func GroupNames(names ...string) (Policy, error) {
+	return resolved("group", names, lookUpGroup, groupPolicy)
+}
+
+// idOf is the id of a user or group that is given by name or, as chown(1) has it,
+// by number; -1 for none.
+func idOf(text string, lookUp func(name string) (uint32, error)) (int, error) {
+	if text == "" {
+		return -1, nil
+	}
+	id, err := lookUp(text)
+	if err == nil {
+		return int(id), nil
+	}
+	if id, parseErr := parseID("id", text, text); parseErr == nil && isUnknown(err) {
+		return int(id), nil
+	}
+	return -1, err
+}
+
+func isUnknown(err error) bool {
+	_, noUser := errors.AsType[user.UnknownUserError](err)
+	_, noGroup := errors.AsType[user.UnknownGroupError](err)
+	return noUser || noGroup
+}
+
+// resolved is the policy about the ids that the names have.
+func resolved(kind string, names []string, lookUp func(name string) (uint32, error), policy func(string, []uint32) Policy) (Policy, error) {
+	var ids []uint32
+	var texts []string
+	for _, name := range names {
+		id, err := lookUp(name)
+		if err != nil {
+			return Policy{}, fmt.Errorf("guard: %w", err)
+		}
+		ids = append(ids, id)
+		texts = append(texts, fmt.Sprintf("%s(%d)", name, id))
+	}
+	return policy(kind+" "+or(texts), ids), nil
+}
+
+func lookUpUser(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	return parseID("user", name, u.Uid)
+}
+
+func lookUpGroup(name string) (uint32, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, err
+	}
+	return parseID("group", name, g.Gid)
+}
+
+// parseID reads an id of the user database, which is no number on Windows.
+func parseID(kind, name, id string) (uint32, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil || n == 1<<32-1 {
+		return 0, fmt.Errorf("the %s %q has the id %q, which is none", kind, name, id)
+	}
+	return uint32(n), nil
+}
