@@ -22,13 +22,15 @@
 // work. Nothing of it is on the wire: a client with insecure credentials, in any
 // language, gets along with [NewServerCredentials], and the reverse.
 //
-// What [peercred.GetPeerCredentials] says of its limits holds here: the ids are
-// those of whoever connected or listened, and a process can hand its end to another.
+// What [example.com/peercred.GetPeerCredentials] says of its limits holds here: the
+// ids are those of whoever connected or listened, and a process can hand its end to
+// another.
 //
 // Not covered: a call of a method that the server does not have never comes to an
 // interceptor, and gRPC answers it with codes.Unimplemented; calls through
-// [grpc.Server.ServeHTTP] pass by the credentials, so that their peer is unknown and
-// refused by every rule.
+// [grpc.Server.ServeHTTP] pass by the credentials, so that their peer is unknown:
+// every rule refuses them, and without rules nothing does.
 //
-// [peercred.GetPeerCredentials]: https://pkg.go.dev/example.com/peercred
+// Sources: credentials/credentials.go, credentials/local/local.go, server.go,
+// picker_wrapper.go and internal/transport of grpc-go 1.85.
 package grpcpeer

@@ -16,7 +16,7 @@ import (
 // [PeerFromContext].
 //
 // The others' connections are closed with nothing sent. Why is for the onDeny hooks
-// to know, with [guard.LogDenied] as one, and for gRPC's own log and channelz. A
+// to know, with [guard.LogDenied] as one, and for gRPC's own log, at its level info. A
 // hook is called after the connection was closed, in a goroutine of that connection:
 // so it must be safe for concurrent use, a slow one keeps nobody else waiting, and
 // one that panics is logged with [slog.Default].
