@@ -73,6 +73,9 @@ func TestHandshakeAdmits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if _, ok := conn.(*guard.Conn); !ok { // which closes what was opened for its peer
+				t.Errorf("the conn is %T", conn)
+			}
 			info, ok := auth.(grpcpeer.AuthInfo)
 			if !ok {
 				t.Fatalf("the AuthInfo is %T", auth)
@@ -120,7 +123,9 @@ func TestHandshakeRefuses(t *testing.T) {
 				needClients(t)
 				ours, theirs := ends(t, test.network)
 				var told denials
-				creds := side.make(test.policy, told.hook).Clone()
+				hooks := []func(*guard.Denied){told.hook}
+				creds := side.make(test.policy, hooks...).Clone()
+				hooks[0] = nil // what a caller does to its hooks afterwards changes nothing
 				conn, auth, err := side.handshake(t.Context(), creds, ours)
 				if conn != nil || auth != nil || err == nil {
 					t.Fatalf("handshake = %v, %v, %v", conn, auth, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"sync"
 	"testing"
@@ -119,6 +120,26 @@ func TestUnknownPeer(t *testing.T) {
 	}
 }
 
+// Calls that net/http hands to gRPC pass by the credentials, but not by the rules.
+func TestServeHTTP(t *testing.T) {
+	listener, target := listen(t)
+	var told denials
+	everybody := grpcpeer.Rules{"/": guard.Func("everybody", func(guard.Peer) error { return nil })}
+	server := grpc.NewServer(append(grpcpeer.Require(everybody, told.ofMethod), serverCreds(guard.CurrentUser()))...)
+	s := &service{}
+	healthgrpc.RegisterHealthServer(server, s)
+	front := &http.Server{Handler: server, Protocols: new(http.Protocols)}
+	front.Protocols.SetUnencryptedHTTP2(true)
+	go front.Serve(listener)
+	defer front.Close()
+	if diff := cmp.Diff(outcomes(failed, failed, failed), callAll(t.Context(), dialInsecure(t, target))); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if len(s.noted()) > 0 || len(told.all()) != 3 {
+		t.Errorf("calls that came to a handler: %v, refusals: %v", s.noted(), told.all())
+	}
+}
+
 func TestPeerFromContext(t *testing.T) {
 	for name, ctx := range map[string]context.Context{
 		"bare":                 t.Context(),
@@ -180,12 +201,16 @@ func TestInterceptorHookPanics(t *testing.T) {
 // What a caller does to its rules and hooks afterwards changes nothing.
 func TestRulesAreCopied(t *testing.T) {
 	listener, target := listen(t)
-	rules := grpcpeer.Rules{check: others()}
-	options := append(grpcpeer.Require(rules), serverCreds(guard.CurrentUser()))
-	rules[check], rules["/"] = guard.CurrentUser(), guard.CurrentUser()
+	var told denials
+	rules, hooks := grpcpeer.Rules{check: others()}, []func(string, *guard.Denied){told.ofMethod}
+	options := append(grpcpeer.Require(rules, hooks...), serverCreds(guard.CurrentUser()))
+	rules[check], rules["/"], hooks[0] = guard.CurrentUser(), guard.CurrentUser(), nil
 	serve(t, listener, options...)
 	if diff := cmp.Diff(outcomes(refused, refused, refused), callAll(t.Context(), dialInsecure(t, target))); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if len(told.all()) != 3 {
+		t.Errorf("onDeny was told of %v", told.all())
 	}
 }
 
