@@ -33,10 +33,9 @@ func Require(rules Rules, onDeny ...func(method string, denied *guard.Denied)) [
 // Other calls end with codes.PermissionDenied, or with codes.Internal if it could
 // not be decided ([guard.Denied].Failed, an unknown peer among that), with an empty
 // message, before a handler runs, though after gRPC has read the request; the
-// connection stays open. Why is for the onDeny
-// hooks to know, which are called before the answer is sent, in the goroutine of the
-// call: so they must be safe for concurrent use. One that panics is logged with
-// [slog.Default].
+// connection stays open. Why is for the onDeny hooks to know, which are called before
+// the answer is sent, in the goroutine of the call: so they must be safe for
+// concurrent use. One that panics is logged with [slog.Default].
 //
 // It panics if a key of the rules has none of the forms of [Rules].
 func UnaryServerInterceptor(rules Rules, onDeny ...func(method string, denied *guard.Denied)) grpc.UnaryServerInterceptor {
