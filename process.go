@@ -98,9 +98,13 @@ func (p *PeerProcess) checkOpened() error {
 }
 
 // ifGone returns *ErrPeerProcessGone if the process has been reaped, as far as a
-// signal that is not sent can tell.
+// signal that is not sent, and else /proc, can tell.
 func (p *PeerProcess) ifGone() error {
-	if err := p.Signal(nil); isPeerProcessGone(err) {
+	err := p.Signal(nil)
+	if err != nil && !isPeerProcessGone(err) { // not to be signalled from here, dead or alive
+		_, err = p.procPID()
+	}
+	if isPeerProcessGone(err) {
 		return err
 	}
 	return nil
@@ -261,7 +265,7 @@ func (p *PeerProcess) ifReaped(asked error) error {
 //
 // The error is *[ErrPeerProcessGone] once the process has been reaped, and else
 // wraps EPERM if we may not signal it, or EINVAL for what is no signal and for a
-// process in a pid namespace that is neither ours nor below it.
+// process in a pid namespace that is neither ours nor below it, reaped or not.
 //
 // Source: pidfd_send_signal(2).
 func (p *PeerProcess) Signal(signal os.Signal) error {

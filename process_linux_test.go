@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -412,6 +413,7 @@ func TestProcessRefusals(t *testing.T) {
 
 // processReport is what a helper found out about a handle.
 type processReport struct {
+	Open                              string // why there is no handle
 	PID                               int32
 	Alive                             bool
 	PIDErr, AliveErr, Signal, Current string
@@ -428,12 +430,13 @@ func helperServeAndLook(r role) error {
 		}
 	}
 	return acceptOne(r, func(conn net.Conn) error {
+		var got processReport
 		p, err := peercred.OpenPeerProcess(conn)
 		if err != nil {
-			return err
+			got.Open = err.Error()
+			return reexec.Report(got)
 		}
 		defer p.Close()
-		var got processReport
 		got.PID, err = p.PID()
 		got.PIDErr = errString(err)
 		got.Alive, err = p.Alive()
@@ -506,6 +509,118 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 			t.Errorf("own /proc %d (-want +got):\n%s", ownProc, diff)
 		}
 	}
+}
+
+// Such a peer is gone once it is reaped, though a signal would not tell.
+func TestProcessGoneInAnotherPIDNamespace(t *testing.T) {
+	needPidfd(t)
+	needRoot(t)
+	address := abstract()
+	server := start(t, role{Do: "serve and look", Network: "unix", Address: address}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
+	server.Expect("listening")
+	peer := start(t, role{Do: "connect", Network: "unix", Address: address})
+	peer.Expect("connected")
+	peer.Finish()
+	server.Proceed()
+	var got processReport
+	server.Decode(&got)
+	server.Finish()
+	if diff := cmp.Diff(processReport{Open: "the peer's process is gone"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A signal goes to the kernel as an int: what does not fit is none, and not another.
+func TestSignalThatIsNone(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	p := openPeerProcess(t, conn)
+	shift := 32 // not a constant, which would not fit where an int has 32 bits
+	for _, signal := range []os.Signal{
+		syscall.Signal(-1), syscall.Signal(65), syscall.Signal(1<<shift | 9), syscall.Signal(1<<31 - 1 + 1<<shift), notASignal{},
+	} {
+		if signal == syscall.Signal(9) || signal == syscall.Signal(0) || signal == syscall.Signal(1<<31-1) {
+			continue // an int has 32 bits here
+		}
+		for n, pidfd := range leafHandles(t, conn) {
+			if err := implementations[n].signalProcess(pidfd, signal); err != unix.EINVAL {
+				t.Errorf("%s.SignalProcess(%#v) = %v, want EINVAL", implementations[n].name, signal, err)
+			}
+		}
+		if err := p.Signal(signal); !errors.Is(err, unix.EINVAL) {
+			t.Errorf("Signal(%#v) = %v, want EINVAL", signal, err)
+		}
+	}
+	if alive, err := p.Alive(); !alive || err != nil {
+		t.Errorf("Alive = %v, %v: one of them was a signal", alive, err)
+	}
+	peer.Finish()
+}
+
+type notASignal struct{}
+
+func (notASignal) Signal()        {}
+func (notASignal) String() string { return "no signal" }
+
+// A process at its end has no command line any more, and that is an error.
+func TestCmdlineAtTheEnd(t *testing.T) {
+	needPidfd(t)
+	for range 30 {
+		peer, conn := connected(t, role{Do: "connect"})
+		p := openPeerProcess(t, conn)
+		peer.EndStdin()
+		for err := error(nil); err == nil; {
+			var arguments []string
+			arguments, err = p.Cmdline()
+			if err == nil && len(arguments) == 0 {
+				t.Fatal("a process that has arguments is said to have none")
+			}
+			var gone *peercred.ErrPeerProcessGone
+			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.As(err, &gone) {
+				t.Errorf("Cmdline = %v, want os.ErrNotExist or *ErrPeerProcessGone", err)
+			}
+		}
+		peer.Finish()
+		p.Close()
+	}
+}
+
+// What is not handed out is closed, and not by the garbage collector.
+func TestRefusedHandlesAreClosed(t *testing.T) {
+	needPidfd(t)
+	peer, conn := connected(t, role{Do: "connect"})
+	deadPeer, deadConn := connected(t, role{Do: "connect"})
+	deadPeer.Finish()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for name, conn := range map[string]net.Conn{
+		"reaped":                       deadConn,
+		"Control answers, then fails":  foreign{raw: control(func(f func(uintptr)) error { raw.Control(f); return io.ErrClosedPipe })},
+		"Control answers, then panics": foreign{raw: control(func(f func(uintptr)) error { raw.Control(f); panic("out of order") })},
+		"Control answers twice":        foreign{raw: control(func(f func(uintptr)) error { raw.Control(f); return errors.Join(raw.Control(f), io.ErrClosedPipe) })},
+	} {
+		before := openDescriptors(t)
+		for range 20 {
+			if p, err := peercred.OpenPeerProcess(conn); p != nil || err == nil {
+				t.Fatalf("%s: %v, %v, want nil and an error", name, p, err)
+			}
+		}
+		if after := openDescriptors(t); after != before {
+			t.Errorf("%s: %d descriptors are open after 20 refusals, %d were before", name, after, before)
+		}
+	}
+	// One that answers too late finds nobody to take it.
+	var late func(uintptr)
+	_, err = peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { late = f; return nil })})
+	before := openDescriptors(t)
+	raw.Control(late)
+	if after := openDescriptors(t); err == nil || after != before {
+		t.Errorf("a late answer: %v, and %d descriptors are open, %d were before", err, after, before)
+	}
+	peer.Finish()
 }
 
 // A peer in a namespace below ours has a pid here.
@@ -664,6 +779,7 @@ func TestProcessCloseRaces(t *testing.T) {
 		}
 		methods["Wait for Close"] = func() error { return p.Wait(t.Context()) }
 		methods["Done"] = func() error { p.Done(); return nil }
+		methods["SyscallConn"] = func() error { _, err := p.SyscallConn(); return err }
 		methods["Close"] = p.Close
 		var running sync.WaitGroup
 		begin := make(chan struct{})

@@ -19,6 +19,7 @@ import "C"
 
 import (
 	"errors"
+	"math"
 	"os"
 	"syscall"
 )
@@ -111,7 +112,7 @@ func infoError(errno syscall.Errno) error {
 // Source: pidfd_send_signal(2), since Linux 5.1.
 func SignalProcess(pidfd int, signal os.Signal) error {
 	s, ok := signal.(syscall.Signal)
-	if signal != nil && (!ok || s < 0) {
+	if signal != nil && (!ok || s < 0 || s > math.MaxInt32) { // an int to the kernel
 		return syscall.EINVAL
 	}
 	if !isDescriptor(pidfd) {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"unsafe"
@@ -170,7 +171,7 @@ func poisonedPidfdInfo(mask uint64) unix.PidfdInfo {
 // Source: pidfd_send_signal(2), since Linux 5.1.
 func SignalProcess(pidfd int, signal os.Signal) error {
 	s, ok := signal.(unix.Signal)
-	if signal != nil && (!ok || s < 0) {
+	if signal != nil && (!ok || s < 0 || s > math.MaxInt32) { // an int to the kernel
 		return unix.EINVAL
 	}
 	if err := checkDescriptor(pidfd); err != nil {
