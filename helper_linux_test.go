@@ -37,28 +37,29 @@ type role struct {
 }
 
 var roles = map[string]func(role) error{
-	"connect":                 helperConnect,
-	"serve":                   helperServe,
-	"serve once":              helperServeOnce,
-	"ask 3":                   helperAskInherited,
-	"pass":                    helperPass,
-	"ask once":                helperAskOnce,
-	"ask groups":              helperAskGroups,
-	"ask label":               helperAskLabel,
-	"ask process":             helperAskProcess,
-	"ask a listening file":    helperAskListeningFile,
-	"ask a connected file":    helperAskConnectedFile,
-	"ask often":               helperAskOften,
-	"ask groups often":        helperAskGroupsOften,
-	"come and go":             helperComeAndGo,
-	"connect and execute":     helperConnectAndExecute,
-	"connect under six ids":   helperConnectUnderSixIDs,
-	"pause":                   helperPause,
-	"serve and look":          helperServeAndLook,
-	"reuse a pid":             helperReuseAPID,
-	"pause twice":             helperPauseTwice,
-	"fork":                    helperFork,
-	"ask without descriptors": helperAskWithoutDescriptors,
+	"connect":                   helperConnect,
+	"serve":                     helperServe,
+	"serve once":                helperServeOnce,
+	"ask 3":                     helperAskInherited,
+	"pass":                      helperPass,
+	"ask once":                  helperAskOnce,
+	"ask groups":                helperAskGroups,
+	"ask label":                 helperAskLabel,
+	"ask process":               helperAskProcess,
+	"ask a listening file":      helperAskListeningFile,
+	"ask a connected file":      helperAskConnectedFile,
+	"ask often":                 helperAskOften,
+	"ask groups often":          helperAskGroupsOften,
+	"come and go":               helperComeAndGo,
+	"connect and execute":       helperConnectAndExecute,
+	"connect under six ids":     helperConnectUnderSixIDs,
+	"pause":                     helperPause,
+	"serve and look":            helperServeAndLook,
+	"reuse a pid":               helperReuseAPID,
+	"pause twice":               helperPauseTwice,
+	"fork":                      helperFork,
+	"ask without descriptors":   helperAskWithoutDescriptors,
+	"support and no descriptor": helperSupportAndNoDescriptor,
 }
 
 func TestMain(m *testing.M) {
@@ -402,6 +403,18 @@ func helperAskWithoutDescriptors(r role) error {
 	}
 	peer, err = peercred.GetPeerCredentialsOf(file)
 	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+}
+
+// helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
+func helperSupportAndNoDescriptor(role) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
 }
 
 // report is what a helper found out.

@@ -89,17 +89,17 @@ func TestTrap01InjectedChecks(t *testing.T) {
 // that asks once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {
 	listener := listen(t, "unix")
-	for _, fact := range []struct{ do, call string }{
-		{"ask groups", "getsockopt(SO_PEERGROUPS)"},
-		{"ask label", "getsockopt(SO_PEERSEC)"},
-		{"ask process", "getsockopt(SO_PEERPIDFD)"},
+	for _, fact := range []struct{ do, call, lacks string }{
+		{"ask groups", "getsockopt(SO_PEERGROUPS)", ": this kernel does not have it; Linux has it since 4.13"},
+		{"ask label", "getsockopt(SO_PEERSEC)", ": no Linux security module labels this socket"},
+		{"ask process", "getsockopt(SO_PEERPIDFD)", ": this kernel does not have it; Linux has it since 6.5"},
 	} {
 		for _, test := range []struct{ inject, says string }{
 			{"retval=0", ""},
 			{"error=EPERM", "operation not permitted"},
 			{"error=EINTR", "interrupted system call"},
 			{"error=ENOBUFS", "no buffer space available"},
-			{"error=ENOPROTOOPT", "peer credentials unavailable on linux: " + fact.call},
+			{"error=ENOPROTOOPT", "peer credentials unavailable on linux: " + fact.call + fact.lacks},
 			{"error=ENOSYS", "peer credentials unavailable on linux: " + fact.call},
 			{"error=ERANGE", ""},
 			{"error=ENODATA", map[string]string{"ask label": "no data available"}[fact.do]},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -198,4 +199,20 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 		t.Errorf("%d descriptors are open after all, %d were before", got, before)
 	}
 	peer.Finish()
+}
+
+// What cannot be asked for want of descriptors is not said to be available.
+func TestSupportWithoutDescriptors(t *testing.T) {
+	helper := start(t, role{Do: "support and no descriptor"})
+	var got peercred.Info
+	helper.Decode(&got)
+	helper.Finish()
+	for name, fact := range got.Facts() {
+		if fact.Available {
+			t.Errorf("%s is available, on the basis %q", name, fact.Basis)
+		}
+	}
+	if got.UID.Basis != peercred.Probed || !strings.Contains(got.UID.Reason, unix.EMFILE.Error()) {
+		t.Errorf("the uid: %+v, want the reason %v", got.UID, unix.EMFILE)
+	}
 }

@@ -275,6 +275,22 @@ func TestJSONNames(t *testing.T) {
 	}
 }
 
+// The names in Support's JSON, one fact with all of its fields.
+func TestSupportJSONNames(t *testing.T) {
+	full := peercred.Fact{
+		Available: true, Reason: "r", Note: "n", Call: "c", IDs: "effective", Server: peercred.AtConnect, Client: peercred.AtListen,
+		Pair: peercred.AtSocketpair, SurvivesExit: true, Limit: 16, Basis: peercred.Probed,
+	}
+	const none = `{"available":false,"survives_exit":false,"basis":""}`
+	want := `{"system":"s","implementation":"i","pid":{"available":true,"reason":"r","note":"n","call":"c","ids":"effective",` +
+		`"server":"connect","client":"listen","pair":"socketpair","survives_exit":true,"limit":16,"basis":"probed"},` +
+		`"uid":` + none + `,"gid":` + none + `,"groups":` + none + `,"security_label":` + none + `,"process":` + none + `,"audit_token":` + none + `}`
+	got, err := json.Marshal(peercred.Info{System: "s", Implementation: "i", PID: full})
+	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+		t.Errorf("json.Marshal: %v (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestLogValue(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{

@@ -2,6 +2,7 @@ package peercred
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"runtime"
 )
@@ -84,9 +85,11 @@ const (
 
 // Support tells what each answer is worth on this system, with this kernel and the
 // linked implementation. It asks the kernel about a socketpair of its own, which
-// takes some system calls and up to three descriptors for a moment; where that
-// shows nothing, it tells what is compiled in. Whether there is an answer about a
-// certain connection is for the question itself to say: a Fact is no promise.
+// takes some system calls and up to three descriptors for a moment. What cannot be
+// asked then (for want of descriptors, say) is not available, with that reason; where
+// a socketpair shows nothing, Support tells what is compiled in. Whether there is an
+// answer about a certain connection is for the question itself to say: a Fact is no
+// promise.
 //
 // When and how ids are captured is known from documentation, see the package's
 // own. It is safe for concurrent use.
@@ -95,8 +98,9 @@ func Support() Info {
 	for _, f := range info.facts() {
 		f.fact.Basis = CompiledIn
 	}
-	// Without a socketpair (no descriptor left, say) nothing has been probed.
-	_ = onSocketpair(info.probe)
+	if err := onSocketpair(info.probe); err != nil {
+		info.settle(fmt.Errorf("the kernel could not be asked: %w", err))
+	}
 	return info
 }
 
@@ -131,8 +135,16 @@ func (i *Info) probe(fd int) {
 	i.AuditToken.settle(err)
 }
 
-// settle takes what a probe showed. An error that may be due to the socketpair
-// shows nothing.
+// settle takes the same for every fact.
+func (i *Info) settle(err error) {
+	for _, f := range i.facts() {
+		f.fact.settle(err)
+	}
+}
+
+// settle takes what a probe showed. An error shows nothing where it may be due to
+// the socketpair; where a socketpair is known to answer, there is no answer to be
+// had now, whatever the reason.
 func (f *Fact) settle(err error) {
 	var unavailable *ErrPeerCredentialsUnavailable
 	switch {
@@ -141,6 +153,8 @@ func (f *Fact) settle(err error) {
 		f.Basis = Probed
 	case errors.As(err, &unavailable):
 		*f = Fact{Reason: unavailable.Reason, Basis: Probed}
+	case f.Pair != "":
+		*f = Fact{Reason: err.Error(), Basis: Probed}
 	}
 }
 

@@ -278,6 +278,8 @@ func TestSettle(t *testing.T) {
 	unknown := Fact{Reason: "no call", Basis: CompiledIn}
 	probed := known
 	probed.Basis = Probed
+	shown := known
+	shown.Pair = AtSocketpair
 	for _, test := range []struct {
 		name string
 		fact Fact
@@ -287,6 +289,7 @@ func TestSettle(t *testing.T) {
 		{"answered", known, nil, probed},
 		{"refused", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
 		{"another error", known, os.ErrClosed, known},
+		{"another error, where a socketpair answers", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
 		{"not there", unknown, unavailable("no call"), unknown},
 	} {
 		got := test.fact
