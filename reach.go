@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -131,7 +132,7 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (T, error) {
 }
 
 // askForeign is to be guarded. What the type does is its own affair: it may panic,
-// not run our function at all, or run it when it should not. The channel takes the
+// not run our function at all, or run it when it should not. The slot takes the
 // first answer, and nothing that runs late can change it.
 func (q *question[T]) askForeign(conn syscall.Conn) (nothing T, err error) {
 	switch conn.(type) {
@@ -149,31 +150,56 @@ func (q *question[T]) askForeign(conn syscall.Conn) (nothing T, err error) {
 	case raw == nil:
 		return nothing, q.fail(errNoDescriptor)
 	}
-	type answer struct {
-		value T
-		err   error
-	}
-	answers := make(chan answer, 1)
+	var first slot[T]
+	defer first.discard() // what is not handed out, also when Control panics
 	err = raw.Control(func(fd uintptr) {
 		value, err := q.askChecked(int(fd))
-		select {
-		case answers <- answer{value, err}:
-		default:
-			discard(value)
-		}
+		first.put(value, err)
 	})
-	select {
-	case a := <-answers:
-		if err != nil {
-			discard(a.value)
-			return nothing, q.fail(err)
-		}
-		return a.value, a.err
-	default:
-		if err == nil {
-			err = errNoDescriptor
-		}
+	if err != nil {
 		return nothing, q.fail(err)
+	}
+	answer, ok := first.take()
+	if !ok {
+		return nothing, q.fail(errNoDescriptor)
+	}
+	return answer.value, answer.err
+}
+
+// slot holds the first answer that is put into it, until it is taken or discarded.
+// It discards all others.
+type slot[T any] struct {
+	mu     sync.Mutex
+	closed bool // to further answers
+	full   bool
+	answer result[T]
+}
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func (s *slot[T]) put(value T, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		discard(value)
+		return
+	}
+	s.closed, s.full, s.answer = true, true, result[T]{value, err}
+}
+
+func (s *slot[T]) take() (answer result[T], ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ok, s.full, s.closed = s.full, false, true
+	return s.answer, ok
+}
+
+func (s *slot[T]) discard() {
+	if answer, ok := s.take(); ok {
+		discard(answer.value)
 	}
 }
 
