@@ -49,21 +49,28 @@ func (p *PeerProcess) Inspect(read func(procfs string) error) error {
 	return found
 }
 
-// Executable opens the program that the process is executing, and tells its path.
-// The file is the very one, whatever is at the path by now: read it, hash it, or
-// fstat it, and close it.
+// Executable opens the file that /proc names as the process's program, and tells its
+// path. The file is the very one, whatever is at the path by now; close it.
+//
+// It is for logs, and no ground for a decision, even if the file is trusted. A
+// process can choose what is named: by executing this program only after it
+// connected, or, in a user namespace of its own, by prctl(PR_SET_MM) without
+// executing it at all. Whoever runs under the same uid may have told it to load other
+// code (LD_PRELOAD, ptrace). And whoever may write to the file can change it once
+// it is not executed any more: a hash is one of what was read, not of what runs.
 //
 // The path is for people: the file may have been moved or replaced since, or
 // removed (then it ends in " (deleted)"), and it can be one of another mount
 // namespace, which means nothing here. Of a script the program is the interpreter.
+// Opening waits for the file system, which a hostile process may serve itself: see
+// [PeerProcess.ExecutablePath].
 //
-// It is no proof of what the process does, even if the file is trusted: whoever
-// runs under the same uid may have told it to load other code (LD_PRELOAD, ptrace),
-// and it may have executed this program only after it connected. We must be allowed
-// to ptrace the process (the same uid, mostly, or CAP_SYS_PTRACE), else the error
-// is EACCES.
+// We must be allowed to ptrace the process (the same uid, mostly, or
+// CAP_SYS_PTRACE), else the error wraps EACCES. It wraps [os.ErrNotExist] while the
+// process has no program: at its end, and for a moment as it executes another. Else
+// it fails as [PeerProcess.Inspect] does.
 //
-// It fails as [PeerProcess.Inspect] does. Source: proc_pid_exe(5).
+// Source: proc_pid_exe(5), PR_SET_MM_EXE_FILE(2const).
 func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
 	err = p.Inspect(func(procfs string) (err error) {
 		if file, err = os.Open(procfs + "/exe"); err != nil {
@@ -82,9 +89,9 @@ func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
 // ExecutablePath tells the path of the program that the process is executing, and
 // no more: unlike [PeerProcess.Executable] it opens no file, for which a hostile
 // process can make us wait if it serves its own file system. All that is said there
-// of the path goes for this one; it is for people.
+// of the path goes for this one; it is for people, and fails as Executable does.
 //
-// It fails as [PeerProcess.Inspect] does. Source: proc_pid_exe(5).
+// Source: proc_pid_exe(5).
 func (p *PeerProcess) ExecutablePath() (path string, err error) {
 	err = p.Inspect(func(procfs string) (err error) {
 		path, err = os.Readlink(procfs + "/exe")
@@ -109,15 +116,22 @@ func pathOf(file *os.File) (path string, err error) {
 }
 
 // Cmdline returns the arguments of the process, from its name on; none for a
-// process that has none, as a kernel thread.
+// process that has none.
 //
 // They are what the process says of itself: it can write there what it likes, so
 // they are for people, and no ground for a decision.
 //
-// It fails as [PeerProcess.Inspect] does, and for more than 8 MiB.
-// Source: proc_pid_cmdline(5).
+// The error wraps [os.ErrNotExist] while the process has no program: at its end,
+// and for a moment as it executes another. Else it fails as [PeerProcess.Inspect]
+// does, and for more than 8 MiB. Source: proc_pid_cmdline(5).
 func (p *PeerProcess) Cmdline() ([]string, error) {
-	text, err := p.readProc("/cmdline")
+	var text string
+	err := p.Inspect(func(procfs string) (err error) {
+		if text, err = readAtMost(procfs+"/cmdline", maxProcFile); text == "" && err == nil {
+			return checkHasProgram(procfs)
+		}
+		return err
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -125,6 +139,15 @@ func (p *PeerProcess) Cmdline() ([]string, error) {
 		return []string{}, nil
 	}
 	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00"), nil
+}
+
+// checkHasProgram tells a process without arguments from one whose memory is gone.
+func checkHasProgram(procfs string) error {
+	_, err := os.Readlink(procfs + "/exe")
+	if errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Cgroup is a control group that a process is in.
@@ -142,7 +165,8 @@ type Cgroup struct {
 // Cgroup returns the control groups that the process is in, one for each
 // hierarchy; with cgroup version 2 alone that is one. Who may move a process
 // between groups is the affair of whoever administers or was delegated them: a user
-// can choose among the groups below the user's own, and give them any name.
+// can choose among the groups below the user's own, and give them any name. So it is
+// no ground for a decision that keeps a user out of what another has.
 //
 // It fails as [PeerProcess.Inspect] does. Source: cgroups(7), /proc/PID/cgroup.
 func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
@@ -178,8 +202,9 @@ func parseCgroups(text string) ([]Cgroup, error) {
 // StartTime returns when the process was started: when it was forked, not when it
 // executed its present program. It is for people. The kernel counts hundredths of a
 // second since boot, which are turned into a time by the clock as it is now, so two
-// calls may differ by some hundredths; and pid and start time together are no
-// identity, for which the handle is.
+// calls may differ by some hundredths; in a container whose /proc/uptime is made up
+// (lxcfs) it is as wrong as that is. Pid and start time together are no identity, for
+// which the handle is, and no ground for a decision.
 //
 // It fails as [PeerProcess.Inspect] does. Source: proc_pid_stat(5), proc_uptime(5).
 func (p *PeerProcess) StartTime() (time.Time, error) {
