@@ -122,7 +122,7 @@ func (i implementation) askAll(fd int) answers {
 		a.PeerCredentials = credentials
 	}
 	for _, f := range facts {
-		a.Facts[f.name] = f.askOf(i, fd)
+		a.Facts[f.key()] = f.askOf(i, fd)
 	}
 	return a
 }
@@ -132,7 +132,7 @@ func (i implementation) askAll(fd int) answers {
 func (r report) agrees(f fact) bool {
 	first := answer{}
 	for _, row := range r.Rows {
-		a := row.Facts[f.name]
+		a := row.Facts[f.key()]
 		switch {
 		case a.Unsupported && !f.required:
 			continue
@@ -160,7 +160,7 @@ func (r report) print(w io.Writer) error {
 	for _, f := range facts {
 		fmt.Fprint(table, f.name)
 		for _, row := range r.Rows {
-			a := row.Facts[f.name]
+			a := row.Facts[f.key()]
 			value := quoted(a.Value)
 			if a.Error != "" {
 				value = notes.missing(a.Error)

@@ -53,6 +53,9 @@ var facts = []fact{
 	{"audit token", implementation.askAuditToken, isAnything, false},
 }
 
+// key is the fact's name in JSON, as [peercred.Info] has it.
+func (f fact) key() string { return strings.ReplaceAll(f.name, " ", "_") }
+
 func (f fact) askOf(i implementation, fd int) answer {
 	value, err := f.ask(i, fd)
 	if err != nil {

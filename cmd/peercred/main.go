@@ -6,8 +6,8 @@
 // the kernel vouches for it.
 //
 //	peercred check  [--json]
-//	peercred listen [--once] [--json] [--mode MODE] ADDRESS
-//	peercred dial   [--json] ADDRESS
+//	peercred listen [--once] [--json] [--mode MODE] [--allow-user NAME] ... ADDRESS
+//	peercred dial   [--json] [--allow-user NAME] ... ADDRESS
 //
 // Run peercred --help, or a command with --help, for what each does.
 //
@@ -28,7 +28,7 @@ import (
 const usage = `Usage: peercred COMMAND [FLAGS] [ADDRESS]
 
 Shows which process is at the other end of a Unix socket, as the kernel vouches
-for it: pid, and effective user and group id.
+for it: pid, effective user and group id, groups, security label, executable.
 
 Commands:
   check   ask about a socket of its own, through every linked implementation

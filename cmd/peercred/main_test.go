@@ -8,7 +8,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -96,7 +98,7 @@ func TestCheck(t *testing.T) {
 	}
 	for n := range got.Rows {
 		for _, f := range facts {
-			if a := got.Rows[n].Facts[f.name]; a != f.askOfThisProcess(t, implementations[n]) {
+			if a := got.Rows[n].Facts[f.key()]; a != f.askOfThisProcess(t, implementations[n]) {
 				t.Errorf("%s: check says %+v of %s", got.Rows[n].Implementation, a, f.name)
 			}
 		}
@@ -382,7 +384,7 @@ func TestListenShowsAllFacts(t *testing.T) {
 		support peercred.Fact
 	}{
 		{"groups", got.Groups != nil, want.Groups},
-		{"label", got.Label != "", want.SecurityLabel},
+		{"security_label", got.Label != "", want.SecurityLabel},
 		{"executable", got.Executable != "", want.Process},
 		{"start_time", !got.StartTime.IsZero(), want.Process},
 	} {
@@ -424,7 +426,7 @@ func TestPeerText(t *testing.T) {
 	full.Label, full.Executable = "system_u:system_r:sshd_t:s0", "/usr/sbin/sshd"
 	full.StartTime = time.Unix(1, 5)
 	bare := root
-	for _, name := range []string{"groups", "label"} {
+	for _, name := range []string{"groups", "security_label"} {
 		bare.has(name, errors.New("no "+name))
 	}
 	for _, name := range []string{"executable", "start_time"} {
@@ -440,7 +442,7 @@ func TestPeerText(t *testing.T) {
 		want string
 	}{
 		{full, ids + "groups=4242,27(sudo) label=system_u:system_r:sshd_t:s0 exe=/usr/sbin/sshd start=1970-01-01T00:00:01Z\n"},
-		{bare, ids + "groups=-[1] label=-[2] exe=-[3] start=-[3]\n  [1] no groups\n  [2] no label\n  [3] no process\n"},
+		{bare, ids + "groups=-[1] label=-[2] exe=-[3] start=-[3]\n  [1] no groups\n  [2] no security_label\n  [3] no process\n"},
 		{bare, ids + "groups=-[1] label=-[2] exe=-[3] start=-[3]\n"}, // the notes are known by now
 		{hostile, ids + `groups=none label="a\u202eb\xff" exe="/tmp/x uid=0\n\x1b[2Jpid=1" start=1970-01-01T00:00:01Z` + "\n"},
 	} {
@@ -451,6 +453,40 @@ func TestPeerText(t *testing.T) {
 		if diff := cmp.Diff(test.want, got.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
+	}
+}
+
+// A reason does not hold what differs from peer to peer, or each would be a footnote.
+func TestReasonsAreAlike(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&peercred.ErrPeerProcessGone{PID: 4711}, "the peer's process is gone"},
+		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.EACCES}, "exe of the process: permission denied (it takes the same user, or CAP_SYS_PTRACE)"},
+		{&fs.PathError{Op: "open", Path: "/proc/4711/stat", Err: unix.ENOENT}, "stat of the process: no such file or directory"},
+		{fmt.Errorf("asked: %w", &peercred.ErrPeerCredentialsUnavailable{Platform: "linux", Reason: "too old"}), "too old"},
+		{unix.EMFILE, "too many open files"},
+	} {
+		if got := reason(test.err); got != test.want {
+			t.Errorf("reason(%v) = %q, want %q", test.err, got, test.want)
+		}
+	}
+}
+
+// However many groups a peer has, its line stays a line.
+func TestManyGroupsAreCut(t *testing.T) {
+	gids := make([]uint32, 65_536)
+	for n := range gids {
+		gids[n] = 4_000_000_000 + uint32(n)
+	}
+	groups := newGroups(gids)
+	text := groupsText(groups)
+	if want := "4000000063,and-65472-more"; len(groups) != len(gids) || !strings.HasSuffix(text, want) || strings.Count(text, ",") != maxNamed {
+		t.Errorf("%d groups are %q, want %d that end in %q", len(groups), text, maxNamed, want)
+	}
+	if text := groupsText(groups[:maxNamed]); strings.Contains(text, "more") {
+		t.Errorf("%d groups are cut: %q", maxNamed, text)
 	}
 }
 

@@ -4,9 +4,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +26,7 @@ type peer struct {
 	User   string  `json:"user,omitempty"`
 	Group  string  `json:"group,omitempty"`
 	Groups []group `json:"groups,omitzero"` // nil if they are not told
-	Label  string  `json:"label,omitempty"`
+	Label  string  `json:"security_label,omitempty"`
 	// As of now, and not as of connect time.
 	Executable string    `json:"executable,omitempty"`
 	StartTime  time.Time `json:"start_time,omitzero"`
@@ -45,7 +48,7 @@ func describe(conn *guard.Conn) peer {
 		p.Groups = newGroups(groups)
 	}
 	label, err := known.SecurityLabel()
-	if p.has("label", err) {
+	if p.has("security_label", err) {
 		p.Label = label
 	}
 	p.describeProcess(known)
@@ -60,10 +63,18 @@ func newPeer(credentials *peercred.PeerCredentials) peer {
 	return p
 }
 
+// maxNamed bounds how many groups are looked up and shown in a line: a peer can have
+// 65,536, and should not keep others waiting.
+const maxNamed = 64
+
 func newGroups(gids []uint32) []group {
 	groups := []group{}
-	for _, gid := range gids {
-		groups = append(groups, group{gid, groupName(gid)})
+	for n, gid := range gids {
+		g := group{GID: gid}
+		if n < maxNamed {
+			g.Name = groupName(gid)
+		}
+		groups = append(groups, g)
 	}
 	return groups
 }
@@ -101,8 +112,28 @@ func (p *peer) has(fact string, err error) bool {
 	if p.Unavailable == nil {
 		p.Unavailable = map[string]string{}
 	}
-	p.Unavailable[fact] = err.Error()
+	p.Unavailable[fact] = reason(err)
 	return false
+}
+
+// reason is why a fact is missing, without what differs from one peer to the next,
+// so that the same reason is the same footnote.
+func reason(err error) string {
+	if unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err); ok {
+		return unavailable.Reason
+	}
+	if _, ok := errors.AsType[*peercred.ErrPeerProcessGone](err); ok {
+		return new(peercred.ErrPeerProcessGone).Error()
+	}
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err.Error()
+	}
+	text := fmt.Sprintf("%s of the process: %v", filepath.Base(path.Path), path.Err)
+	if errors.Is(err, fs.ErrPermission) {
+		text += " (it takes the same user, or CAP_SYS_PTRACE)"
+	}
+	return text
 }
 
 // text is p as a line, with what is missing in notes.
@@ -115,7 +146,7 @@ func (p peer) text(notes *footnotes) string {
 	}
 	return fmt.Sprintf("pid=%d uid=%d%s gid=%d%s groups=%s label=%s exe=%s start=%s",
 		p.PID, p.UID, inBrackets(p.User), p.GID, inBrackets(p.Group),
-		or("groups", groupsText(p.Groups)), or("label", quoted(p.Label)),
+		or("groups", groupsText(p.Groups)), or("security_label", quoted(p.Label)),
 		or("executable", quoted(p.Executable)), or("start_time", p.StartTime.UTC().Format(time.RFC3339)))
 }
 
@@ -124,10 +155,14 @@ func groupsText(groups []group) string {
 		return "none"
 	}
 	var texts []string
-	for _, g := range groups {
+	for _, g := range groups[:min(len(groups), maxNamed)] {
 		texts = append(texts, strconv.FormatUint(uint64(g.GID), 10)+inBrackets(g.Name))
 	}
-	return strings.Join(texts, ",")
+	text := strings.Join(texts, ",")
+	if more := len(groups) - maxNamed; more > 0 {
+		text += fmt.Sprintf(",and-%d-more", more)
+	}
+	return text
 }
 
 // quoted keeps what a peer chose, its path or its label, from looking like
