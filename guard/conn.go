@@ -35,9 +35,7 @@ func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
 	c, err := ask(conn)
 	if err != nil {
-		if conn != nil {
-			conn.Close()
-		}
+		closeUnknown(conn)
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
 	c.peer.facts.ask(wanted)
@@ -67,8 +65,17 @@ func ask(conn net.Conn) (*Conn, error) {
 // maxWrappers bounds how many conns may wrap one another, as it does in peercred.
 const maxWrappers = 16
 
-// find returns the *Conn that conn is or wraps, nil if there is none.
-func find(conn net.Conn) *Conn {
+// closeUnknown closes a connection that gave no credentials. It may be nil, or of a
+// foreign type that panics here as it did when it was asked: a listener outlives it.
+func closeUnknown(conn net.Conn) {
+	defer func() { _ = recover() }()
+	conn.Close()
+}
+
+// find returns the *Conn that conn is or wraps, nil if there is none, and if a
+// foreign type's NetConn panics: then peercred says so, which asks it again.
+func find(conn net.Conn) (found *Conn) {
+	defer func() { _ = recover() }()
 	for range maxWrappers {
 		switch c := conn.(type) {
 		case *Conn:

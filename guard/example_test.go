@@ -1,0 +1,214 @@
+//go:build unix && !netbsd
+
+package guard_test
+
+import (
+	"context"
+	"errors"
+	"expvar"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"example.com/peercred"
+	"example.com/peercred/guard"
+)
+
+// exampleListener listens on a temporary socket, and lets in our own user.
+func exampleListener() (listener *guard.Listener, path string, remove func()) {
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path = filepath.Join(dir, "s")
+	listener, err = guard.Listen(context.Background(), "unix", path, guard.Config{Policy: guard.CurrentUser()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return listener, path, func() {
+		listener.Close()
+		os.RemoveAll(dir)
+	}
+}
+
+// A server for our own user and nobody else.
+func ExampleListen() {
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+
+	listener, err := guard.Listen(context.Background(), "unix", path, guard.Config{Policy: guard.CurrentUser()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, "the secret")
+			conn.Close()
+		}
+	}()
+
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	said, err := io.ReadAll(conn)
+	fmt.Println(string(said), err)
+	// Output: the secret <nil>
+}
+
+// Members of a group, and who else came.
+func ExampleListen_group() {
+	operators, err := guard.GroupNames("operators")
+	if err != nil {
+		log.Print(err) // and operators lets in nobody
+	}
+	listener, err := guard.Listen(context.Background(), "unix", "/run/agent/s", guard.Config{
+		Policy:  guard.AnyOf(guard.UIDs(0), operators),
+		Mode:    0o660,
+		Group:   "operators",
+		Options: guard.Options{OnDeny: guard.LogDenied(slog.Default())},
+	})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	expvar.Publish("agent", expvar.Func(func() any { return listener.Counts() }))
+	log.Print(http.Serve(listener, http.NotFoundHandler()))
+}
+
+// A listener that comes from systemd, as descriptor 3.
+func ExampleNewListener() {
+	inner, err := net.FileListener(os.NewFile(3, "systemd"))
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	log.Print(http.Serve(guard.NewListener(inner, guard.CurrentUser(), guard.Options{}), http.NotFoundHandler()))
+}
+
+// A connection that comes from elsewhere.
+func ExampleAdmit() {
+	ours, theirs := net.Pipe() // which is no Unix socket
+	defer theirs.Close()
+	_, err := guard.Admit(ours, guard.CurrentUser())
+	notUnix, ok := errors.AsType[*peercred.ErrNotUnixSocket](err)
+	fmt.Println(errors.Is(err, guard.ErrDenied), ok && notUnix.ConnType == "unknown")
+	// Output: true true
+}
+
+// A client that sends its secret to its own user's server, and to no other.
+func ExampleDial() {
+	listener, path, remove := exampleListener()
+	defer remove()
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+
+	conn, err := guard.Dial(context.Background(), "unix", path, guard.CurrentUser())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "the secret")
+	conn.CloseWrite()
+	said, err := io.ReadAll(conn)
+	fmt.Println(string(said), err)
+	// Output: the secret <nil>
+}
+
+// An HTTP server that knows who sent each request.
+func ExampleConnContext() {
+	listener, path, remove := exampleListener()
+	defer remove()
+	server := &http.Server{
+		ConnContext: guard.ConnContext,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			peer, ok := guard.FromContext(r.Context())
+			if !ok {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			fmt.Fprint(w, peer.Credentials().UID == uint32(os.Geteuid()))
+		}),
+	}
+	go server.Serve(listener)
+	defer server.Close()
+
+	fmt.Println(exampleGet(path, "/"))
+	// Output: 200 true
+}
+
+// Rules for each route, and a hook for who was refused.
+func ExampleRequire() {
+	listener, path, remove := exampleListener()
+	defer remove()
+	note := func(r *http.Request, d *guard.Denied) { log.Printf("%s: %v", r.Pattern, d) }
+	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+	mux := http.NewServeMux()
+	mux.Handle("GET /for-me", guard.Require(guard.CurrentUser(), hello, note))
+	mux.Handle("GET /for-nobody", guard.Require(guard.UIDs(), hello, note))
+	server := &http.Server{ConnContext: guard.ConnContext, Handler: mux}
+	go server.Serve(listener)
+	defer server.Close()
+
+	fmt.Println(exampleGet(path, "/for-me"))
+	fmt.Println(exampleGet(path, "/for-nobody"))
+	// Output:
+	// 200 hello
+	// 403
+}
+
+// exampleGet returns status and body of one request.
+func exampleGet(path, url string) string {
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return guard.Dial(ctx, "unix", path, guard.CurrentUser())
+		},
+	}}
+	response, err := client.Get("http://unix" + url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if len(body) == 0 {
+		return fmt.Sprint(response.StatusCode)
+	}
+	return fmt.Sprintf("%d %s", response.StatusCode, body)
+}
+
+// A rule of one's own: office hours.
+func ExampleFunc() {
+	office := guard.Func("office hours", func(guard.Peer) error {
+		if hour := time.Now().Hour(); hour < 8 || hour > 18 {
+			return errors.New("come back later")
+		}
+		return nil
+	})
+	policy := guard.AllOf(guard.CurrentUser(), office)
+	fmt.Println(policy.Allow(guard.Peer{}) != nil) // nobody is never let in
+	// Output: true
+}

@@ -1,0 +1,252 @@
+package guard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"example.com/peercred/internal/reexec"
+	"golang.org/x/sys/unix"
+)
+
+// role is what this test binary does when it is executed as another process.
+type role struct {
+	Do      string // a key of roles
+	Address string
+	UID     *uint32 // take these ids first
+	GID     *uint32
+	Groups  []int
+	Count   int
+	Rule    uint32
+}
+
+var roles = map[string]func(role) error{
+	"connect":              helperConnect,
+	"serve":                helperServe,
+	"watch":                helperWatch,
+	"serve in a namespace": helperServeInNamespace,
+	"run out":              helperRunOut,
+}
+
+func TestMain(m *testing.M) {
+	reexec.Main(m, func(r role) error {
+		if err := reexec.TakeIDs(r.UID, r.GID, r.Groups); err != nil {
+			return err
+		}
+		return roles[r.Do](r)
+	})
+}
+
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to start peers under other ids")
+	}
+}
+
+var abstractNames atomic.Int32
+
+// abstract returns a name in the abstract namespace, which every user reaches.
+func abstract() string {
+	return "@peercred-guard-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(int(abstractNames.Add(1)))
+}
+
+// openDirectory is a directory that every user can enter.
+func openDirectory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "peercred-guard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// helperConnect connects Count times, one after the other, and says of each what it
+// read: the server says "welcome" to whom it lets in.
+func helperConnect(r role) error {
+	for range max(1, r.Count) {
+		conn, err := net.Dial("unix", r.Address)
+		if err != nil {
+			return err
+		}
+		said, err := io.ReadAll(conn)
+		conn.Close()
+		switch {
+		case string(said) == "welcome":
+			fmt.Println("welcome")
+		case len(said) == 0 && (err == nil || errors.Is(err, syscall.ECONNRESET)):
+			fmt.Println("refused")
+		default:
+			return fmt.Errorf("read %q, %v", said, err)
+		}
+	}
+	return nil
+}
+
+// helperServe listens, and never accepts.
+func helperServe(r role) error {
+	listener, err := net.Listen("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	reexec.Step("listening")
+	return nil
+}
+
+// sight is what a watcher saw.
+type sight struct {
+	Looks  int
+	Files  map[string]int // how often what was there, by mode, uid and gid
+	Passed int            // how often the socket let it in
+}
+
+// helperWatch looks at Address and at all that is beside it, and tries to connect,
+// in a tight loop, until the test says that it is enough.
+func helperWatch(r role) error {
+	var enough atomic.Bool
+	fmt.Println("watching")
+	go func() {
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		enough.Store(true)
+	}()
+	seen := sight{Files: map[string]int{}}
+	look := func(path string) {
+		var stat unix.Stat_t
+		if unix.Lstat(path, &stat) == nil {
+			seen.Files[fmt.Sprintf("%#o %d %d", stat.Mode, stat.Uid, stat.Gid)]++
+		}
+	}
+	for ; !enough.Load(); seen.Looks++ {
+		look(r.Address)
+		if conn, err := net.Dial("unix", r.Address); err == nil {
+			conn.Close()
+			seen.Passed++
+		}
+		entries, err := os.ReadDir(filepath.Dir(r.Address))
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			look(filepath.Join(filepath.Dir(r.Address), entry.Name()))
+		}
+		runtime.Gosched()
+	}
+	return reexec.Report(seen)
+}
+
+// helperServeInNamespace guards by UIDs(Rule), and reports what became of one peer.
+func helperServeInNamespace(r role) error {
+	inner, err := net.Listen("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	denied := make(chan *Denied, 1)
+	listener := NewListener(inner, UIDs(r.Rule), Options{OnDeny: func(d *Denied) { denied <- d }})
+	fmt.Println("listening")
+	accepted := make(chan *Conn, 1)
+	go func() {
+		if conn, err := listener.AcceptPeer(); err == nil {
+			accepted <- conn
+		}
+	}()
+	select {
+	case d := <-denied:
+		return reexec.Report(d.Error())
+	case <-accepted:
+		return reexec.Report("let in")
+	}
+}
+
+// helperRunOut listens with few descriptors, lets them run out, and tells whether
+// its listener outlives that: peers that wait meanwhile are served afterwards.
+func helperRunOut(r role) error {
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: CurrentUser()})
+	if err != nil {
+		return err
+	}
+	reexec.Step("listening")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
+		return err
+	}
+	var taken []*os.File
+	for {
+		file, err := os.Open(os.DevNull)
+		if errors.Is(err, unix.EMFILE) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		taken = append(taken, file)
+	}
+	accepted := make(chan error)
+	go func() {
+		for range r.Count {
+			conn, err := listener.Accept()
+			if err == nil {
+				_, err = io.WriteString(conn, "welcome")
+			}
+			if err == nil {
+				err = conn.Close()
+			}
+			accepted <- err
+		}
+	}()
+	for listener.Counts().Retried == 0 { // until it has failed once
+		select {
+		case err := <-accepted:
+			return fmt.Errorf("accepted without a descriptor: %v", err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	for _, file := range taken {
+		file.Close()
+	}
+	for range r.Count {
+		if err := <-accepted; err != nil {
+			return err
+		}
+	}
+	fmt.Println("outlived", listener.Counts().Accepted)
+	return listener.Close()
+}
+
+// runAs runs one of the tests of this binary under another user.
+func runAs(t *testing.T, uid uint32, test string) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run", test, "-test.v")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
+		t.Errorf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+func inUserNamespace(inside, outside int) reexec.Option {
+	return func(c *exec.Cmd) {
+		ids := []syscall.SysProcIDMap{{ContainerID: inside, HostID: outside, Size: 1}}
+		c.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+			Credential: &syscall.Credential{Uid: uint32(inside), Gid: uint32(inside)},
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package guard
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// whoAmI tells a client who it is.
+var whoAmI = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	peer, ok := FromContext(r.Context())
+	fmt.Fprintf(w, "%v %v", peer, ok)
+})
+
+// serveHTTP serves until the test ends.
+func serveHTTP(t *testing.T, server *http.Server, serve func() error) {
+	t.Helper()
+	done := make(chan error)
+	go func() { done <- serve() }()
+	t.Cleanup(func() {
+		server.Close()
+		if err := <-done; err != http.ErrServerClosed {
+			t.Errorf("Serve = %v, want http.ErrServerClosed", err)
+		}
+	})
+}
+
+// clientOf is an HTTP client of a listener. Protocols of nil are HTTP/1.1.
+func clientOf(t *testing.T, listener net.Listener, protocols *http.Protocols) *http.Client {
+	t.Helper()
+	transport := &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", listener.Addr().String())
+		},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// get returns status, protocol and body.
+func get(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s %s", response.StatusCode, response.Proto, body)
+}
+
+func ourselves() string {
+	return fmt.Sprintf("pid=%d uid=%d gid=%d", os.Getpid(), os.Geteuid(), os.Getegid())
+}
+
+func TestHTTP(t *testing.T) {
+	h2c := new(http.Protocols)
+	h2c.SetUnencryptedHTTP2(true)
+	h2 := new(http.Protocols)
+	h2.SetHTTP2(true)
+	for _, test := range []struct {
+		name      string
+		protocols *http.Protocols
+		scheme    string
+		want      string
+	}{
+		{"HTTP/1.1", nil, "http", "HTTP/1.1"},
+		{"h2c", h2c, "http", "HTTP/2.0"},
+		{"TLS", nil, "https", "HTTP/1.1"},
+		{"TLS and HTTP/2", h2, "https", "HTTP/2.0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener := listenAs(t, Config{Policy: everybody()})
+			mux := http.NewServeMux()
+			mux.Handle("/in", Require(CurrentUser(), whoAmI))
+			mux.Handle("/out", Require(UIDs(), whoAmI))
+			server := &http.Server{Handler: mux, ConnContext: ConnContext, Protocols: test.protocols}
+			serve := func() error { return server.Serve(listener) }
+			if test.scheme == "https" {
+				server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+				serve = func() error { return server.ServeTLS(listener, "", "") }
+			}
+			serveHTTP(t, server, serve)
+			client := clientOf(t, listener, test.protocols)
+			for range 3 { // of which the later ones are on the kept connection
+				if got, want := get(t, client, test.scheme+"://host/in"), "200 "+test.want+" "+ourselves()+" true"; got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+				if got, want := get(t, client, test.scheme+"://host/out"), "403 "+test.want+" "; got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			}
+			if got := listener.Counts().Accepted; got != 1 {
+				t.Errorf("%d connections for six requests, want 1", got)
+			}
+		})
+	}
+}
+
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// A request whose connection has no credentials is refused: the listener is not
+// guarded, the server has no ConnContext, or an outer request's context has a peer.
+func TestRequestsWithoutAPeer(t *testing.T) {
+	needCredentials(t)
+	admitted := listenAs(t, Config{Policy: everybody()})
+	dialPlain(t, admitted)
+	outer := ConnContext(t.Context(), acceptPeer(t, admitted))
+	if _, ok := FromContext(outer); !ok {
+		t.Fatal("the outer context has no peer")
+	}
+	plain := func() net.Listener {
+		listener, err := net.Listen("unix", admitted.Addr().String()+"-plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listener
+	}
+	base := func(net.Listener) context.Context { return outer }
+	for _, test := range []struct {
+		name     string
+		listener net.Listener
+		server   *http.Server
+	}{
+		{"a plain listener", plain(), &http.Server{ConnContext: ConnContext}},
+		{"no ConnContext", listenAs(t, Config{Policy: everybody()}), &http.Server{}},
+	} {
+		test.server.Handler = Require(everybody(), whoAmI)
+		serveHTTP(t, test.server, func() error { return test.server.Serve(test.listener) })
+		if got, want := get(t, clientOf(t, test.listener, nil), "http://host/"), "500 HTTP/1.1 "; got != want {
+			t.Errorf("%s: %q, want %q", test.name, got, want)
+		}
+		test.server.Close()
+	}
+	// With an outer peer in the base context.
+	server := &http.Server{ConnContext: ConnContext, BaseContext: base, Handler: Require(everybody(), whoAmI)}
+	listener := plain()
+	serveHTTP(t, server, func() error { return server.Serve(listener) })
+	if got, want := get(t, clientOf(t, listener, nil), "http://host/"), "500 HTTP/1.1 "; got != want {
+		t.Errorf("an outer peer: %q, want %q", got, want)
+	}
+	if peer, ok := FromContext(context.Background()); ok || peer != (Peer{}) {
+		t.Errorf("a context without a peer has %v", peer)
+	}
+}
+
+// Why a request was refused goes to the hook, and nowhere else; a policy that cannot
+// be decided is a failure of ours.
+func TestRequireTellsTheHook(t *testing.T) {
+	secret := errors.New("the reason, with uid and rule")
+	for _, test := range []struct {
+		name   string
+		policy Policy
+		status int
+		denied Denied
+	}{
+		{"refused", UIDs(), http.StatusForbidden, Denied{Rule: "uid in an empty list"}},
+		{"refused for a reason", Func("secret", func(Peer) error { return secret }), http.StatusForbidden, Denied{Rule: "secret", Err: secret}},
+		{"undecided", Labels("x"), http.StatusInternalServerError, Denied{Rule: `security label "x"`, Failed: true}},
+		{"the zero policy", Policy{}, http.StatusForbidden, Denied{Rule: "nobody"}},
+	} {
+		var told []*Denied
+		handler := Require(test.policy, whoAmI, func(r *http.Request, d *Denied) {
+			if r.URL.Path != "/route" {
+				t.Errorf("%s: the hook is told of %s", test.name, r.URL)
+			}
+			told = append(told, d)
+		})
+		peer := reticent(1, 2)
+		request := httptest.NewRequest("GET", "/route", nil)
+		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.facts))
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code != test.status || recorder.Body.Len() != 0 || len(recorder.Header()) != 0 {
+			t.Errorf("%s: %d, %v, %q, want %d and nothing more", test.name, recorder.Code, recorder.Header(), recorder.Body, test.status)
+		}
+		if len(told) != 1 {
+			t.Fatalf("%s: the hook was told %d times", test.name, len(told))
+		}
+		if test.denied.Failed {
+			told[0].Err = nil
+		}
+		test.denied.Credentials = &peercred.PeerCredentials{UID: 1, GID: 2}
+		if diff := cmp.Diff(test.denied, *told[0], cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
+			t.Errorf("%s: told (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// A policy can change between the requests of one connection, which stays open.
+func TestRequireAsksForEveryRequest(t *testing.T) {
+	var closed atomic.Bool
+	listener := listenAs(t, Config{Policy: everybody()})
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return refuseUnless(!closed.Load()) }), whoAmI)}
+	serveHTTP(t, server, func() error { return server.Serve(listener) })
+	client := clientOf(t, listener, nil)
+	for _, shut := range []bool{false, true, false} {
+		closed.Store(shut)
+		want := map[bool]string{false: "200", true: "403"}[shut]
+		if got := get(t, client, "http://host/"); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want the status %s", got, want)
+		}
+	}
+	if got := listener.Counts().Accepted; got != 1 {
+		t.Errorf("%d connections for three requests, want 1", got)
+	}
+}
+
+// Who is not let in is not served a single request: it reads the end, whatever it
+// sent before it was accepted.
+func TestNoRequestBeforeTheCheck(t *testing.T) {
+	listener := listenAs(t, Config{Policy: UIDs()})
+	var served atomic.Int32
+	server := &http.Server{ConnContext: ConnContext, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) })}
+	client := dialPlain(t, listener)
+	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: host\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	serveHTTP(t, server, func() error { return server.Serve(listener) })
+	if line, err := bufio.NewReader(client).ReadString('\n'); line != "" || err == nil {
+		t.Errorf("it read %q, %v", line, err)
+	}
+	if served.Load() != 0 {
+		t.Errorf("%d requests were served", served.Load())
+	}
+}
+
+func TestRequireAllocatesNothing(t *testing.T) {
+	peer := peerWith(peercred.PeerCredentials{UID: 1}, nil, "")
+	request := httptest.NewRequest("GET", "/", nil)
+	request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.facts))
+	handler := Require(UIDs(1), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	recorder := httptest.NewRecorder()
+	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {
+		t.Errorf("%v allocations for a request", n)
+	}
+}

@@ -1,0 +1,680 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+func needCredentials(t testing.TB) {
+	t.Helper()
+	if known := peercred.Support().UID; !known.Available {
+		t.Skipf("this system does not tell who connects: %s", known.Reason)
+	}
+}
+
+func everybody() Policy { return Func("everybody", func(Peer) error { return nil }) }
+
+// listenAs listens on a socket in a directory of its own.
+func listenAs(t testing.TB, config Config) *Listener {
+	t.Helper()
+	needCredentials(t)
+	listener, err := Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "s"), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
+	t.Helper()
+	conn, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.UnixConn)
+}
+
+func acceptPeer(t testing.TB, listener *Listener) *Conn {
+	t.Helper()
+	conn, err := listener.AcceptPeer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// isClosed waits until the other end has closed conn without having said a word.
+func isClosed(t testing.TB, conn net.Conn) {
+	t.Helper()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a peer that was not let in read %d bytes, %v, want the end", n, err)
+	}
+}
+
+// An admitted peer is a *Conn that knows its peer, and works as a connection.
+func TestAccept(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser()})
+	client := dialPlain(t, listener)
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want, err := peercred.GetPeerCredentials(conn) // finds the inner connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, conn.(*Conn).Peer().Credentials()); diff != "" {
+		t.Errorf("the peer's credentials (-want +got):\n%s", diff)
+	}
+	if want.UID != uint32(os.Geteuid()) {
+		t.Errorf("the peer is %v", want)
+	}
+	if _, ok := conn.(*Conn).NetConn().(*net.UnixConn); !ok {
+		t.Errorf("NetConn is a %T", conn.(*Conn).NetConn())
+	}
+	if got := conn.LocalAddr().String(); got != listener.Addr().String() {
+		t.Errorf("LocalAddr is %q, want the socket file %q", got, listener.Addr())
+	}
+	if diff := cmp.Diff(Counts{Accepted: 1, Denied: map[string]uint64{}}, listener.Counts()); diff != "" {
+		t.Errorf("Counts (-want +got):\n%s", diff)
+	}
+
+	if _, err := io.WriteString(conn, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*Conn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(client); string(said) != "hello" || err != nil {
+		t.Errorf("the client read %q, %v", said, err)
+	}
+	// A deadline works: the descriptor is still the poller's.
+	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Read after its deadline: %v", err)
+	}
+}
+
+// What a client chooses, its address, is no credentials and has none of them.
+func TestRemoteAddrIsNotTouched(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser()})
+	name := filepath.Join(t.TempDir(), "pid=1 uid=0 gid=0;")
+	client, err := net.DialUnix("unix", &net.UnixAddr{Name: name, Net: "unix"}, listener.Addr().(*net.UnixAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn := acceptPeer(t, listener)
+	if got := conn.RemoteAddr(); got.String() != name || got.Network() != "unix" {
+		t.Errorf("RemoteAddr is %v, want what the client chose and nothing more", got)
+	}
+}
+
+// A listener that comes in as a descriptor, as from systemd, is guarded too.
+func TestFileListener(t *testing.T) {
+	needCredentials(t)
+	original, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer original.Close()
+	file, err := original.File()
+	if err != nil {
+		t.Skipf("this system does not hand out a listener's descriptor: %v", err)
+	}
+	inner, err := net.FileListener(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := NewListener(inner, CurrentUser(), Options{})
+	defer listener.Close()
+	client := dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	if got := conn.Peer().Credentials(); got.UID != uint32(os.Geteuid()) {
+		t.Errorf("the peer is %v", got)
+	}
+	if got, want := conn.LocalAddr().String(), original.Addr().String(); got != want {
+		t.Errorf("LocalAddr is %q, want %q", got, want)
+	}
+	if _, err := io.WriteString(client, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("Read = %d, %v", n, err)
+	}
+}
+
+// A refused peer is closed, counted and reported, and the next one is served.
+func TestRefusedPeers(t *testing.T) {
+	reports := make(chan *Denied)
+	var wanted atomic.Bool
+	listener := listenAs(t, Config{
+		Policy:  AnyOf(UIDs(), Func("when wanted", func(Peer) error { return refuseUnless(wanted.Load()) })),
+		Options: Options{OnDeny: func(d *Denied) { reports <- d }},
+	})
+	var refused []net.Conn
+	for range 3 {
+		refused = append(refused, dialPlain(t, listener))
+	}
+	accepted := make(chan *Conn)
+	go func() {
+		conn, err := listener.AcceptPeer()
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- conn
+	}()
+	const rule = "any of (uid in an empty list; when wanted)"
+	for _, client := range refused {
+		isClosed(t, client)
+	}
+	for range refused {
+		d := <-reports
+		if d.Rule != rule || d.Failed || d.Credentials == nil || d.Credentials.UID != uint32(os.Geteuid()) {
+			t.Errorf("reported: %+v", d)
+		}
+	}
+	wanted.Store(true)
+	dialPlain(t, listener)
+	if conn := <-accepted; conn != nil {
+		conn.Close()
+	}
+	want := Counts{Accepted: 1, Denied: map[string]uint64{rule: 3}}
+	if diff := cmp.Diff(want, listener.Counts()); diff != "" {
+		t.Errorf("Counts (-want +got):\n%s", diff)
+	}
+}
+
+// The zero Config lets in nobody, and neither does a policy that panics; the
+// listener lives on.
+func TestNobodyIsLetIn(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		policy Policy
+		want   Counts
+	}{
+		{"the zero policy", Policy{}, Counts{Denied: map[string]uint64{"nobody": 2}}},
+		{"a panic", Func("panics", func(Peer) error { panic(nil) }), Counts{Denied: map[string]uint64{}, Failed: 2}},
+		{"a panic about the peer", Func("panics", func(p Peer) error { return Peer{}.facts.groups.err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener := listenAs(t, Config{Policy: test.policy})
+			done := make(chan error)
+			go func() {
+				_, err := listener.Accept()
+				done <- err
+			}()
+			for range 2 {
+				isClosed(t, dialPlain(t, listener))
+			}
+			listener.Close()
+			if err := <-done; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Accept = %v, want net.ErrClosed", err)
+			}
+			if diff := cmp.Diff(test.want, listener.Counts()); diff != "" {
+				t.Errorf("Counts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A TCP listener lets in nobody.
+func TestTCPIsRefused(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Skipf("needs a loopback interface: %v", err)
+	}
+	reports := make(chan *Denied, 1)
+	listener := NewListener(inner, everybody(), Options{OnDeny: func(d *Denied) { reports <- d }})
+	defer listener.Close()
+	go listener.Accept()
+	client, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	isClosed(t, client)
+	d := <-reports
+	notUnix, ok := errors.AsType[*peercred.ErrNotUnixSocket](d)
+	if !ok || notUnix.ConnType != "TCP" || !d.Failed || d.Credentials != nil {
+		t.Errorf("reported: %v, want *ErrNotUnixSocket of TCP and no credentials", d)
+	}
+	if got := listener.Counts(); got.Accepted != 0 || got.Failed != 1 {
+		t.Errorf("Counts = %+v", got)
+	}
+}
+
+// script is a listener that answers Accept as it is told, and then with io.EOF.
+type script struct {
+	net.Listener
+	answers []scripted
+	closed  int
+}
+
+type scripted struct {
+	conn net.Conn
+	err  error
+}
+
+func (s *script) Accept() (net.Conn, error) {
+	if len(s.answers) == 0 {
+		return nil, io.EOF
+	}
+	answer := s.answers[0]
+	s.answers = s.answers[1:]
+	return answer.conn, answer.err
+}
+
+func (s *script) Close() error { s.closed++; return io.ErrClosedPipe }
+
+func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix"} }
+
+func acceptError(errno syscall.Errno) error {
+	return &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", errno)}
+}
+
+// What fails for the time being is waited out, with pauses that grow; what does not
+// is handed on, as is a deadline, which calls itself temporary.
+func TestAcceptErrors(t *testing.T) {
+	if runtime.GOOS == "plan9" || runtime.GOOS == "windows" {
+		t.Skip("its accept(2) has other errors")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var failing []scripted
+		for range 10 {
+			failing = append(failing, scripted{err: acceptError(syscall.EMFILE)})
+		}
+		listener := NewListener(&script{answers: failing}, everybody(), Options{})
+		began := time.Now()
+		if conn, err := listener.Accept(); conn != nil || err != io.EOF {
+			t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
+		}
+		// 5, 10, 20, ..., 640 ms, and twice the longest pause.
+		if waited, want := time.Since(began), 1275*time.Millisecond+2*time.Second; waited != want {
+			t.Errorf("10 failures were waited out in %v, want %v", waited, want)
+		}
+		if got := listener.Counts().Retried; got != 10 {
+			t.Errorf("%d were counted", got)
+		}
+	})
+	for _, err := range []error{
+		acceptError(syscall.EINVAL), acceptError(syscall.EBADF), net.ErrClosed, errors.New("another"),
+		&net.OpError{Op: "accept", Err: os.ErrDeadlineExceeded},
+	} {
+		listener := NewListener(&script{answers: []scripted{{err: err}}}, everybody(), Options{})
+		if conn, got := listener.Accept(); conn != nil || got != err {
+			t.Errorf("Accept = %v, %v, want nil and %v", conn, got, err)
+		}
+	}
+}
+
+// The pause begins anew once a connection came.
+func TestPauseBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe, other := net.Pipe()
+		defer other.Close()
+		listener := NewListener(&script{answers: []scripted{
+			{err: acceptError(syscall.EMFILE)}, {err: acceptError(syscall.EMFILE)}, {conn: pipe}, {err: acceptError(syscall.EMFILE)},
+		}}, everybody(), Options{})
+		began := time.Now()
+		listener.Accept()
+		if waited, want := time.Since(began), 20*time.Millisecond; waited != want {
+			t.Errorf("it waited for %v, want %v", waited, want)
+		}
+	})
+}
+
+// Close ends a pause.
+func TestCloseEndsAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing []scripted
+		for range 20 {
+			failing = append(failing, scripted{err: acceptError(syscall.ENFILE)})
+		}
+		inner := &script{answers: failing}
+		listener := NewListener(inner, everybody(), Options{})
+		done := make(chan error)
+		go func() {
+			_, err := listener.Accept()
+			done <- err
+		}()
+		time.Sleep(1500 * time.Millisecond) // of the bubble's clock
+		for range 2 {
+			if err := listener.Close(); err != io.ErrClosedPipe {
+				t.Errorf("Close = %v, want what the inner one says", err)
+			}
+		}
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+		if inner.closed != 1 {
+			t.Errorf("the inner listener was closed %d times", inner.closed)
+		}
+	})
+}
+
+// A connection that is none, and one whose methods panic, are refused.
+func TestOddConnections(t *testing.T) {
+	listener := NewListener(&script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}}, everybody(), Options{})
+	if conn, err := listener.Accept(); conn != nil || err != io.EOF {
+		t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
+	}
+	if got := listener.Counts().Failed; got != 4 {
+		t.Errorf("%d failed, want 4", got)
+	}
+}
+
+// panicking has a NetConn that panics.
+type panicking struct{ wrapper }
+
+func (panicking) NetConn() net.Conn { panic("out of order") }
+
+// A slow hook keeps nobody waiting. What it does not get round to is counted.
+func TestSlowHook(t *testing.T) {
+	const flood = maxWaiting + 100
+	began, proceed := make(chan struct{}, 1), make(chan struct{})
+	reported := make(chan struct{}, flood)
+	var admit atomic.Bool
+	listener := listenAs(t, Config{
+		Policy: Func("when it is time", func(Peer) error { return refuseUnless(admit.Load()) }),
+		Options: Options{OnDeny: func(*Denied) {
+			select {
+			case began <- struct{}{}:
+			default:
+			}
+			<-proceed
+			reported <- struct{}{}
+		}},
+	})
+	accepted := make(chan error)
+	go func() {
+		conn, err := listener.Accept()
+		if err == nil {
+			err = conn.Close()
+		}
+		accepted <- err
+	}()
+	for n := range flood {
+		client := dialPlain(t, listener)
+		isClosed(t, client)
+		client.Close()
+		if n == 0 {
+			<-began // and is at it from now on
+		}
+	}
+	admit.Store(true)
+	dialPlain(t, listener)
+	if err := <-accepted; err != nil {
+		t.Errorf("the admitted peer: %v", err)
+	}
+	close(proceed)
+	for range maxWaiting + 1 {
+		<-reported
+	}
+	want := Counts{Accepted: 1, Denied: map[string]uint64{"when it is time": flood}, Unreported: flood - maxWaiting - 1}
+	if diff := cmp.Diff(want, listener.Counts()); diff != "" {
+		t.Errorf("Counts (-want +got):\n%s", diff)
+	}
+}
+
+// A hook that panics is called again for the next refusal.
+func TestHookThatPanics(t *testing.T) {
+	calls := make(chan *Denied)
+	r := reporter{hook: func(d *Denied) { calls <- d; panic("out of order") }}
+	for n := range 3 {
+		want := &Denied{Rule: strings.Repeat("x", n)}
+		if !r.report(want) {
+			t.Fatal("not taken")
+		}
+		if got := <-calls; got != want {
+			t.Errorf("the hook is told %v, want %v", got, want)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	var c counters
+	for n := range maxRules + 50 {
+		c.deny(&Denied{Rule: strings.Repeat("x", n+1)})
+	}
+	c.deny(&Denied{Rule: "x"})
+	c.deny(&Denied{Failed: true})
+	got := c.read()
+	if len(got.Denied) != maxRules+1 || got.Denied["x"] != 2 || got.Denied["others"] != 50 || got.Failed != 1 {
+		t.Errorf("%d rules, x %d, others %d, failed %d", len(got.Denied), got.Denied["x"], got.Denied["others"], got.Failed)
+	}
+	text, err := json.Marshal(Counts{Accepted: 1, Denied: map[string]uint64{"uid 0": 2}, Failed: 3, Unreported: 4, Retried: 5})
+	if want := `{"accepted":1,"denied":{"uid 0":2},"failed":3,"unreported":4,"retried":5}`; string(text) != want || err != nil {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+	if text, err := json.Marshal(new(counters).read()); !strings.Contains(string(text), `"denied":{}`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Facts that are wanted are there at once; the handle goes with the connection.
+func TestFacts(t *testing.T) {
+	support := peercred.Support()
+	for _, ask := range []Facts{0, AskGroups | AskSecurityLabel | AskProcess} {
+		listener := listenAs(t, Config{Policy: everybody(), Options: Options{Ask: ask}})
+		client := dialPlain(t, listener)
+		conn := acceptPeer(t, listener)
+		peer := conn.Peer()
+		if asked := !peer.facts.process.isUnasked(); asked != (ask != 0) {
+			t.Errorf("asked at once: %v, want %v", asked, ask != 0)
+		}
+		want, wantErr := peercred.GetPeerGroups(conn)
+		for range 2 {
+			got, err := peer.Groups()
+			if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (wantErr == nil) {
+				t.Errorf("Groups: %v (-want +got):\n%s", err, diff)
+			}
+		}
+		if label, err := peer.SecurityLabel(); (err == nil) != support.SecurityLabel.Available || (label != "") != (err == nil) {
+			t.Errorf("SecurityLabel = %q, %v", label, err)
+		}
+		process, err := peer.Process()
+		if (err == nil) != support.Process.Available || (process == nil) != (err != nil) {
+			t.Fatalf("Process = %v, %v", process, err)
+		}
+		if again, _ := peer.Process(); again != process {
+			t.Error("a second handle was opened")
+		}
+		client.Close()
+		conn.Close()
+		if process == nil {
+			continue
+		}
+		if _, err := process.Alive(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("the handle of a closed connection: %v, want os.ErrClosed", err)
+		}
+	}
+}
+
+// isUnasked tells, for a test, whether the question was not asked yet.
+func (f *fact[T]) isUnasked() bool {
+	var empty T
+	return any(f.value) == any(empty) && f.err == nil
+}
+
+// What was not asked for while the connection was open is an error after.
+func TestFactsOfAClosedConnection(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	conn.Close()
+	conn.Close()
+	peer := conn.Peer()
+	if _, err := peer.Groups(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Groups: %v, want net.ErrClosed", err)
+	}
+	if _, err := peer.SecurityLabel(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("SecurityLabel: %v, want net.ErrClosed", err)
+	}
+	if process, err := peer.Process(); process != nil || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Process = %v, %v, want net.ErrClosed", process, err)
+	}
+	if err := CurrentUser().Allow(peer); err != nil {
+		t.Errorf("its ids are known still: %v", err)
+	}
+}
+
+// Close against everything that a peer is asked.
+func TestConnCloseRaces(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	for range 200 {
+		client := dialPlain(t, listener)
+		conn := acceptPeer(t, listener)
+		var running sync.WaitGroup
+		begin := make(chan struct{})
+		for _, method := range []func(){
+			func() { conn.Close() },
+			func() { conn.Peer().Groups() },
+			func() { conn.Peer().SecurityLabel() },
+			func() {
+				if process, err := conn.Peer().Process(); (process == nil) == (err == nil) {
+					t.Errorf("Process = %v, %v", process, err)
+				}
+			},
+			func() { conn.Peer().Process() },
+			func() { conn.Peer().Credentials() },
+		} {
+			running.Go(func() {
+				<-begin
+				method()
+			})
+		}
+		close(begin)
+		running.Wait()
+		client.Close()
+	}
+}
+
+// Admit takes connections from elsewhere; of one that wraps a *Conn it asks no more.
+func TestAdmit(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	client := dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+
+	admitted, err := Admit(client, CurrentUser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := admitted.Peer().Credentials(); got == nil || got.UID != uint32(os.Geteuid()) {
+		t.Errorf("the server is %v", got)
+	}
+	again, err := Admit(wrapper{conn}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Peer() != conn.Peer() {
+		t.Error("the peer of a wrapped *Conn is another")
+	}
+	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("Admit = %v, %v, want ErrDenied", got, err)
+	}
+	isClosed(t, client) // the refusal closed it
+	if got, err := Admit(nil, everybody()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("of nil: %v, %v, want ErrDenied", got, err)
+	}
+	if got, err := Admit((*Conn)(nil), everybody()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("of a nil *Conn: %v, %v, want ErrDenied", got, err)
+	}
+	if got, err := Admit(&Conn{Conn: client}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("of a *Conn that nobody admitted: %v, %v, want ErrDenied", got, err)
+	}
+}
+
+// wrapper hides all of a connection but NetConn.
+type wrapper struct{ inner net.Conn }
+
+func (w wrapper) NetConn() net.Conn                { return w.inner }
+func (w wrapper) Read(b []byte) (int, error)       { return w.inner.Read(b) }
+func (w wrapper) Write(b []byte) (int, error)      { return w.inner.Write(b) }
+func (w wrapper) Close() error                     { return w.inner.Close() }
+func (w wrapper) LocalAddr() net.Addr              { return w.inner.LocalAddr() }
+func (w wrapper) RemoteAddr() net.Addr             { return w.inner.RemoteAddr() }
+func (w wrapper) SetDeadline(d time.Time) error    { return w.inner.SetDeadline(d) }
+func (w wrapper) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
+func (w wrapper) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
+
+func TestCloseWriteOfWhatHasNone(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	client := dialPlain(t, listener)
+	conn, err := Admit(wrapper{client}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("CloseWrite = %v, want errors.ErrUnsupported", err)
+	}
+}
+
+func TestDial(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	if runtime.GOOS == "netbsd" {
+		t.Skip("NetBSD's dialling end is told its own ids, so Dial refuses")
+	}
+	address := listener.Addr().String()
+	conn, err := Dial(t.Context(), "unix", address, CurrentUser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.Peer().Credentials(); got.UID != uint32(os.Geteuid()) {
+		t.Errorf("the server is %v", got)
+	}
+	server := acceptPeer(t, listener)
+	if got := server.Peer().Credentials(); got.UID != uint32(os.Geteuid()) {
+		t.Errorf("the client is %v", got)
+	}
+
+	other := UIDs(uint32(os.Geteuid()) + 1)
+	got, err := Dial(t.Context(), "unix", address, other)
+	denied, ok := errors.AsType[*Denied](err)
+	if got != nil || !ok || denied.Rule != other.String() || !errors.Is(err, ErrDenied) {
+		t.Errorf("Dial = %v, %v, want *Denied by %v", got, err, other)
+	}
+	isClosed(t, acceptPeer(t, listener)) // and nothing was sent
+
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		ctx              context.Context
+		network, address string
+		text             string
+	}{
+		{t.Context(), "unix", address + "x", "no such file"},
+		{t.Context(), "tcp", "127.0.0.1:1", "unknown network tcp"},
+		{t.Context(), "unixgram", address, "unknown network unixgram"},
+		{t.Context(), "", address, "unknown network"},
+		{cancelled, "unix", address, "canceled"},
+	} {
+		if conn, err := Dial(test.ctx, test.network, test.address, everybody()); conn != nil || err == nil || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("Dial(%q, %q) = %v, %v, want an error that says %q", test.network, test.address, conn, err, test.text)
+		}
+	}
+}

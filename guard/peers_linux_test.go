@@ -1,0 +1,492 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// welcome serves whom listener lets in, until it is closed.
+func welcome(t testing.TB, listener *Listener) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		for {
+			conn, err := listener.AcceptPeer()
+			if err != nil {
+				done <- err
+				return
+			}
+			if _, err := io.WriteString(conn, "welcome"); err != nil {
+				t.Error(err)
+			}
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+// Real peers under real ids, against each policy.
+func TestPoliciesOnRealPeers(t *testing.T) {
+	needRoot(t)
+	root, alice, bob := role{}, role{}, role{}
+	for r, ids := range map[*role][2]uint32{&root: {0, 0}, &alice: {4242, 2424}, &bob: {4243, 2424}} {
+		r.Do, r.UID, r.GID = "connect", &ids[0], &ids[1]
+	}
+	alice.Groups = []int{27, 100_000}
+	newgrp := alice // of whom newgrp(1) has made the third group the effective one
+	other := uint32(100_000)
+	newgrp.GID, newgrp.Groups = &other, []int{27, 2424}
+	for _, test := range []struct {
+		policy  Policy
+		letsIn  []*role
+		refuses []*role
+	}{
+		{CurrentUser(), []*role{&root}, []*role{&alice, &bob, &newgrp}},
+		{UIDs(4242), []*role{&alice, &newgrp}, []*role{&root, &bob}},
+		{GIDs(2424), []*role{&alice, &bob}, []*role{&root, &newgrp}},
+		{Groups(2424), []*role{&alice, &bob, &newgrp}, []*role{&root}},
+		{Groups(27, 1), []*role{&alice, &newgrp}, []*role{&root, &bob}},
+		{AllOf(UIDs(4242), GIDs(2424)), []*role{&alice}, []*role{&root, &bob, &newgrp}},
+		{AnyOf(UIDs(0), Groups(27)), []*role{&root, &alice, &newgrp}, []*role{&bob}},
+		{Policy{}, nil, []*role{&root, &alice, &bob, &newgrp}},
+	} {
+		t.Run(test.policy.String(), func(t *testing.T) {
+			inner, err := net.Listen("unix", abstract())
+			if err != nil {
+				t.Fatal(err)
+			}
+			listener := NewListener(inner, test.policy, Options{})
+			welcome(t, listener)
+			for _, side := range []struct {
+				peers []*role
+				says  string
+			}{{test.letsIn, "welcome"}, {test.refuses, "refused"}} {
+				for _, r := range side.peers {
+					r.Address = inner.Addr().String()
+					peer := reexec.Start(t, *r)
+					peer.Expect(side.says)
+					peer.Finish()
+				}
+			}
+		})
+	}
+}
+
+// The server of Dial is whoever listens.
+func TestDialOtherUsers(t *testing.T) {
+	needRoot(t)
+	uid, gid, address := uint32(4242), uint32(2424), abstract()
+	server := reexec.Start(t, role{Do: "serve", Address: address, UID: &uid, GID: &gid})
+	server.Expect("listening")
+	conn, err := Dial(t.Context(), "unix", address, UIDs(uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want := &peercred.PeerCredentials{PID: server.PID(), UID: uid, GID: gid}
+	if diff := cmp.Diff(want, conn.Peer().Credentials()); diff != "" {
+		t.Errorf("the server (-want +got):\n%s", diff)
+	}
+	if conn, err := Dial(t.Context(), "unix", address, CurrentUser()); conn != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("Dial = %v, %v, want ErrDenied: root is not there", conn, err)
+	}
+	server.Finish()
+}
+
+// The socket file never exists otherwise than asked for, under any name that others
+// can reach: another process, under another user if we may, looks and tries to get in
+// all the time, while a thousand listeners come and go.
+func TestSocketFileIsWatched(t *testing.T) {
+	const rounds = 1000
+	dir := openDirectory(t)
+	withUmask(t, 0)
+	path := filepath.Join(dir, "s")
+	config := Config{Mode: 0o640}
+	watcher := role{Do: "watch", Address: path}
+	ours := fmt.Sprintf("%d %d", os.Geteuid(), os.Getegid())
+	want := "0140640 " + ours
+	if os.Geteuid() == 0 {
+		uid := uint32(65534)
+		watcher.UID, watcher.GID = &uid, &uid
+		config.Owner, config.Group = "4242", "2424"
+		want = "0140640 4242 2424"
+	}
+	watching := reexec.Start(t, watcher)
+	watching.Expect("watching")
+	for range rounds {
+		listener, err := Listen(t.Context(), "unix", path, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watching.Proceed()
+	var saw sight
+	watching.Decode(&saw)
+	watching.Finish()
+	if saw.Files[want] == 0 {
+		t.Errorf("the watcher never saw the socket in %d looks, so it proves nothing: %v", saw.Looks, saw.Files)
+	}
+	for _, expected := range []string{want, "040700 " + ours} {
+		delete(saw.Files, expected)
+	}
+	if len(saw.Files) > 0 {
+		t.Errorf("it was there otherwise than as %q, or a directory that is ours alone: %v", want, saw.Files)
+	}
+	if os.Geteuid() == 0 && saw.Passed > 0 {
+		t.Errorf("it let in another user %d times", saw.Passed)
+	}
+	assertEmpty(t, dir)
+}
+
+// Files that others make meanwhile have the modes that the umask leaves them.
+func TestUmaskIsLeftAlone(t *testing.T) {
+	withUmask(t, 0o002)
+	dir, others := t.TempDir(), t.TempDir()
+	var enough atomic.Bool
+	var maker sync.WaitGroup
+	maker.Go(func() {
+		for n := 0; !enough.Load(); n++ {
+			path := filepath.Join(others, strconv.Itoa(n))
+			if err := os.WriteFile(path, nil, 0o666); err != nil {
+				t.Error(err)
+				return
+			}
+			if info, err := os.Lstat(path); err != nil || info.Mode() != 0o664 {
+				t.Errorf("a file has the mode %v, %v, want 0664", info.Mode(), err)
+				return
+			}
+			os.Remove(path)
+		}
+	})
+	for range 200 {
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{})
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		listener.Close()
+	}
+	enough.Store(true)
+	maker.Wait()
+}
+
+// Owner and group are given by name or number.
+func TestSocketFileOwner(t *testing.T) {
+	needRoot(t)
+	for _, test := range []struct{ owner, group, want string }{
+		{"", "", "0 0"}, {"4242", "", "4242 0"}, {"", "2424", "0 2424"}, {"daemon", "daemon", "1 1"}, {"root", "root", "0 0"},
+	} {
+		path := filepath.Join(t.TempDir(), "s")
+		listener, err := Listen(t.Context(), "unix", path, Config{Owner: test.owner, Group: test.group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stat unix.Stat_t
+		if err := unix.Lstat(path, &stat); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d %d", stat.Uid, stat.Gid); got != test.want {
+			t.Errorf("owner %q, group %q: %s, want %s", test.owner, test.group, got, test.want)
+		}
+		listener.Close()
+	}
+}
+
+// Whoever may not give a socket away leaves nothing behind.
+func TestOwnerThatWeMayNotGive(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestOwnerThatWeMayNotGive$") })
+		return
+	}
+	dir := t.TempDir()
+	listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Owner: "0"})
+	if listener != nil || !errors.Is(err, unix.EPERM) {
+		t.Errorf("Listen = %v, %v, want EPERM", listener, err)
+	}
+	assertEmpty(t, dir)
+}
+
+func TestAbstractNames(t *testing.T) {
+	name := abstract()
+	for _, config := range []Config{{Mode: 0o600}, {Owner: "0"}, {Group: "0"}} {
+		if listener, err := Listen(t.Context(), "unix", name, config); listener != nil || !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "abstract") {
+			t.Errorf("%+v: %v, %v, want EINVAL and why", config, listener, err)
+		}
+	}
+	listener, err := Listen(t.Context(), "unix", name, Config{Policy: CurrentUser()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	welcome(t, listener)
+	if said, err := io.ReadAll(dialPlain(t, listener)); string(said) != "welcome" || err != nil {
+		t.Errorf("it says %q, %v", said, err)
+	}
+	if _, err := Listen(t.Context(), "unix", name, Config{}); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("a second listener: %v, want EADDRINUSE", err)
+	}
+}
+
+func TestSeqpacket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := Listen(t.Context(), "unixpacket", path, Config{Policy: CurrentUser()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := Dial(t.Context(), "unixpacket", path, CurrentUser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := acceptPeer(t, listener).Peer().Credentials(); got.PID != int32(os.Getpid()) {
+		t.Errorf("the peer is %v", got)
+	}
+}
+
+// The id that stands for all who are not mapped is let in nowhere, and where all are
+// mapped it is nobody's.
+func TestOverflowIDs(t *testing.T) {
+	needRoot(t)
+	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
+		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
+	}
+	for _, test := range []struct {
+		name    string
+		where   []reexec.Option
+		allowed uint32 // by the server
+		says    string
+	}{
+		{"we are mapped", []reexec.Option{inUserNamespace(7, 0)}, 7, "let in"},
+		{"we are not mapped", []reexec.Option{inUserNamespace(0, 54321)}, 65534, "uid 65534 stands for every uid that our user namespace does not map"},
+		{"we are not mapped and not listed", []reexec.Option{inUserNamespace(0, 54321)}, 0, `by the rule "uid 0"`},
+		{"all are mapped", nil, 0, "let in"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			address := abstract()
+			server := reexec.Start(t, role{Do: "serve in a namespace", Address: address, Rule: test.allowed}, test.where...)
+			server.Expect("listening")
+			conn, err := net.Dial("unix", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			var said string
+			server.Decode(&said)
+			server.Finish()
+			if !strings.Contains(said, test.says) {
+				t.Errorf("the server says %q, want %q", said, test.says)
+			}
+		})
+	}
+	// Here nobody's id is nobody's.
+	uid := uint32(65534)
+	inner, err := net.Listen("unix", abstract())
+	if err != nil {
+		t.Fatal(err)
+	}
+	welcome(t, NewListener(inner, AllOf(UIDs(uid), GIDs(uid)), Options{}))
+	peer := reexec.Start(t, role{Do: "connect", Address: inner.Addr().String(), UID: &uid, GID: &uid})
+	peer.Expect("welcome")
+	peer.Finish()
+}
+
+func TestMapsAll(t *testing.T) {
+	for text, want := range map[string]bool{
+		"         0          0 4294967295\n": true,
+		"0 0 1000\n1000 5000 4294966295\n":   true,
+		"0 1000 1\n":                         false,
+		"0 100000 65536\n":                   false,
+		"":                                   false,
+		"0 0\n":                              false,
+		"0 0 many\n":                         false,
+		"0 0 4294967296\n":                   false,
+		"0 0 4294967294\n":                   false,
+		"0 0 4294967295\n4294967295 4294967295 1\n":      false,
+		"0 0 4294967295 and more\n":                      false,
+		"0 0 2147483648\n2147483648 1000 2147483647\n":   true,
+		"0 0 2147483648\n2147483648 1000 2147483646\n\n": false,
+	} {
+		if got := mapsAll(text); got != want {
+			t.Errorf("mapsAll(%q) = %v", text, got)
+		}
+	}
+	for _, test := range []struct {
+		ids, overflow string
+		want          int64
+	}{
+		{"0 0 4294967295\n", "65534\n", none},
+		{"0 1000 1\n", "65533\n", 65533},
+		{"0 1000 1\n", "many\n", defaultOverflowID},
+		{"0 1000 1\n", "", defaultOverflowID},
+		{"", "", defaultOverflowID},
+	} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"map": test.ids, "overflow": test.overflow} {
+			if text == "" {
+				continue // no file
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := overflowID(filepath.Join(dir, "map"), filepath.Join(dir, "overflow")); got != test.want {
+			t.Errorf("overflowID of %q and %q = %d, want %d", test.ids, test.overflow, got, test.want)
+		}
+	}
+}
+
+// Each of the rules about ids refuses the one that stands for many.
+func TestOverflowIDsAreRefused(t *testing.T) {
+	defer func(saved func() overflowIDs) { overflow = saved }(overflow)
+	overflow = func() overflowIDs { return overflowIDs{uid: 65534, gid: 65533} }
+	peer := func(uid, gid uint32, groups ...uint32) Peer {
+		return peerWith(peercred.PeerCredentials{UID: uid, GID: gid}, groups, "")
+	}
+	for _, test := range []struct {
+		name   string
+		policy Policy
+		peer   Peer
+		failed bool // else it is let in
+	}{
+		{"uid", UIDs(65534), peer(65534, 1), true},
+		{"uid of a name", uidPolicy("user nobody(65534)", []uint32{65534}), peer(65534, 1), true},
+		{"another uid", UIDs(65534, 5), peer(5, 1), false},
+		{"the gid's is no uid's", UIDs(65533), peer(65533, 1), false},
+		{"gid", GIDs(65533), peer(1, 65533), true},
+		{"effective group", Groups(65533), peer(1, 65533), true},
+		{"supplementary group", Groups(65533), peer(1, 1, 65533), true},
+		{"and another group that is right", Groups(65533, 7), peer(1, 65533, 65533, 7), false},
+	} {
+		err := test.policy.Allow(test.peer)
+		if got := verdictOf(t, err); got.failed != test.failed || (err == nil) == test.failed {
+			t.Errorf("%s: %v, want a failure: %v", test.name, err, test.failed)
+		}
+	}
+}
+
+// A peer of whom a listener has no descriptor left to hear waits, and is served
+// when there is one.
+func TestDescriptorsRunOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	const peers = 5
+	server := reexec.Start(t, role{Do: "run out", Address: path, Count: peers})
+	server.Expect("listening")
+	var conns []net.Conn
+	for range peers {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	server.Proceed()
+	for _, conn := range conns {
+		if said, err := io.ReadAll(conn); string(said) != "welcome" || err != nil {
+			t.Errorf("a peer read %q, %v", said, err)
+		}
+	}
+	server.Expect("outlived 5")
+	server.Finish()
+}
+
+// hostile is what a peer does, and what can be read of it after.
+var hostile = []struct {
+	name string
+	do   func(*net.UnixConn) error
+	said string
+}{
+	{"closed", (*net.UnixConn).Close, ""},
+	{"never speaks", func(*net.UnixConn) error { return nil }, ""},
+	{"shut down for writing", (*net.UnixConn).CloseWrite, ""},
+	{"shut down for reading", (*net.UnixConn).CloseRead, ""},
+	{"spoke, and is gone", func(c *net.UnixConn) error {
+		_, err := io.WriteString(c, "a secret word")
+		return errors.Join(err, c.Close())
+	}, "a secret word"},
+}
+
+// Peers that are gone before they are accepted, that never speak, and that shut down
+// half are let in like any other, and nothing of them is left.
+func TestHostilePeersThatAreLetIn(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser(), Options: Options{Ask: AskGroups | AskSecurityLabel | AskProcess}})
+	before := descriptors(t)
+	for _, test := range hostile {
+		client := dialPlain(t, listener)
+		if err := test.do(client); err != nil {
+			t.Fatal(err)
+		}
+		conn := acceptPeer(t, listener)
+		if got := conn.Peer().Credentials(); got.PID != int32(os.Getpid()) {
+			t.Errorf("%s: the peer is %v", test.name, got)
+		}
+		client.Close()
+		if said, err := io.ReadAll(conn); string(said) != test.said || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: it said %q, %v", test.name, said, err)
+		}
+		conn.Close()
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+}
+
+// So they are refused.
+func TestHostilePeersThatAreRefused(t *testing.T) {
+	reports := make(chan *Denied)
+	listener := listenAs(t, Config{Policy: UIDs(), Options: Options{
+		Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d },
+	}})
+	done := make(chan error)
+	before := descriptors(t)
+	go func() { _, err := listener.Accept(); done <- err }()
+	for _, test := range hostile {
+		client := dialPlain(t, listener)
+		if err := test.do(client); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-reports; d.Failed || d.Credentials.PID != int32(os.Getpid()) {
+			t.Errorf("%s: %v", test.name, d)
+		}
+		client.Close()
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+	listener.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}

@@ -1,0 +1,332 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"testing"
+
+	"example.com/peercred"
+	"github.com/google/go-cmp/cmp"
+)
+
+// peerWith is a peer of whom everything is known.
+func peerWith(credentials peercred.PeerCredentials, groups []uint32, label string) Peer {
+	f := &facts{credentials: credentials}
+	know(&f.groups, groups, nil)
+	know(&f.label, label, nil)
+	return Peer{f}
+}
+
+// know makes a fact one that was asked for already.
+func know[T any](f *fact[T], value T, err error) {
+	f.once.Do(func() { f.value, f.err = value, err })
+}
+
+var errUntold = &peercred.ErrPeerCredentialsUnavailable{Platform: "test", Reason: "not told"}
+
+// reticent is a peer of whom nothing but the ids is known.
+func reticent(uid, gid uint32) Peer {
+	p := peerWith(peercred.PeerCredentials{UID: uid, GID: gid}, nil, "")
+	p.facts.groups = fact[[]uint32]{}
+	p.facts.label = fact[string]{}
+	know(&p.facts.groups, nil, error(errUntold))
+	know(&p.facts.label, "", error(errUntold))
+	return p
+}
+
+// verdict is what is expected of a policy.
+type verdict struct {
+	rule   string // "" for a peer that is let in
+	failed bool
+}
+
+func verdictOf(t *testing.T, err error) verdict {
+	t.Helper()
+	if err == nil {
+		return verdict{}
+	}
+	denied, ok := errors.AsType[*Denied](err)
+	if !ok || !errors.Is(err, ErrDenied) || !errors.Is(err, fs.ErrPermission) {
+		t.Fatalf("%v is no *Denied that errors.Is finds", err)
+	}
+	if denied.Failed && denied.Err == nil {
+		t.Errorf("%v: it failed for no reason", err)
+	}
+	return verdict{denied.Rule, denied.Failed}
+}
+
+func TestPolicies(t *testing.T) {
+	admit := Func("admit", func(Peer) error { return nil })
+	refuse := Func("refuse", func(Peer) error { return errors.New("no") })
+	panics := Func("panics", func(Peer) error { panic("out of order") })
+	alice := peerWith(peercred.PeerCredentials{PID: 7, UID: 1000, GID: 100}, []uint32{27, 4}, "a label")
+	root := peerWith(peercred.PeerCredentials{PID: 1}, []uint32{}, "kernel")
+	nobody := Peer{}
+	in := verdict{}
+	for _, test := range []struct {
+		name   string
+		policy Policy
+		peer   Peer
+		want   verdict
+	}{
+		{"the zero policy", Policy{}, root, verdict{rule: "nobody"}},
+		{"the zero peer", admit, nobody, verdict{rule: "a known peer", failed: true}},
+		{"the zero peer is not root", UIDs(0), nobody, verdict{rule: "a known peer", failed: true}},
+
+		{"its uid", UIDs(1000), alice, in},
+		{"one of its uids", UIDs(0, 1000), alice, in},
+		{"another uid", UIDs(0, 1), alice, verdict{rule: "uid 0 or 1"}},
+		{"no uid", UIDs(), root, verdict{rule: "uid in an empty list"}},
+		{"uid against gid", UIDs(100), alice, verdict{rule: "uid 100"}},
+		{"root", UIDs(0), root, in},
+		{"not root", UIDs(0), alice, verdict{rule: "uid 0"}},
+
+		{"its gid", GIDs(5, 100), alice, in},
+		{"a supplementary group is no gid", GIDs(27), alice, verdict{rule: "gid 27"}},
+		{"no gid", GIDs(), root, verdict{rule: "gid in an empty list"}},
+
+		{"group: the effective one", Groups(100), alice, in},
+		{"group: the first supplementary one", Groups(27), alice, in},
+		{"group: the last supplementary one", Groups(1, 4), alice, in},
+		{"group: none of them", Groups(0, 1000), alice, verdict{rule: "group 0 or 1000"}},
+		{"group: empty list", Groups(), alice, verdict{rule: "group in an empty list"}},
+		{"group: empty list, none told", Groups(), reticent(0, 0), verdict{rule: "group in an empty list"}},
+		{"group: not told, but the effective one is right", Groups(5), reticent(1, 5), in},
+		{"group: not told", Groups(5), reticent(1, 6), verdict{rule: "group 5", failed: true}},
+
+		{"its pid", PIDs(7), alice, in},
+		{"another pid", PIDs(8), alice, verdict{rule: "pid 8"}},
+		{"pid 0 is not told", PIDs(7), reticent(0, 0), verdict{rule: "pid 7", failed: true}},
+		{"pid 0 is never let in", PIDs(0), reticent(0, 0), verdict{rule: "pid 0", failed: true}},
+		{"no pid", PIDs(), reticent(0, 0), verdict{rule: "pid in an empty list"}},
+
+		{"its label", Labels("b", "a label"), alice, in},
+		{"a part of its label", Labels("a"), alice, verdict{rule: `security label "a"`}},
+		{"a label that goes on", Labels("a label "), alice, verdict{rule: `security label "a label "`}},
+		{"no label", Labels(), alice, verdict{rule: "security label in an empty list"}},
+		{"a label that is not told", Labels(""), reticent(0, 0), verdict{rule: `security label ""`, failed: true}},
+
+		{"all of none", AllOf(), root, verdict{rule: "all of ()"}},
+		{"all of them", AllOf(UIDs(1000), Groups(27)), alice, in},
+		{"all but the first", AllOf(UIDs(0), Groups(27)), alice, verdict{rule: "uid 0"}},
+		{"all but the last", AllOf(UIDs(1000), GIDs(27)), alice, verdict{rule: "gid 27"}},
+		{"all, and the zero one", AllOf(UIDs(1000), Policy{}), alice, verdict{rule: "nobody"}},
+		{"all, and one that fails", AllOf(panics, UIDs(1000)), alice, verdict{rule: "panics", failed: true}},
+
+		{"any of none", AnyOf(), root, verdict{rule: "any of ()"}},
+		{"the first", AnyOf(UIDs(1000), UIDs(0)), alice, in},
+		{"the last", AnyOf(UIDs(0), UIDs(1000)), alice, in},
+		{"none of them", AnyOf(UIDs(0), GIDs(0)), alice, verdict{rule: "any of (uid 0; gid 0)"}},
+		{"the zero one alone", AnyOf(Policy{}), root, verdict{rule: "any of (nobody)"}},
+		{"one that fails does not keep another out", AnyOf(panics, Labels("x"), UIDs(1)), reticent(1, 1), in},
+		{"one that fails, and none admits", AnyOf(UIDs(0), panics), alice, verdict{rule: "any of (uid 0; panics)", failed: true}},
+
+		{"a function that admits", admit, alice, in},
+		{"a function that refuses", refuse, alice, verdict{rule: "refuse"}},
+		{"a function that panics", panics, alice, verdict{rule: "panics", failed: true}},
+		{"a nil function", Func("nil", nil), root, verdict{rule: "nil"}},
+		{"a function that asks another policy", Func("outer", UIDs(0).Allow), alice, verdict{rule: "uid 0"}},
+		{"a function that wraps a refusal", Func("outer", func(p Peer) error {
+			return fmt.Errorf("as configured: %w", UIDs(0).Allow(p))
+		}), alice, verdict{rule: "uid 0"}},
+		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
+		{"a rule without a name", Func("", func(Peer) error { return errRefused }), root, verdict{rule: "nobody"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.policy.Allow(test.peer)
+			got := verdictOf(t, err)
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(verdict{})); diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if denied, ok := errors.AsType[*Denied](err); ok {
+				if diff := cmp.Diff(test.peer.Credentials(), denied.Credentials); diff != "" {
+					t.Errorf("the refusal's credentials (-want +got):\n%s", diff)
+				}
+				if text := err.Error(); !strings.Contains(text, strconv.Quote(got.rule)) {
+					t.Errorf("%q does not name the rule", text)
+				}
+			}
+		})
+	}
+}
+
+// The list that a policy was made from can change, and the policy does not.
+func TestPoliciesCopy(t *testing.T) {
+	ids, pids, labels, policies := []uint32{1}, []int32{1}, []string{"a"}, []Policy{UIDs(1)}
+	made := []Policy{UIDs(ids...), GIDs(ids...), Groups(ids...), PIDs(pids...), Labels(labels...), AllOf(policies...), AnyOf(policies...)}
+	ids[0], pids[0], labels[0], policies[0] = 2, 2, "b", UIDs(2)
+	peer := peerWith(peercred.PeerCredentials{PID: 2, UID: 2, GID: 2}, []uint32{2}, "b")
+	for _, policy := range made {
+		if policy.Allow(peer) == nil {
+			t.Errorf("%v lets in what it did not list", policy)
+		}
+	}
+}
+
+// What a refusal that was wrapped has lost is found by none of errors.Is's ways.
+func TestDeniedUnwraps(t *testing.T) {
+	err := Labels("a").Allow(reticent(1, 1))
+	unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err)
+	if !ok || unavailable != errUntold || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%v does not wrap why the fact is not told", err)
+	}
+	reason := errors.New("a reason")
+	if err := Func("f", func(Peer) error { return reason }).Allow(reticent(1, 1)); !errors.Is(err, reason) {
+		t.Errorf("%v does not wrap the function's error", err)
+	}
+}
+
+func TestDeniedInLogs(t *testing.T) {
+	var log strings.Builder
+	hook := LogDenied(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && len(groups) == 0 {
+			return slog.Attr{}
+		}
+		return a
+	}})))
+	for _, err := range []error{
+		UIDs(0).Allow(reticent(1, 2)),
+		Labels("a\nb").Allow(reticent(1, 2)),
+		UIDs(0).Allow(Peer{}),
+	} {
+		denied, _ := errors.AsType[*Denied](err)
+		hook(denied)
+	}
+	want := `level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="uid 0" denied.failed=false
+level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="security label \"a\\nb\"" denied.failed=true denied.reason="peer credentials unavailable on test: not told"
+level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied.failed=true denied.reason="guard: there is no peer"
+`
+	if diff := cmp.Diff(want, log.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got, want := UIDs(0).Allow(reticent(1, 2)).Error(), `peer denied, pid=0 uid=1 gid=2, by the rule "uid 0"`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// CurrentUser goes by the user alone, whatever group newgrp(1) gave it.
+func TestCurrentUser(t *testing.T) {
+	if os.Geteuid() < 0 {
+		if CurrentUser().Allow(reticent(0, 0)) == nil {
+			t.Error("somebody is let in where there are no users")
+		}
+		return
+	}
+	ours := uint32(os.Geteuid())
+	policy := CurrentUser()
+	if err := policy.Allow(reticent(ours, uint32(os.Getegid())+1)); err != nil {
+		t.Errorf("our user under another group: %v", err)
+	}
+	if err := policy.Allow(reticent(ours+1, uint32(os.Getegid()))); err == nil {
+		t.Error("another user under our group is let in")
+	}
+	if want := "the current user, uid " + strconv.Itoa(int(ours)); policy.String() != want {
+		t.Errorf("it is called %q, want %q", policy, want)
+	}
+}
+
+func TestNamesAreResolved(t *testing.T) {
+	if os.Geteuid() < 0 {
+		t.Skip("this system has no numeric ids")
+	}
+	root, err := user.LookupId("0")
+	if err != nil {
+		t.Skipf("needs a user with the id 0: %v", err)
+	}
+	group, err := user.LookupGroupId("0")
+	if err != nil {
+		t.Skipf("needs a group with the id 0: %v", err)
+	}
+	const unknown = "no-such-name-here"
+	for _, test := range []struct {
+		name string
+		make func(...string) (Policy, error)
+		list []string
+		rule string // "" for an error
+	}{
+		{"a user", Users, []string{root.Username}, "user " + root.Username + "(0)"},
+		{"a group", GroupNames, []string{group.Name}, "group " + group.Name + "(0)"},
+		{"no user", Users, nil, "user in an empty list"},
+		{"no group", GroupNames, nil, "group in an empty list"},
+		{"an unknown user", Users, []string{root.Username, unknown}, ""},
+		{"an unknown group", GroupNames, []string{group.Name, unknown}, ""},
+		{"a number is no name", Users, []string{"0"}, ""},
+		{"an empty name", Users, []string{""}, ""},
+	} {
+		policy, err := test.make(test.list...)
+		if (err == nil) != (test.rule != "") || test.rule != "" && policy.String() != test.rule {
+			t.Errorf("%s: %v, %v, want %q", test.name, policy, err, test.rule)
+		}
+		let := err == nil && len(test.list) > 0
+		if got := policy.Allow(reticent(0, 0)) == nil; got != let {
+			t.Errorf("%s: root is let in: %v, want %v", test.name, got, let)
+		}
+		if policy.Allow(reticent(1, 1)) == nil {
+			t.Errorf("%s: another than root is let in", test.name)
+		}
+	}
+}
+
+// A caller can do as it likes with what it is told.
+func TestPeerIsNotChangedByCallers(t *testing.T) {
+	p := peerWith(peercred.PeerCredentials{PID: 7, UID: 1000, GID: 100}, []uint32{27}, "a")
+	p.Credentials().UID = 0
+	groups, err := p.Groups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups[0] = 0
+	if UIDs(0).Allow(p) == nil || Groups(0).Allow(p) == nil {
+		t.Error("a caller made the peer root")
+	}
+}
+
+func TestNoPeer(t *testing.T) {
+	var p Peer
+	groups, groupsErr := p.Groups()
+	label, labelErr := p.SecurityLabel()
+	process, processErr := p.Process()
+	if p.Credentials() != nil || groups != nil || label != "" || process != nil {
+		t.Errorf("the zero Peer is %v, %v, %q, %v", p.Credentials(), groups, label, process)
+	}
+	for _, err := range []error{groupsErr, labelErr, processErr} {
+		if err == nil {
+			t.Error("the zero Peer tells a fact")
+		}
+	}
+	if p.String() != "<nil>" || p.LogValue().Any() != nil {
+		t.Errorf("the zero Peer is %q and %v in logs", p, p.LogValue())
+	}
+}
+
+// A question that panics has no answer, also when it is asked again.
+func TestFactThatPanics(t *testing.T) {
+	var f fact[[]uint32]
+	for range 2 {
+		func() {
+			defer func() { _ = recover() }()
+			f.of(nil, nil)
+		}()
+		if got, err := f.of(nil, nil); got != nil || err == nil {
+			t.Errorf("%v, %v, want an error", got, err)
+		}
+	}
+}
+
+func TestAllowAllocatesNothing(t *testing.T) {
+	peer := peerWith(peercred.PeerCredentials{PID: 7, UID: 1000, GID: 100}, []uint32{27}, "a")
+	policy := AnyOf(UIDs(1000), Labels("x"))
+	if n := testing.AllocsPerRun(100, func() {
+		if policy.Allow(peer) != nil {
+			t.Error("refused")
+		}
+	}); n != 0 {
+		t.Errorf("to let a peer in takes %v allocations", n)
+	}
+}
