@@ -49,6 +49,10 @@ test-gvisor: ## show that a kernel which answers for the caller (gVisor before N
 		grep -q -e '^--- PASS: TestTrap13Kernel' "$$dir/log"; \
 	done
 
+.PHONY: load
+load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
+	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
+
 .PHONY: test-kernel
 test-kernel: ## run the tests on Debian's kernel 6.1 under several security modules, in a virtual machine
 	@go run ./internal/testkernel

@@ -1,0 +1,269 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"example.com/peercred/guard"
+	"golang.org/x/sys/unix"
+)
+
+// welcome is what a peer is told that was let in.
+const welcome = "welcome"
+
+// server greets whom it lets in, and checks that nobody else comes.
+type server struct {
+	dir, path string
+	listener  *guard.Listener
+	reported  atomic.Int64 // refusals that the hook was told of
+	wrong     atomic.Int64 // peers that were let in and should not have been
+	failures  chan error
+}
+
+func startServer() (*server, error) {
+	dir, err := os.MkdirTemp("", "peercred-load")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{dir: dir, path: filepath.Join(dir, "s"), failures: make(chan error, 1)}
+	if err := os.Chmod(dir, 0o755); err != nil { // for the other users
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s.listener, err = guard.Listen(context.Background(), "unix", s.path, guard.Config{
+		Mode: 0o666,
+		Policy: guard.AnyOf(guard.UIDs(welcomed), guard.Func("settled", func(p guard.Peer) error {
+			if p.Credentials().UID == unsettled {
+				panic("what now")
+			}
+			return errors.New("another user")
+		})),
+		Options: guard.Options{
+			Ask:    guard.AskGroups | guard.AskProcess,
+			OnDeny: func(*guard.Denied) { s.reported.Add(1) },
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go s.accept()
+	return s, nil
+}
+
+func (s *server) remove() {
+	s.listener.Close()
+	os.RemoveAll(s.dir)
+}
+
+func (s *server) accept() {
+	for {
+		conn, err := s.listener.AcceptPeer()
+		if err != nil {
+			s.failures <- err
+			return
+		}
+		go s.greet(conn)
+	}
+}
+
+func (s *server) greet(conn *guard.Conn) {
+	defer conn.Close()
+	if conn.Peer().Credentials().UID != welcomed {
+		s.wrong.Add(1)
+	}
+	_, _ = io.WriteString(conn, welcome) // some do not wait for it
+}
+
+// warmUp has one peer of each user come, so that what is made once is made.
+func (s *server) warmUp() error {
+	return s.visit(1, nil, nil)
+}
+
+// load lets descriptors run out, and all clients come.
+func (s *server) load() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	progress := make(chan int64)
+	ended := make(chan struct{})
+	go s.showProgress(progress, ended)
+	defer func() {
+		close(progress)
+		<-ended
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	}()
+	return s.visit(perProcess, func() error {
+		open := uint64(countRemains().descriptors)
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: open + spare, Max: limit.Max})
+	}, progress)
+}
+
+// visit starts the client processes, does what is to be done when all are there, and
+// waits for them. It passes on how many connections were made to progress, if that is
+// not nil.
+func (s *server) visit(connections int, then func() error, progress chan<- int64) error {
+	var clients []*exec.Cmd
+	ended := make(chan error, processes)
+	for n := range processes {
+		uid, welcome := uint32(welcomed), welcome
+		if n%2 == 1 {
+			uid, welcome = []uint32{refused, unsettled}[n/2%2], ""
+		}
+		cmd, dots, err := startClient(uid, orders{s.path, connections, welcome})
+		if err != nil {
+			return err
+		}
+		clients = append(clients, cmd)
+		go func() { ended <- count(dots, progress) }()
+	}
+	if then != nil {
+		if err := then(); err != nil {
+			return err
+		}
+	}
+	for range clients {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return err
+			}
+		case err := <-s.failures:
+			return fmt.Errorf("the listener died: %w", err)
+		}
+	}
+	for _, cmd := range clients {
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("a client: %w", err)
+		}
+	}
+	return nil
+}
+
+// count passes on how many dots came.
+func count(dots io.Reader, progress chan<- int64) error {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := dots.Read(buffer)
+		if progress != nil {
+			progress <- int64(n)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// showProgress shows a line that grows, or on what is no terminal one now and then.
+func (s *server) showProgress(progress <-chan int64, ended chan<- struct{}) {
+	const all = 2 * ofOneOutcome
+	terminal := false
+	if info, err := os.Stdout.Stat(); err == nil {
+		terminal = info.Mode()&os.ModeCharDevice != 0
+	}
+	var done, shown int64
+	for n := range progress {
+		done += n
+		if step := int64(all / 10); terminal || done/step != shown/step {
+			counts := s.listener.Counts()
+			line := fmt.Sprintf("  %5d of %d connections, %d let in, %d times no descriptor", done, all, counts.Accepted, counts.Retried)
+			if terminal {
+				fmt.Print("\r", line)
+			} else {
+				fmt.Println(line)
+			}
+			shown = done
+		}
+	}
+	if terminal {
+		fmt.Println()
+	}
+	close(ended)
+}
+
+// outcome is what became of the peers.
+type outcome struct{ accepted, denied, failed, told uint64 }
+
+func (s *server) outcome() (o outcome) {
+	counts := s.listener.Counts()
+	o.accepted, o.failed = counts.Accepted, counts.Failed
+	for _, n := range counts.Denied {
+		o.denied += n
+	}
+	o.told = uint64(s.reported.Load()) + counts.Unreported
+	return o
+}
+
+// check holds what came of it against what had to.
+func (s *server) check(before remains) error {
+	const each = processes/2 + ofOneOutcome // with the warm-up
+	want := outcome{accepted: each, denied: each / 2, failed: each / 2, told: each}
+	got, after := s.settle(want, before)
+	retried := s.listener.Counts().Retried
+	fmt.Printf("  let in %d, refused %d, undecided %d, reported %d, wrongly let in %d; %d times no descriptor\n",
+		got.accepted, got.denied, got.failed, got.told, s.wrong.Load(), retried)
+	fmt.Printf("  left over: %d descriptors, %d goroutines\n", after.descriptors-before.descriptors, after.goroutines-before.goroutines)
+	switch {
+	case got != want:
+		return fmt.Errorf("the outcome is %+v, want %+v", got, want)
+	case s.wrong.Load() != 0:
+		return fmt.Errorf("%d peers were let in wrongly", s.wrong.Load())
+	case retried == 0:
+		return errors.New("descriptors never ran out, so this proves nothing about that")
+	case !after.isNoMoreThan(before):
+		return fmt.Errorf("descriptors and goroutines are %+v, were %+v before", after, before)
+	}
+	if err := s.warmUp(); err != nil {
+		return fmt.Errorf("the listener does not live: %w", err)
+	}
+	fmt.Println("  the listener lives")
+	return nil
+}
+
+// settle waits until the peers that died at once have been accepted too, and what
+// was served is over; for no more than 10 seconds.
+func (s *server) settle(want outcome, before remains) (got outcome, after remains) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		got, after = s.outcome(), countRemains()
+		if got == want && after.isNoMoreThan(before) || time.Now().After(deadline) {
+			return got, after
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// endUnderAStranger has another socket take the file's place, which Close must leave.
+func (s *server) endUnderAStranger() error {
+	if err := os.Remove(s.path); err != nil {
+		return err
+	}
+	stranger, err := net.Listen("unix", s.path)
+	if err != nil {
+		return err
+	}
+	defer stranger.Close()
+	if err := s.listener.Close(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(s.path); err != nil {
+		return fmt.Errorf("Close removed a stranger's socket: %w", err)
+	}
+	if err := <-s.failures; !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("Accept after Close: %w", err)
+	}
+	fmt.Println("  Close left the socket of a stranger that had taken its place")
+	return nil
+}
