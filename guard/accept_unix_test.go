@@ -1,0 +1,95 @@
+//go:build unix
+
+package guard
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func acceptError(errno syscall.Errno) error {
+	return &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", errno)}
+}
+
+// What fails for the time being is waited out, with pauses that grow; what does not
+// is handed on, as is a deadline, which calls itself temporary.
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing []scripted
+		for range 10 {
+			failing = append(failing, scripted{err: acceptError(syscall.EMFILE)})
+		}
+		listener := NewListener(&script{answers: failing}, everybody(), Options{})
+		began := time.Now()
+		if conn, err := listener.Accept(); conn != nil || err != io.EOF {
+			t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
+		}
+		// 5, 10, 20, ..., 640 ms, and twice the longest pause.
+		if waited, want := time.Since(began), 1275*time.Millisecond+2*time.Second; waited != want {
+			t.Errorf("10 failures were waited out in %v, want %v", waited, want)
+		}
+		if got := listener.Counts().Retried; got != 10 {
+			t.Errorf("%d were counted", got)
+		}
+	})
+	for _, err := range []error{
+		acceptError(syscall.EINVAL), acceptError(syscall.EBADF), net.ErrClosed, errors.New("another"),
+		&net.OpError{Op: "accept", Err: os.ErrDeadlineExceeded},
+	} {
+		listener := NewListener(&script{answers: []scripted{{err: err}}}, everybody(), Options{})
+		if conn, got := listener.Accept(); conn != nil || got != err {
+			t.Errorf("Accept = %v, %v, want nil and %v", conn, got, err)
+		}
+	}
+}
+
+// The pause begins anew once a connection came.
+func TestPauseBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe, other := net.Pipe()
+		defer other.Close()
+		listener := NewListener(&script{answers: []scripted{
+			{err: acceptError(syscall.EMFILE)}, {err: acceptError(syscall.EMFILE)}, {conn: pipe}, {err: acceptError(syscall.EMFILE)},
+		}}, everybody(), Options{})
+		began := time.Now()
+		listener.Accept()
+		if waited, want := time.Since(began), 20*time.Millisecond; waited != want {
+			t.Errorf("it waited for %v, want %v", waited, want)
+		}
+	})
+}
+
+// Close ends a pause.
+func TestCloseEndsAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing []scripted
+		for range 20 {
+			failing = append(failing, scripted{err: acceptError(syscall.ENFILE)})
+		}
+		inner := &script{answers: failing}
+		listener := NewListener(inner, everybody(), Options{})
+		done := make(chan error)
+		go func() {
+			_, err := listener.Accept()
+			done <- err
+		}()
+		time.Sleep(1500 * time.Millisecond) // of the bubble's clock
+		for range 2 {
+			if err := listener.Close(); err != io.ErrClosedPipe {
+				t.Errorf("Close = %v, want what the inner one says", err)
+			}
+		}
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+		if inner.closed != 1 {
+			t.Errorf("the inner listener was closed %d times", inner.closed)
+		}
+	})
+}
