@@ -14,8 +14,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -341,6 +343,63 @@ func TestListenAndDial(t *testing.T) {
 				t.Errorf("%s on %s (-want +got):\n%s", name, address, diff)
 			}
 		}
+	}
+}
+
+// Who is not named by an --allow flag is turned away, at either end.
+func TestAllow(t *testing.T) {
+	if runtime.GOOS == "netbsd" {
+		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+	}
+	us, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	if err != nil {
+		t.Skipf("needs a user that has a name: %v", err)
+	}
+	ourGroup, err := user.LookupGroupId(strconv.Itoa(os.Getegid()))
+	if err != nil {
+		t.Skipf("needs a group that has a name: %v", err)
+	}
+	other := strconv.Itoa(os.Geteuid() + 1)
+	for _, test := range []struct {
+		allow []string
+		in    bool
+	}{
+		{nil, true},
+		{[]string{"--allow-uid", us.Uid}, true},
+		{[]string{"--allow-user", us.Username}, true},
+		{[]string{"--allow-group", ourGroup.Name}, true},
+		{[]string{"--allow-uid", other}, false},
+		{[]string{"--allow-uid", other, "--allow-uid", us.Uid}, true},
+	} {
+		path := filepath.Join(t.TempDir(), "s")
+		listener := startListener(t, append(test.allow, path)...)
+		code, _, stderr := start(t, append(append([]string{"dial"}, test.allow...), path)...).end(t)
+		if want := map[bool]int{true: 0, false: 1}[test.in]; code != want || test.in == strings.Contains(stderr, "peer denied") {
+			t.Errorf("dial %q: exit %d, %s; want %d", test.allow, code, stderr, want)
+		}
+		if test.in {
+			if line, err := listener.stdout.ReadString('\n'); !strings.HasPrefix(line, "pid=") || err != nil {
+				t.Errorf("listen %q says %q, %v", test.allow, line, err)
+			}
+		} else if line, err := listener.stderr.ReadString('\n'); !strings.HasPrefix(line, "peercred listen: peer denied, pid=") || err != nil {
+			t.Errorf("listen %q complains %q, %v", test.allow, line, err)
+		}
+		listener.Process.Signal(unix.SIGTERM)
+		if code, stdout, stderr := listener.end(t); code != 0 || strings.Contains(stdout, "pid=") || stderr != "" {
+			t.Errorf("listen %q: exit %d, %q, %q", test.allow, code, stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{
+		{"--allow-uid", "-1"}, {"--allow-uid", "4294967295"}, {"--allow-uid", "root"}, {"--allow-user", "no-such-name-here"}, {"--allow-group", "no-such-name-here"},
+	} {
+		for _, command := range []string{"listen", "dial"} {
+			if code, _, stderr := runArgs(append(append([]string{command}, args...), "s")...); code != 2 || !strings.Contains(stderr, args[0]) {
+				t.Errorf("%s %q: exit %d, %s; want 2 and the flag's name", command, args, code, stderr)
+			}
+		}
+	}
+	if code, _, stderr := runArgs("listen", "--mode", "0", "s"); code != 2 || !strings.Contains(stderr, "from 1 to 0777") {
+		t.Errorf("--mode 0: exit %d, %s", code, stderr)
 	}
 }
 
