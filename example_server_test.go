@@ -3,28 +3,21 @@
 package peercred_test
 
 import (
+	"context"
 	"io"
 	"log"
-	"net"
-	"os"
+	"net/http"
 
-	"example.com/peercred"
+	"example.com/peercred/guard"
 )
 
-// A server that refuses other users.
+// A server for its own user and nobody else.
 func Example_server() {
-	listener, err := net.Listen("unix", "/run/user/1000/secrets.sock")
+	listener, err := guard.Listen(context.Background(), "unix", "/tmp/secrets.sock", guard.Config{Policy: guard.CurrentUser()})
 	if err != nil {
 		log.Fatal(err)
 	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		if peer, err := peercred.GetPeerCredentials(conn); err == nil && peer.UID == uint32(os.Geteuid()) {
-			io.WriteString(conn, "the secret\n")
-		}
-		conn.Close()
-	}
+	log.Fatal(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "the secret\n")
+	})))
 }

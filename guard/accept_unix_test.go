@@ -38,6 +38,12 @@ func TestAcceptErrors(t *testing.T) {
 			t.Errorf("%d were counted", got)
 		}
 	})
+	for _, errno := range []syscall.Errno{syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EINTR} {
+		listener := NewListener(&script{answers: []scripted{{err: acceptError(errno)}}}, everybody(), Options{})
+		if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Retried != 1 {
+			t.Errorf("after %v: %v, %v, want nil and io.EOF", errno, conn, err)
+		}
+	}
 	for _, err := range []error{
 		acceptError(syscall.EINVAL), acceptError(syscall.EBADF), net.ErrClosed, errors.New("another"),
 		&net.OpError{Op: "accept", Err: os.ErrDeadlineExceeded},

@@ -106,11 +106,18 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	return admitted
 }
 
-// goesBy reports whether to accept again is worth trying. A deadline calls itself
-// temporary too.
+// goesBy reports whether to accept again is worth trying.
 func goesBy(err error) bool {
-	netErr, ok := errors.AsType[net.Error](err)
-	return ok && netErr.Temporary() && !netErr.Timeout()
+	t, ok := errors.AsType[temporary](err)
+	return ok && t.Temporary() && !t.Timeout() || isShortOfMemory(err)
+}
+
+// temporary is what tells net/http, too, that an error of accept(2) goes by: EMFILE
+// and ENFILE above all. A deadline calls itself temporary as well.
+type temporary interface {
+	error
+	Temporary() bool
+	Timeout() bool
 }
 
 const (

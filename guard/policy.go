@@ -154,7 +154,7 @@ func allowGroups(p Peer, gids []uint32) error {
 	}
 	groups, groupsErr := p.groups()
 	if groupsErr != nil {
-		return undecided{groupsErr}
+		return undecided{fmt.Errorf("supplementary groups: %w", groupsErr)}
 	}
 	for _, gid := range groups {
 		groupErr := allowGID(gid, gids)
@@ -197,7 +197,7 @@ func Labels(labels ...string) Policy {
 		}
 		label, err := p.SecurityLabel()
 		if err != nil {
-			return undecided{err}
+			return undecided{fmt.Errorf("security label: %w", err)}
 		}
 		return refuseUnless(slices.Contains(labels, label))
 	}}

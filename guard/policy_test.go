@@ -199,7 +199,7 @@ func TestDeniedInLogs(t *testing.T) {
 		hook(denied)
 	}
 	want := `level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="uid 0" denied.failed=false
-level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="security label \"a\\nb\"" denied.failed=true denied.reason="peer credentials unavailable on test: not told"
+level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="security label \"a\\nb\"" denied.failed=true denied.reason="security label: peer credentials unavailable on test: not told"
 level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied.failed=true denied.reason="guard: there is no peer"
 `
 	if diff := cmp.Diff(want, log.String()); diff != "" {

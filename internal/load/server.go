@@ -259,10 +259,10 @@ func (s *server) endUnderAStranger() error {
 		return err
 	}
 	if _, err := os.Lstat(s.path); err != nil {
-		return fmt.Errorf("Close removed a stranger's socket: %w", err)
+		return fmt.Errorf("to close it removed a stranger's socket: %w", err)
 	}
 	if err := <-s.failures; !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("Accept after Close: %w", err)
+		return fmt.Errorf("to accept after that: %w", err)
 	}
 	fmt.Println("  Close left the socket of a stranger that had taken its place")
 	return nil
