@@ -270,3 +270,32 @@ func seenBy(t *testing.T, want answer, where reexec.Option) {
 		t.Errorf("GetPeerCredentials: %s (-want +got):\n%s", got.Err, diff)
 	}
 }
+
+// What Support says about a peer's end is what happens when a peer ends.
+func TestSupportAfterTheEnd(t *testing.T) {
+	listener := listen(t, "unix")
+	peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()})
+	peer.Expect("connected")
+	conn := accept(t, listener)
+	peer.Finish()
+	support := peercred.Support()
+	credentials, err := peercred.GetPeerCredentials(conn)
+	_, groupsErr := peercred.GetPeerGroups(conn)
+	_, labelErr := peercred.GetPeerSecurityLabel(conn)
+	_, processErr := peercred.OpenPeerProcess(conn)
+	if err == nil && credentials.PID != peer.PID() {
+		t.Errorf("the pid of a peer that is gone is %d, was %d", credentials.PID, peer.PID())
+	}
+	for _, test := range []struct {
+		name string
+		fact peercred.Fact
+		err  error
+	}{
+		{"pid", support.PID, err}, {"uid", support.UID, err}, {"gid", support.GID, err}, {"groups", support.Groups, groupsErr},
+		{"security label", support.SecurityLabel, labelErr}, {"process", support.Process, processErr},
+	} {
+		if got, want := test.err == nil, test.fact.Available && test.fact.SurvivesExit; got != want {
+			t.Errorf("%s: answered after the peer's end: %v (%v), Support says %v", test.name, got, test.err, want)
+		}
+	}
+}

@@ -28,9 +28,16 @@ const (
 //
 // Source: the getpeersec_stream hooks in security/.
 func SecurityLabel(fd int) (string, error) {
+	return readLabel(func(buffer []byte) (length uint32, err error) {
+		return getsockopt(fd, unix.SOL_SOCKET, unix.SO_PEERSEC, unsafe.Pointer(&buffer[0]), uintptr(len(buffer)))
+	})
+}
+
+// readLabel asks again, with more room, for a label that does not fit.
+func readLabel(ask func(buffer []byte) (length uint32, err error)) (string, error) {
 	label := make([]byte, shortLabel)
 	for {
-		length, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_PEERSEC, unsafe.Pointer(&label[0]), uintptr(len(label)))
+		length, err := ask(label)
 		switch {
 		case err == nil:
 			return decodeLabel(label, length)
