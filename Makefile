@@ -3,6 +3,11 @@
 # A workspace around this folder is the user's affair, not ours.
 export GOWORK := off
 
+# What needs other dependencies is a module of its own.
+MODULES := . grpcpeer
+comma := ,
+in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
+
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
@@ -28,12 +33,12 @@ test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race de
 .PHONY: test-cgo
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
 	@echo "== CGO_ENABLED=1, both implementations, race detector"
-	@CGO_ENABLED=1 $(GOTESTSUM) -- -race -count=1 ./...
+	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- -race -count=1 ./...)
 
 .PHONY: test-nocgo
 test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
-	@CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...
+	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
 
 RUNSC := runsc --platform=ptrace --network=none --ignore-cgroups do
 
@@ -60,7 +65,7 @@ test-kernel: ## run the tests on Debian's kernel 6.1 under several security modu
 .PHONY: lint
 lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
-	@for cgo in 1 0; do CGO_ENABLED=$$cgo go vet ./... && CGO_ENABLED=$$cgo $(STATICCHECK) -checks all,-ST1000 ./... || exit 1; done
+	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo go vet ./... && CGO_ENABLED=$$cgo $(STATICCHECK) -checks all$(comma)-ST1000 ./... || exit 1; done)
 	@for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
 		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
@@ -76,6 +81,9 @@ cross: cross-go cross-c cross-cgo ## compile for every port that Go knows, and t
 # the system that the port is a variant of.
 UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
 
+# The systems for which the other modules are compiled: their dependencies are large.
+MODULE_PORTS := darwin/arm64 freebsd/amd64 windows/amd64
+
 .PHONY: cross-go
 cross-go: ## compile and vet the Go code for every port that Go knows
 	@for port in $$(go tool dist list); do \
@@ -86,6 +94,10 @@ cross-go: ## compile and vet the Go code for every port that Go knows
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
 		echo "cross: $$port builds$${tags:+, and is vetted as $$os/$$arch with the tag $$tags,} and vets with CGO_ENABLED=0"; \
 	done
+	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
+		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
+		echo "cross: $$module vets for $$port"; \
+	done; done
 	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
 		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
 
@@ -187,4 +199,5 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 	@git grep -lF '$(OLD)' | while read -r file; do \
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
 	gofmt -w .
-	@go build ./... && echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"
+	$(call in_modules,go build ./...)
+	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"
