@@ -1,0 +1,76 @@
+//go:build unix && (cgo || (!android && !ios))
+
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"example.com/peercred/guard"
+)
+
+// liveRules are the rules that hold now.
+type liveRules struct {
+	path    string
+	log     *slog.Logger
+	current atomic.Pointer[rules]
+}
+
+// openLiveRules reads the rules in the file at path, which must be good this time.
+func openLiveRules(path string, log *slog.Logger) (*liveRules, error) {
+	r, err := loadRules(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &liveRules{path: path, log: log}
+	l.current.Store(r)
+	return l, nil
+}
+
+// reloadOn reads the rules again with each of hangups, until ctx is done.
+func (l *liveRules) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			l.reload()
+		}
+	}
+}
+
+// reload replaces the rules, all at once or not at all.
+func (l *liveRules) reload() {
+	r, err := loadRules(l.path)
+	if err != nil {
+		l.log.Error("rules not reloaded, the old ones stay", "error", err)
+		return
+	}
+	l.current.Store(r)
+	l.log.Info("rules reloaded", "users", r.users.String(), "verifiers", r.verifiers.String(), "lifetime", r.lifetime)
+}
+
+func (l *liveRules) get() *rules { return l.current.Load() }
+
+// The policies go by the rules of the time when they are asked. It is the rule in
+// the file that a refusal names, since guard hands inner refusals on.
+
+func (l *liveRules) users() guard.Policy {
+	return guard.Func("the users of the rules", func(p guard.Peer) error { return guard.AllOf(ownUID, l.get().users).Allow(p) })
+}
+
+// ownUID refuses a uid that stands for many users, which in a user namespace
+// somebody may have who comes in by a group: credentials are to be one user's.
+var ownUID = guard.Func("a uid of one's own", func(p guard.Peer) error {
+	return guard.UIDs(p.Credentials().UID).Allow(p)
+})
+
+func (l *liveRules) verifiers() guard.Policy {
+	return guard.Func("the verifiers of the rules", func(p guard.Peer) error { return l.get().verifiers.Allow(p) })
+}
+
+func (l *liveRules) anyone() guard.Policy {
+	return guard.Func("anyone in the rules", func(p guard.Peer) error { return l.get().anyone().Allow(p) })
+}

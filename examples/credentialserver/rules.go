@@ -1,0 +1,191 @@
+//go:build unix && (cgo || (!android && !ios))
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"example.com/peercred/guard"
+)
+
+// rules say who is served. They do not change.
+type rules struct {
+	users     guard.Policy
+	verifiers guard.Policy
+	lifetime  time.Duration
+}
+
+// anyone lets in whoever is allowed any route.
+func (r *rules) anyone() guard.Policy { return guard.AnyOf(r.users, r.verifiers) }
+
+// named are people by name.
+type named struct {
+	Users  []string `json:"users"`
+	Groups []string `json:"groups"`
+}
+
+// rulesText is how rules are written down.
+type rulesText struct {
+	named
+	Lifetime  *duration `json:"lifetime"`
+	Verifiers named     `json:"verifiers"`
+}
+
+// ruleKeys are all keys that rulesText has.
+var ruleKeys = []string{"users", "groups", "lifetime", "verifiers"}
+
+const (
+	defaultLifetime  = 15 * time.Minute
+	shortestLifetime = 10 * time.Second
+	longestLifetime  = 24 * time.Hour
+)
+
+// parseRules reads rules and looks up the names in them.
+func parseRules(text []byte) (*rules, error) {
+	parsed, err := parseRulesText(text)
+	if err != nil {
+		return nil, err
+	}
+	lifetime := defaultLifetime
+	if parsed.Lifetime != nil {
+		lifetime = time.Duration(*parsed.Lifetime)
+	}
+	if lifetime < shortestLifetime || lifetime > longestLifetime {
+		return nil, fmt.Errorf("the lifetime is %v: want %v to %v", lifetime, shortestLifetime, longestLifetime)
+	}
+	users, err := parsed.named.policy()
+	if err != nil {
+		return nil, err
+	}
+	verifiers, err := parsed.Verifiers.policy()
+	if err != nil {
+		return nil, fmt.Errorf("verifiers: %w", err)
+	}
+	return &rules{users: users, verifiers: verifiers, lifetime: lifetime}, nil
+}
+
+// policy lets in whoever is named, and nobody if nobody is.
+func (n named) policy() (guard.Policy, error) {
+	var policies []guard.Policy
+	if len(n.Users) > 0 {
+		users, err := guard.Users(n.Users...)
+		if err != nil {
+			return guard.Policy{}, err
+		}
+		policies = append(policies, users)
+	}
+	if len(n.Groups) > 0 {
+		groups, err := guard.GroupNames(n.Groups...)
+		if err != nil {
+			return guard.Policy{}, err
+		}
+		policies = append(policies, groups)
+	}
+	if len(policies) == 1 {
+		return policies[0], nil // which logs better
+	}
+	return guard.AnyOf(policies...), nil
+}
+
+// parseRulesText takes one JSON object and nothing else.
+func parseRulesText(text []byte) (parsed rulesText, err error) {
+	if err := checkObject(text); err != nil {
+		return rulesText{}, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&parsed); err != nil {
+		return rulesText{}, err
+	}
+	return parsed, nil
+}
+
+// checkObject makes sure that text is one JSON object. It is stricter about keys
+// than encoding/json, which takes "USERS" for "users" and the last of two: a rule
+// that was meant to hold would silently not.
+func checkObject(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	first, err := decoder.Token()
+	switch {
+	case err == io.EOF:
+		return errors.New("it is empty: want a JSON object")
+	case err != nil:
+		return err
+	case first != json.Delim('{'):
+		return errors.New("want a JSON object")
+	}
+	switch err := checkKeys(decoder); {
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	case err != nil:
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("there is something after the JSON object")
+	}
+	return nil
+}
+
+// checkKeys reads the rest of an object, and of those within.
+func checkKeys(decoder *json.Decoder) error {
+	var seen []string
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := token.(string)
+		switch {
+		case !slices.Contains(ruleKeys, key):
+			return fmt.Errorf("the key %q is unknown: want %q", key, ruleKeys)
+		case slices.Contains(seen, key):
+			return fmt.Errorf("the key %q is there twice", key)
+		}
+		seen = append(seen, key)
+		if err := checkValue(decoder); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.Token() // the closing brace
+	return err
+}
+
+// checkValue reads a value, a list as a whole: in rules there are no objects in
+// lists.
+func checkValue(decoder *json.Decoder) error {
+	token, err := decoder.Token()
+	switch {
+	case err != nil:
+		return err
+	case token == json.Delim('{'):
+		return checkKeys(decoder)
+	case token != json.Delim('['):
+		return nil
+	}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		if _, ok := token.(string); !ok {
+			return errors.New("want lists of names in quotes")
+		}
+	}
+	_, err = decoder.Token() // the closing bracket
+	return err
+}
+
+// duration is one in Go's notation: "15m", "1h30m".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}

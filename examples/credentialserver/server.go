@@ -1,0 +1,90 @@
+//go:build unix && (cgo || (!android && !ios))
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"example.com/peercred/guard"
+)
+
+// serve serves until ctx is done and the requests under way are answered.
+func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.Logger) error {
+	rules, err := openLiveRules(s.rules, log)
+	if err != nil {
+		return err
+	}
+	audit := auditor{log}
+	limit := newConnectionLimit(maxConnectionsOfUser)
+	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
+		Policy:  guard.AllOf(rules.anyone(), limit.policy()),
+		Mode:    s.mode,
+		Options: guard.Options{Ask: guard.AskGroups, OnDeny: audit.connection}, // tokens outlive connections
+	})
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	tokens := newTokens(maxTokensOfUser, maxTokens)
+	background, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { rules.reloadOn(background, hangups) })
+	running.Go(func() { tokens.sweepUntil(background) })
+
+	server := newServer(&api{rules, tokens, audit}, limit, log)
+	log.Info("serving", "socket", s.socket, "users", rules.get().users.String(), "verifiers", rules.get().verifiers.String())
+	err = serveUntil(ctx, server, listener, s.grace)
+	counts := listener.Counts()
+	log.Info("stopped", "accepted", counts.Accepted, "denied", counts.Denied, "failed", counts.Failed, "unreported", counts.Unreported)
+	return err
+}
+
+// newServer bounds what a client can take of the server's time and memory.
+func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
+	server := &http.Server{
+		Handler:                      a.handler(),
+		ConnContext:                  guard.ConnContext,
+		ConnState:                    limit.track,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  30 * time.Second,
+		WriteTimeout:                 time.Minute,
+		IdleTimeout:                  2 * time.Minute,
+		MaxHeaderBytes:               8 << 10,
+		DisableGeneralOptionsHandler: true, // which would answer "OPTIONS *" unasked and unlogged
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelError),
+	}
+	server.RegisterOnShutdown(func() { log.Info("stopping: the socket is closed, requests under way are answered") })
+	return server
+}
+
+// serveUntil serves until ctx is done. Then it removes the socket file, and waits
+// for the requests under way, but no longer than grace.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration) error {
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended: // not for a peer's sake: the listener is broken
+		return err
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := server.Shutdown(patience)
+	<-ended
+	if errors.Is(err, context.DeadlineExceeded) {
+		server.Close()
+		return fmt.Errorf("requests that were not done %v after the end were cut off", grace)
+	}
+	return err
+}

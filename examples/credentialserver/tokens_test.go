@@ -1,0 +1,148 @@
+//go:build unix && (cgo || (!android && !ios))
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTokenExpires(t *testing.T) {
+	ours, _ := connect(t)
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTokens(2, 2)
+		time.Sleep(700 * time.Millisecond) // of a clock that stands still but for this
+		secret, issued, err := ts.issue(ours.Peer(), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := time.Now().Truncate(time.Second); !issued.issued.Equal(now) || !issued.expires.Equal(now.Add(time.Minute)) || issued.issued.Location() != time.UTC {
+			t.Errorf("issued %v, expires %v", issued.issued, issued.expires)
+		}
+		time.Sleep(time.Until(issued.expires) - time.Nanosecond)
+		if ts.find(secret) != issued {
+			t.Error("a token is not found before it expires")
+		}
+		time.Sleep(time.Nanosecond)
+		if ts.find(secret) != nil {
+			t.Error("a token is found when it expires")
+		}
+	})
+}
+
+func TestTokensAreSwept(t *testing.T) {
+	ours, _ := connect(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		ts := newTokens(10, 10)
+		go ts.sweepUntil(ctx)
+		for _, lifetime := range []time.Duration{time.Hour, time.Minute, 2 * time.Minute} {
+			if _, _, err := ts.issue(ours.Peer(), lifetime); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []int{3, 2, 1} {
+			if byHash, byUID := ts.sizes(); byHash != want || byUID != want {
+				t.Errorf("%d and %d tokens are kept, want %d", byHash, byUID, want)
+			}
+			time.Sleep(sweepEvery + time.Second)
+			synctest.Wait()
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		ts.mu.Lock()
+		defer ts.mu.Unlock()
+		if len(ts.byHash) != 0 || len(ts.byUID) != 0 {
+			t.Errorf("kept are %v and %v, want nothing", ts.byHash, ts.byUID)
+		}
+	})
+}
+
+// sizes tells how many tokens are kept, by either index.
+func (ts *tokens) sizes() (byHash, byUID int) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, of := range ts.byUID {
+		byUID += len(of)
+	}
+	return len(ts.byHash), byUID
+}
+
+func TestTokensOfOneUser(t *testing.T) {
+	ours, _ := connect(t)
+	ts := newTokens(3, 100)
+	var secrets []string
+	for range 5 {
+		secret, _, err := ts.issue(ours.Peer(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	for n, secret := range secrets {
+		if found := ts.find(secret) != nil; found != (n >= 2) {
+			t.Errorf("token %d of 5 is kept: %v", n, found)
+		}
+	}
+	if len(ts.byHash) != 3 {
+		t.Errorf("%d tokens are kept, want 3", len(ts.byHash))
+	}
+}
+
+func TestTokensOfAll(t *testing.T) {
+	ours, _ := connect(t)
+	ts := newTokens(100, 2)
+	for n := range 4 {
+		secret, issued, err := ts.issue(ours.Peer(), time.Hour)
+		if n < 2 && err != nil {
+			t.Error(err)
+		}
+		if n >= 2 && (secret != "" || issued != nil || !errors.Is(err, errTooManyTokens)) {
+			t.Errorf("token %d: %q, %v, %v; want a refusal", n, secret, issued, err)
+		}
+	}
+	if len(ts.byHash) != 2 {
+		t.Errorf("%d tokens are kept, want 2", len(ts.byHash))
+	}
+}
+
+func TestSecret(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		secret := newSecret()
+		bits, err := base64.RawURLEncoding.DecodeString(secret)
+		if err != nil || len(bits) != 32 || len(secret) != 43 || seen[secret] {
+			t.Fatalf("%q: %d bytes, %v, seen %v", secret, len(bits), err, seen[secret])
+		}
+		seen[secret] = true
+	}
+}
+
+func TestSecretIsNotKept(t *testing.T) {
+	ours, _ := connect(t)
+	ts := newTokens(2, 2)
+	secret, issued, err := ts.issue(ours.Peer(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if issued.hash != sha256.Sum256([]byte(secret)) {
+		t.Error("a token is not kept by its SHA-256")
+	}
+	kept := fmt.Sprintf("%+v %+v %+v", *issued, ts.byHash, ts.byUID)
+	if strings.Contains(kept, secret) || strings.Contains(kept, fmt.Sprint([]byte(secret))) {
+		t.Errorf("the secret %q is kept: %s", secret, kept)
+	}
+	for _, wrong := range []string{"", secret[1:], secret + "A", strings.ToLower(secret), string(issued.hash[:])} {
+		if ts.find(wrong) != nil {
+			t.Errorf("%q is found", wrong)
+		}
+	}
+}
