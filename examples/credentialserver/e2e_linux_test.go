@@ -1,0 +1,387 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/peercred"
+	"golang.org/x/sys/unix"
+)
+
+// account is a user of this system.
+type account struct {
+	name     string
+	uid, gid uint32
+}
+
+// The accounts of the tests are there on every Linux.
+func lookUp(t *testing.T, name string) account {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Skip("this system lacks a user of the test: ", err)
+	}
+	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		t.Fatal(err)
+	}
+	return account{name, uint32(uid), uint32(gid)}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to connect as several users")
+	}
+}
+
+func needCurl(t *testing.T) string {
+	t.Helper()
+	needRoot(t)
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("needs curl, which is the client here: ", err)
+	}
+	return curl
+}
+
+// sharedDir is a directory that other users can enter, which t.TempDir's is not.
+func sharedDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "credentialserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// process is the command as a process of its own.
+type process struct {
+	testServer
+	cmd *exec.Cmd
+}
+
+func startProcess(t *testing.T, rules string, options ...func(*exec.Cmd)) *process {
+	t.Helper()
+	dir := sharedDir(t)
+	p := &process{testServer: testServer{socket: filepath.Join(dir, "s"), rules: filepath.Join(dir, "rules.json"), log: newLogBook()}}
+	p.writeRules(t, rules)
+	p.cmd = exec.Command("/proc/self/exe", "--socket", p.socket, "--rules", p.rules)
+	p.cmd.Env = append(os.Environ(), commandVariable+"=1", "GORACE=atexit_sleep_ms=0")
+	p.cmd.Stderr = p.log
+	for _, option := range options {
+		option(p.cmd)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			p.cmd.Process.Kill()
+			p.cmd.Wait()
+		}
+	})
+	p.log.await(t, 1, fields{"msg": "serving"})
+	return p
+}
+
+// hangup has the process read rules, and waits for the nth message about that.
+func (p *process) hangup(t *testing.T, rules, message string, n int) {
+	t.Helper()
+	p.writeRules(t, rules)
+	must(t, p.cmd.Process.Signal(unix.SIGHUP))
+	p.log.await(t, n, fields{"msg": message})
+}
+
+// end waits for the process, and wants the exit status 0 and no socket file.
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the server: %v\n%s", err, p.log)
+	}
+	if _, err := os.Lstat(p.socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is there still: %v", err)
+	}
+}
+
+// curl runs curl as a user, who has no other groups than those given.
+func (p *process) curl(t *testing.T, as account, program string, args ...string) (stdout string, exit int) {
+	t.Helper()
+	args = append([]string{"--silent", "--show-error", "--max-time", "60", "--unix-socket", p.socket}, args...)
+	cmd := exec.Command(program, args...)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid}}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	err := cmd.Run()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatal(err)
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// dialAs connects as a user. Linux goes by the ids of the thread that calls
+// connect(2), and Go leaves those alone that one thread sets for itself.
+func dialAs(socket string, as account) func() (net.Conn, error) {
+	return func() (net.Conn, error) {
+		type result struct {
+			conn net.Conn
+			err  error
+		}
+		done := make(chan result)
+		go func() {
+			runtime.LockOSThread() // and no UnlockOSThread: the thread ends with this goroutine
+			if err := takeIDs(as); err != nil {
+				done <- result{nil, err}
+				return
+			}
+			conn, err := net.Dial("unix", socket)
+			done <- result{conn, err}
+		}()
+		r := <-done
+		return r.conn, r.err
+	}
+}
+
+func takeIDs(as account) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESGID, uintptr(as.gid), uintptr(as.gid), uintptr(as.gid)); errno != 0 {
+		return errno
+	}
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, uintptr(as.uid), uintptr(as.uid), uintptr(as.uid)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+const (
+	credentialsURL = "http://localhost/v1/credentials"
+	introspectURL  = "http://localhost/v1/introspect"
+)
+
+// TestEndToEnd is the README's story, with the real curl.
+func TestEndToEnd(t *testing.T) {
+	curl := needCurl(t)
+	alice, bob, verifier := lookUp(t, "daemon"), lookUp(t, "bin"), lookUp(t, "nobody")
+	withAlice := rulesFor([]string{alice.name}, []string{verifier.name})
+	p := startProcess(t, withAlice)
+
+	// Alice is given credentials, and Bob is not let in.
+	stdout, exit := p.curl(t, alice, curl, credentialsURL)
+	var hers credentials
+	if err := json.Unmarshal([]byte(stdout), &hers); err != nil || exit != 0 || hers.UID != alice.uid || hers.User != alice.name {
+		t.Fatalf("alice: exit %d, %q, %v\n%s", exit, stdout, err, p.log)
+	}
+	p.log.await(t, 1, fields{
+		"msg": "request", "uid": itoa(int(alice.uid)), "gid": itoa(int(alice.gid)), "method": "GET",
+		"route": "/v1/credentials", "status": "200", "denied": "false",
+	})
+	if stdout, exit := p.curl(t, bob, curl, credentialsURL); exit == 0 || stdout != "" {
+		t.Errorf("bob: exit %d, %q", exit, stdout)
+	}
+	p.log.await(t, 1, fields{
+		"msg": "connection refused", "uid": itoa(int(bob.uid)), "denied": "true",
+		"rule": fmt.Sprintf("any of (user %s(%d); user %s(%d))", alice.name, alice.uid, verifier.name, verifier.uid),
+	})
+
+	// The verifier may ask, and nothing else; Alice may not ask.
+	ask := []string{"--data", tokenBody(hers.Token), introspectURL}
+	if stdout, exit := p.curl(t, verifier, curl, ask...); exit != 0 || stdout != active(hers) {
+		t.Errorf("verifier: exit %d, %q", exit, stdout)
+	}
+	status := []string{"--output", "/dev/null", "--write-out", "%{http_code}"}
+	if stdout, _ := p.curl(t, verifier, curl, append(status, credentialsURL)...); stdout != "403" {
+		t.Errorf("verifier, for credentials: %q", stdout)
+	}
+	if stdout, _ := p.curl(t, alice, curl, append(status, ask...)...); stdout != "403" {
+		t.Errorf("alice, for introspection: %q", stdout)
+	}
+
+	// Alice keeps a connection open across all that follows.
+	kept := newClient(t, dialAs(p.socket, alice))
+	kept.fetch(t)
+	p.hangup(t, "{}}", notReloaded, 1)
+	kept.fetch(t)
+	if stdout, exit := p.curl(t, bob, curl, credentialsURL); exit == 0 || stdout != "" {
+		t.Errorf("bob, after broken rules: exit %d, %q", exit, stdout)
+	}
+	p.hangup(t, rulesFor([]string{bob.name}, []string{verifier.name}), reloaded, 1)
+	if got := kept.do(t, "GET", "/v1/credentials", ""); got != (answer{Status: 403}) {
+		t.Errorf("alice, who was removed: %+v", got)
+	}
+	if stdout, exit := p.curl(t, alice, curl, credentialsURL); exit == 0 || stdout != "" {
+		t.Errorf("alice, who was removed, anew: exit %d, %q", exit, stdout)
+	}
+	if stdout, _ := p.curl(t, verifier, curl, ask...); stdout != inactive {
+		t.Errorf("verifier, of alice, who was removed: %q", stdout)
+	}
+	if stdout, exit := p.curl(t, bob, curl, credentialsURL); exit != 0 || !strings.Contains(stdout, `"user":"bin"`) {
+		t.Errorf("bob, who was added: exit %d, %q", exit, stdout)
+	}
+	p.hangup(t, withAlice, reloaded, 2)
+	again := kept.fetch(t)
+	if kept.dials != 1 {
+		t.Errorf("alice had %d connections, want one all the time", kept.dials)
+	}
+
+	// The end waits for the verifier's request.
+	held := hold(t, dialAs(p.socket, verifier))
+	must(t, p.cmd.Process.Signal(unix.SIGTERM))
+	p.log.await(t, 1, fields{"msg": stopping})
+	if got := held.finish(t); got != inactive {
+		t.Errorf("a request under way: %q", got)
+	}
+	p.end(t)
+	// Those above, in this order: 1 and 3 of curl, 2 kept, 1 kept, 2 of curl, 1 kept, 1 held.
+	if n := p.log.count(t, fields{"msg": "request"}); n != 11 {
+		t.Errorf("%d lines for 11 requests:\n%s", n, p.log)
+	}
+	if n := p.log.count(t, fields{"msg": "connection refused"}); n != 3 {
+		t.Errorf("%d lines for 3 refused connections:\n%s", n, p.log)
+	}
+	for _, secret := range []string{hers.Token, again.Token} {
+		if strings.Contains(p.log.String(), secret) {
+			t.Errorf("a token is in the log:\n%s", p.log)
+		}
+	}
+}
+
+// TestHostileExecutable is a client whose path looks like more lines, and like a
+// terminal's commands.
+func TestHostileExecutable(t *testing.T) {
+	curl := needCurl(t)
+	if process := peercred.Support().Process; !process.Available {
+		t.Skip("the executable of a client is not known here: ", process.Reason)
+	}
+	alice := lookUp(t, "daemon")
+	p := startProcess(t, rulesFor([]string{alice.name}, nil))
+	hostile := filepath.Join(filepath.Dir(p.socket), "x\ntime=now level=INFO msg=request uid=0 \"denied=false\x1b[2J\u009b")
+	program, err := os.ReadFile(curl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, hostile, string(program), 0o755)
+	if _, exit := p.curl(t, alice, hostile, credentialsURL); exit != 0 {
+		t.Errorf("exit %d\n%s", exit, p.log)
+	}
+	p.log.await(t, 1, fields{"msg": "request", "uid": itoa(int(alice.uid)), "executable": hostile})
+	if lines, _ := p.log.read(); len(lines) != 2 || strings.ContainsAny(p.log.String(), "\x1b\u009b") {
+		t.Errorf("want a line for the start and one for the request:\n%q", lines)
+	}
+}
+
+// TestGroupOfClient names a user by the supplementary group that its process has.
+func TestGroupOfClient(t *testing.T) {
+	needRoot(t)
+	alice, verifier := lookUp(t, "daemon"), lookUp(t, "nobody")
+	group, err := user.LookupGroupId("2")
+	if err != nil {
+		t.Skip("this system lacks a group of the test: ", err)
+	}
+	rules := func(groups string) string {
+		return fmt.Sprintf(`{"groups": [%s], "verifiers": {"users": [%q]}}`, groups, verifier.name)
+	}
+	p := startProcess(t, rules(strconv.Quote(group.Name)))
+	curl := needCurl(t)
+	cmd := exec.Command(curl, "--silent", "--unix-socket", p.socket, credentialsURL)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: alice.uid, Gid: alice.gid, Groups: []uint32{2}}}
+	text, err := cmd.Output()
+	var hers credentials
+	if err := errors.Join(err, json.Unmarshal(text, &hers)); err != nil || hers.UID != alice.uid {
+		t.Fatalf("%s, %v\n%s", text, err, p.log)
+	}
+	// Her process is gone, and with it its groups, but for what was asked in time.
+	ask := newClient(t, dialAs(p.socket, verifier))
+	if got := ask.introspect(t, hers.Token); got != active(hers) {
+		t.Errorf("%s, want %s", got, active(hers))
+	}
+	p.hangup(t, rules(""), reloaded, 1)
+	if got := ask.introspect(t, hers.Token); got != inactive {
+		t.Errorf("%s, of a group that is no longer named", got)
+	}
+}
+
+// TestUnmappedUser has the server in a user namespace where two users have the same
+// uid, 65534, and are let in by their group.
+func TestUnmappedUser(t *testing.T) {
+	needRoot(t)
+	group, err := user.LookupGroupId("2")
+	if err != nil {
+		t.Skip("this system lacks a group of the test: ", err)
+	}
+	if err := exec.Command("unshare", "--user", "true").Run(); err != nil {
+		t.Skip("needs unshare(1) and user namespaces: ", err)
+	}
+	p := startProcess(t, fmt.Sprintf(`{"groups": [%q]}`, group.Name), func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 10}},
+		}
+	})
+	for _, uid := range []uint32{1, 3} {
+		c := newClient(t, dialAs(p.socket, account{uid: uid, gid: 2}))
+		if got := c.do(t, "GET", "/v1/credentials", ""); got != (answer{Status: 500}) {
+			t.Errorf("uid %d: %+v, want 500", uid, got)
+		}
+	}
+	c := newClient(t, dialAs(p.socket, account{uid: 0, gid: 2}))
+	if got := c.fetch(t); got.UID != 0 {
+		t.Errorf("%+v, want root's", got)
+	}
+	p.log.await(t, 2, fields{"msg": "request", "uid": "65534", "rule": "uid 65534", "denied": "true", "failed": "true"})
+}
+
+// TestOldestTokenOfAnotherUserStays drops tokens of one user and not of another.
+func TestOldestTokenOfAnotherUserStays(t *testing.T) {
+	needRoot(t)
+	alice, bob := lookUp(t, "daemon"), lookUp(t, "bin")
+	ts := newTokens(1, 100)
+	issue := func(as account) string {
+		socket := filepath.Join(sharedDir(t), "s")
+		ours, _ := connectBy(t, socket, dialAs(socket, as))
+		secret, _, err := ts.issue(ours.Peer(), time.Hour)
+		must(t, err)
+		return secret
+	}
+	first, others, second := issue(alice), issue(bob), issue(alice)
+	if ts.find(first) != nil || ts.find(others) == nil || ts.find(second) == nil {
+		t.Errorf("kept are %v, %v, %v; want false, true, true", ts.find(first) != nil, ts.find(others) != nil, ts.find(second) != nil)
+	}
+}
+
+// TestSecondSignal ends a server that waits for a request at once.
+func TestSecondSignal(t *testing.T) {
+	needRoot(t)
+	verifier := lookUp(t, "nobody")
+	p := startProcess(t, rulesFor(nil, []string{verifier.name}))
+	held := hold(t, dialAs(p.socket, verifier))
+	must(t, p.cmd.Process.Signal(unix.SIGTERM))
+	p.log.await(t, 1, fields{"msg": stopping})
+	must(t, p.cmd.Process.Signal(unix.SIGTERM))
+	err := p.cmd.Wait()
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != unix.SIGTERM {
+		t.Errorf("%v, want it killed by the signal", err)
+	}
+	if text, err := io.ReadAll(held.reader); len(text) != 0 {
+		t.Errorf("%q, %v; want no answer", text, err)
+	}
+}
