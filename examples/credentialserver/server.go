@@ -44,7 +44,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 
 	server := newServer(&api{rules, tokens, audit}, limit, log)
 	log.Info("serving", "socket", s.socket, "users", rules.get().users.String(), "verifiers", rules.get().verifiers.String())
-	err = serveUntil(ctx, server, listener, s.grace)
+	err = serveUntil(ctx, server, listener, s.grace, log)
 	counts := listener.Counts()
 	log.Info("stopped", "accepted", counts.Accepted, "denied", counts.Denied, "failed", counts.Failed, "unreported", counts.Unreported)
 	return err
@@ -52,7 +52,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 
 // newServer bounds what a client can take of the server's time and memory.
 func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
-	server := &http.Server{
+	return &http.Server{
 		Handler:                      a.handler(),
 		ConnContext:                  guard.ConnContext,
 		ConnState:                    limit.track,
@@ -64,13 +64,16 @@ func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
 		DisableGeneralOptionsHandler: true, // which would answer "OPTIONS *" unasked and unlogged
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelError),
 	}
-	server.RegisterOnShutdown(func() { log.Info("stopping: the socket is closed, requests under way are answered") })
-	return server
 }
 
 // serveUntil serves until ctx is done. Then it removes the socket file, and waits
 // for the requests under way, but no longer than grace.
-func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration) error {
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration, log *slog.Logger) error {
+	told := make(chan struct{})
+	server.RegisterOnShutdown(func() { // called once the listener is closed
+		log.Info("stopping: the socket is closed, requests under way are answered")
+		close(told)
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -81,6 +84,7 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	patience, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	err := server.Shutdown(patience)
+	<-told
 	<-ended
 	if errors.Is(err, context.DeadlineExceeded) {
 		server.Close()

@@ -236,7 +236,9 @@ func TestGracefulEnd(t *testing.T) {
 	if code := <-s.exit; code != 0 {
 		t.Errorf("exit %d, want 0", code)
 	}
-	s.log.await(t, 1, fields{"msg": "stopped", "accepted": "1"})
+	if lines, _ := s.log.read(); !strings.Contains(lines[len(lines)-1], "msg=stopped accepted=1 ") {
+		t.Errorf("the log does not end with the end:\n%s", s.log)
+	}
 }
 
 const stopping = "stopping: the socket is closed, requests under way are answered"
