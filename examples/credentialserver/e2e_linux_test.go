@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -299,16 +300,20 @@ func TestGroupOfClient(t *testing.T) {
 	rules := func(groups string) string {
 		return fmt.Sprintf(`{"groups": [%s], "verifiers": {"users": [%q]}}`, groups, verifier.name)
 	}
-	p := startProcess(t, rules(strconv.Quote(group.Name)))
+	byGroup := rules(strconv.Quote(group.Name))
+	p := startProcess(t, byGroup)
+	refused := newClient(t, dialAs(p.socket, alice))
+	if response, err := refused.Get(credentialsURL); err == nil {
+		response.Body.Close()
+		t.Errorf("without the group: %v", response.Status)
+	}
 	curl := needCurl(t)
-	cmd := exec.Command(curl, "--silent", "--unix-socket", p.socket, credentialsURL)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: alice.uid, Gid: alice.gid, Groups: []uint32{2}}}
-	text, err := cmd.Output()
+	text, err := p.curlInGroup(alice, 2, curl)
 	var hers credentials
 	if err := errors.Join(err, json.Unmarshal(text, &hers)); err != nil || hers.UID != alice.uid {
 		t.Fatalf("%s, %v\n%s", text, err, p.log)
 	}
-	// Her process is gone, and with it its groups, but for what was asked in time.
+	// Her process is gone, and its groups are known from when it connected.
 	ask := newClient(t, dialAs(p.socket, verifier))
 	if got := ask.introspect(t, hers.Token); got != active(hers) {
 		t.Errorf("%s, want %s", got, active(hers))
@@ -317,6 +322,45 @@ func TestGroupOfClient(t *testing.T) {
 	if got := ask.introspect(t, hers.Token); got != inactive {
 		t.Errorf("%s, of a group that is no longer named", got)
 	}
+
+	// So they are if it was her name that let her in.
+	p.hangup(t, rulesFor([]string{alice.name}, []string{verifier.name}), reloaded, 2)
+	text, err = p.curlInGroup(alice, 2, curl)
+	if err := errors.Join(err, json.Unmarshal(text, &hers)); err != nil {
+		t.Fatalf("%s, %v\n%s", text, err, p.log)
+	}
+	p.hangup(t, byGroup, reloaded, 3)
+	if got := ask.introspect(t, hers.Token); got != active(hers) {
+		t.Errorf("%s, of a user who is named by group now, want %s", got, active(hers))
+	}
+}
+
+// curlInGroup fetches credentials as a user with a supplementary group.
+func (p *process) curlInGroup(as account, group uint32, curl string) ([]byte, error) {
+	cmd := exec.Command(curl, "--silent", "--unix-socket", p.socket, credentialsURL)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid, Groups: []uint32{group}}}
+	return cmd.Output()
+}
+
+// TestLogWithoutReader has the reader of the log go away: the server serves on, and
+// removes its socket in the end.
+func TestLogWithoutReader(t *testing.T) {
+	needRoot(t)
+	reader, writer, err := os.Pipe()
+	must(t, err)
+	p := startProcess(t, rulesFor([]string{"root"}, nil), func(cmd *exec.Cmd) {
+		log := cmd.Stderr
+		cmd.Stderr = writer
+		go func() {
+			line, _ := bufio.NewReader(reader).ReadString('\n')
+			reader.Close()
+			io.WriteString(log, line)
+		}()
+	})
+	writer.Close()
+	newClient(t, dialer(p.socket)).fetch(t)
+	must(t, p.cmd.Process.Signal(unix.SIGTERM))
+	p.end(t)
 }
 
 // TestUnmappedUser has the server in a user namespace where two users have the same

@@ -34,15 +34,13 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	}
 	defer listener.Close()
 
-	tokens := newTokens(maxTokensOfUser, maxTokens)
 	background, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { rules.reloadOn(background, hangups) })
-	running.Go(func() { tokens.sweepUntil(background) })
 
-	server := newServer(&api{rules, tokens, audit}, limit, log)
+	server := newServer(&api{rules, newTokens(maxTokensOfUser, maxTokens), audit}, limit, log)
 	log.Info("serving", "socket", s.socket, "users", rules.get().users.String(), "verifiers", rules.get().verifiers.String())
 	err = serveUntil(ctx, server, listener, s.grace, log)
 	counts := listener.Counts()

@@ -48,7 +48,7 @@ func TestIntrospect(t *testing.T) {
 	s := startServer(t, rulesFor([]string{me(t)}, []string{me(t)}))
 	c := s.client(t)
 	mine := c.fetch(t)
-	fits := `{"token": "` + strings.Repeat("x", maxBody-len(`{"token": ""}`)) + `"}`
+	fits := `{"token": "` + strings.Repeat("x", 4096-len(`{"token": ""}`)) + `"}`
 	for _, test := range []struct {
 		body string
 		want answer
@@ -219,6 +219,26 @@ func TestConnectionLimitCounts(t *testing.T) {
 	if len(limit.open) != 0 {
 		t.Errorf("%v is kept of users who are gone", limit.open)
 	}
+}
+
+// TestServerIsBounded is about clients that take their time, or never end.
+func TestServerIsBounded(t *testing.T) {
+	a, log := newTestAPI(t, "{}")
+	server := newServer(a, newConnectionLimit(1), a.audit.log)
+	for name, limit := range map[string]time.Duration{
+		"ReadHeaderTimeout": server.ReadHeaderTimeout, "ReadTimeout": server.ReadTimeout,
+		"WriteTimeout": server.WriteTimeout, "IdleTimeout": server.IdleTimeout,
+	} {
+		if limit <= 0 || limit > 5*time.Minute {
+			t.Errorf("%s is %v", name, limit)
+		}
+	}
+	if server.MaxHeaderBytes <= 0 || server.MaxHeaderBytes > 64<<10 {
+		t.Errorf("MaxHeaderBytes is %d", server.MaxHeaderBytes)
+	}
+	// net/http logs the client's address, which the client chooses.
+	server.ErrorLog.Print("panic serving x\nlevel=INFO")
+	log.await(t, 1, fields{"level": "ERROR", "msg": "panic serving x\nlevel=INFO"})
 }
 
 // TestGracefulEnd ends the server while a request's body is on its way.

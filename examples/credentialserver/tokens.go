@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -39,13 +38,14 @@ func (t *token) uid() uint32 { return t.peer.Credentials().UID }
 // it does not stop while the machine sleeps.
 func (t *token) validAt(now time.Time) bool { return now.Before(t.expires) }
 
-// tokens are those that were issued and have not expired, or not long ago.
+// tokens are those that were issued and have not expired, or not been swept yet.
 type tokens struct {
 	mostOfUser, most int
 
 	mu     sync.Mutex
 	byHash map[[sha256.Size]byte]*token
 	byUID  map[uint32][]*token // the oldest first
+	swept  time.Time
 }
 
 func newTokens(mostOfUser, most int) *tokens {
@@ -61,6 +61,7 @@ func (ts *tokens) issue(peer guard.Peer, lifetime time.Duration) (secret string,
 
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	ts.sweep(time.Now())
 	if of := ts.byUID[t.uid()]; len(of) >= ts.mostOfUser {
 		ts.drop(of[0])
 	}
@@ -90,24 +91,13 @@ func (ts *tokens) find(secret string) *token {
 	return t
 }
 
-// sweepUntil drops expired tokens every now and then, until ctx is done.
-func (ts *tokens) sweepUntil(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			ts.sweep()
-		}
+// sweep drops expired tokens, if it has not done so lately; the caller has the lock.
+// It is when tokens are issued that there must be room.
+func (ts *tokens) sweep(now time.Time) {
+	if now.Sub(ts.swept) < sweepEvery {
+		return
 	}
-}
-
-func (ts *tokens) sweep() {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	now := time.Now()
+	ts.swept = now
 	for _, t := range ts.byHash {
 		if !t.validAt(now) {
 			ts.drop(t)

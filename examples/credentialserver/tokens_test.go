@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -40,26 +39,28 @@ func TestTokenExpires(t *testing.T) {
 func TestTokensAreSwept(t *testing.T) {
 	ours, _ := connect(t)
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
 		ts := newTokens(10, 10)
-		go ts.sweepUntil(ctx)
-		for _, lifetime := range []time.Duration{time.Hour, time.Minute, 2 * time.Minute} {
-			if _, _, err := ts.issue(ours.Peer(), lifetime); err != nil {
+		for _, step := range []struct {
+			pause, lifetime time.Duration
+			want            int
+		}{
+			{0, time.Hour, 1},
+			{0, 10 * time.Second, 2},
+			{0, 70 * time.Second, 3},
+			{59 * time.Second, 10 * time.Second, 4}, // it is not time yet
+			{time.Second, time.Hour, 4},
+			{time.Minute, time.Hour, 3},
+			{time.Hour, 10 * time.Second, 1},
+		} {
+			time.Sleep(step.pause)
+			if _, _, err := ts.issue(ours.Peer(), step.lifetime); err != nil {
 				t.Fatal(err)
 			}
-		}
-		for _, want := range []int{3, 2, 1} {
-			if byHash, byUID := ts.sizes(); byHash != want || byUID != want {
-				t.Errorf("%d and %d tokens are kept, want %d", byHash, byUID, want)
+			if byHash, byUID := ts.sizes(); byHash != step.want || byUID != step.want {
+				t.Errorf("%+v: %d and %d tokens are kept", step, byHash, byUID)
 			}
-			time.Sleep(sweepEvery + time.Second)
-			synctest.Wait()
 		}
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		ts.mu.Lock()
-		defer ts.mu.Unlock()
+		ts.sweep(time.Now().Add(time.Hour))
 		if len(ts.byHash) != 0 || len(ts.byUID) != 0 {
 			t.Errorf("kept are %v and %v, want nothing", ts.byHash, ts.byUID)
 		}
