@@ -517,6 +517,9 @@ func TestAdmit(t *testing.T) {
 	if got, err := Admit((*Conn)(nil), everybody()); got != nil || !errors.Is(err, ErrDenied) {
 		t.Errorf("of a nil *Conn: %v, %v, want ErrDenied", got, err)
 	}
+	if got, err := Admit(endless{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("of one that wraps itself: %v, %v, want ErrDenied", got, err)
+	}
 	if got, err := Admit(&Conn{Conn: client}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
 		t.Errorf("of a *Conn that nobody admitted: %v, %v, want ErrDenied", got, err)
 	}
@@ -534,6 +537,11 @@ func (w wrapper) RemoteAddr() net.Addr             { return w.inner.RemoteAddr()
 func (w wrapper) SetDeadline(d time.Time) error    { return w.inner.SetDeadline(d) }
 func (w wrapper) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
 func (w wrapper) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// endless wraps itself.
+type endless struct{ wrapper }
+
+func (e endless) NetConn() net.Conn { return e }
 
 func TestCloseWriteOfWhatHasNone(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})

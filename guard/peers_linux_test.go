@@ -229,6 +229,26 @@ func TestOwnerThatWeMayNotGive(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
+// A live socket that we may not connect to is no stale one.
+func TestSocketThatMayNotBeProbed(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestSocketThatMayNotBeProbed$") })
+		return
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	live := place(t, path, serve)
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := Listen(t.Context(), "unix", path, Config{})
+	if listener != nil || !errors.Is(err, unix.EACCES) {
+		t.Errorf("Listen = %v, %v, want EACCES", listener, err)
+	}
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) {
+		t.Errorf("it was replaced: %v", err)
+	}
+}
+
 func TestAbstractNames(t *testing.T) {
 	name := abstract()
 	for _, config := range []Config{{Mode: 0o600}, {Owner: "0"}, {Group: "0"}} {

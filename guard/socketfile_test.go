@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -459,5 +460,90 @@ func assertEmpty(t *testing.T, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 0 {
 		t.Errorf("%s holds %v, %v, want nothing", dir, entries, err)
+	}
+}
+
+// stalePath is where a socket file is that belongs to no socket any more.
+func stalePath(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	return path
+}
+
+// Two that replace a stale file are kept apart: the later one waits, for as long as
+// its context lets it, and for no more than a second.
+func TestReplacingIsLocked(t *testing.T) {
+	path := stalePath(t)
+	unlock, err := lockDirectory(t.Context(), filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for ctx, want := range map[context.Context]error{cancelled: context.Canceled, t.Context(): context.DeadlineExceeded} {
+		listener, err := Listen(ctx, "unix", path, Config{})
+		if listener != nil || !errors.Is(err, want) || !strings.Contains(err.Error(), "locked") {
+			t.Errorf("Listen = %v, %v, want %v", listener, err, want)
+		}
+	}
+	if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the file was replaced: %v", err)
+	}
+	unlock()
+	listener, err := Listen(t.Context(), "unix", path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	assertEmpty(t, filepath.Dir(path))
+}
+
+// A directory in which others can write is taken if that is what is asked for, and
+// only then.
+func TestAllowSharedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, allow := range []bool{false, true} {
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{AllowSharedDirectory: allow})
+		if (err == nil) != allow || err != nil && !strings.Contains(err.Error(), "AllowSharedDirectory") {
+			t.Errorf("allowed %v: %v", allow, err)
+		}
+		if err == nil {
+			listener.Close()
+		}
+	}
+	assertEmpty(t, dir)
+}
+
+// A name that cannot be looked up for now is not taken for a number.
+func TestIDsThatCannotBeLookedUp(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		err  error
+		want int
+	}{
+		{"", nil, -1}, {"alice", nil, 7}, {"12", nil, 7},
+		{"12", user.UnknownUserError("12"), 12}, {"12", user.UnknownGroupError("12"), 12},
+		{"alice", user.UnknownUserError("alice"), -2}, {"12", unix.EIO, -2}, {"-1", user.UnknownUserError("-1"), -2},
+	} {
+		got, err := idOf(test.text, func(string) (uint32, error) { return 7, test.err })
+		if err != nil {
+			got = -2
+		}
+		if got != test.want {
+			t.Errorf("%q, of which the look-up says %v: %d, %v, want %d", test.text, test.err, got, err, test.want)
+		}
 	}
 }
