@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"example.com/peercred/internal/reexec"
 	"golang.org/x/sys/unix"
@@ -209,10 +210,13 @@ func helperRunOut(r role) error {
 			accepted <- err
 		}
 	}()
+	patience := time.After(time.Minute)
 	for listener.Counts().Retried == 0 { // until it has failed once
 		select {
 		case err := <-accepted:
 			return fmt.Errorf("accepted without a descriptor: %v", err)
+		case <-patience:
+			return errors.New("the listener never noticed that there is no descriptor")
 		default:
 			runtime.Gosched()
 		}
