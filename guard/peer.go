@@ -15,7 +15,8 @@ import (
 // stand for a kernel's answer. The zero Peer is nobody, whom every [Policy]
 // refuses.
 //
-// A Peer is good as long as its connection is open. It is safe for concurrent use.
+// What was asked while its connection was open is known for good; what was not is an
+// error after that, and refuses. It is safe for concurrent use.
 type Peer struct{ facts *facts }
 
 // Credentials returns the peer's ids, which were asked for once, when the

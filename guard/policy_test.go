@@ -258,6 +258,8 @@ func TestNamesAreResolved(t *testing.T) {
 		{"an unknown group", GroupNames, []string{group.Name, unknown}, ""},
 		{"a number is no name", Users, []string{"0"}, ""},
 		{"an empty name", Users, []string{""}, ""},
+		{"a user, and what C does not see", Users, []string{root.Username + "\x00x"}, ""},
+		{"a group, and what C does not see", GroupNames, []string{group.Name + "\x00x"}, ""},
 	} {
 		policy, err := test.make(test.list...)
 		if (err == nil) != (test.rule != "") || test.rule != "" && policy.String() != test.rule {

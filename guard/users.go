@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 )
 
 // CurrentUser lets in whoever runs under our own effective user id, as of this
@@ -69,6 +70,9 @@ func resolved(kind string, names []string, lookUp func(name string) (uint32, err
 }
 
 func lookUpUser(name string) (uint32, error) {
+	if err := checkName("user", name); err != nil {
+		return 0, err
+	}
 	u, err := user.Lookup(name)
 	if err != nil {
 		return 0, err
@@ -77,11 +81,22 @@ func lookUpUser(name string) (uint32, error) {
 }
 
 func lookUpGroup(name string) (uint32, error) {
+	if err := checkName("group", name); err != nil {
+		return 0, err
+	}
 	g, err := user.LookupGroup(name)
 	if err != nil {
 		return 0, err
 	}
 	return parseID("group", name, g.Gid)
+}
+
+// checkName refuses what C would cut off: getpwnam(3) finds root for "root\x00x".
+func checkName(kind, name string) error {
+	if name == "" || strings.ContainsRune(name, 0) {
+		return fmt.Errorf("%q is no name of a %s", name, kind)
+	}
+	return nil
 }
 
 // parseID reads an id of the user database, which is no number on Windows.
