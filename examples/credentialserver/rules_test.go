@@ -7,11 +7,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestParseRulesText(t *testing.T) {
@@ -152,7 +152,7 @@ func TestReadOwnFile(t *testing.T) {
 		{"group writes", func(path string) { writeFile(t, path, "x", 0o620) }, "chmod go-w it"},
 		{"world writes", func(path string) { writeFile(t, path, "x", 0o602) }, "chmod go-w it"},
 		{"directory", func(path string) { must(t, os.Mkdir(path, 0o700)) }, "not a regular file"},
-		{"fifo", func(path string) { must(t, syscall.Mkfifo(path, 0o600)) }, "not a regular file"},
+		{"fifo", func(path string) { must(t, unix.Mkfifo(path, 0o600)) }, "not a regular file"},
 		{"link", func(path string) { must(t, os.Symlink(filepath.Join(dir, "good"), path)) }, ""},
 		{"link to bad", func(path string) { must(t, os.Symlink(filepath.Join(dir, "world writes"), path)) }, "chmod go-w it"},
 	} {
