@@ -21,7 +21,7 @@ func CurrentUser() Policy {
 
 // Users lets in whoever runs as one of these users. The names are looked up once,
 // in this call, with os/user: in a build with CGO_ENABLED=0 that is /etc/passwd
-// alone. A name that is unknown is an error, and the Policy then lets in nobody.
+// alone, but on macOS. A name that is unknown is an error, and the Policy then lets in nobody.
 func Users(names ...string) (Policy, error) {
 	return resolved("user", names, lookUpUser, uidPolicy)
 }
@@ -33,10 +33,10 @@ func GroupNames(names ...string) (Policy, error) {
 }
 
 // idOf is the id of a user or group that is given by name or, as chown(1) has it,
-// by number; -1 for none.
-func idOf(text string, lookUp func(name string) (uint32, error)) (int, error) {
+// by number; ours for none.
+func idOf(text string, ours int, lookUp func(name string) (uint32, error)) (int, error) {
 	if text == "" {
-		return -1, nil
+		return ours, nil
 	}
 	id, err := lookUp(text)
 	if err == nil {
@@ -70,19 +70,23 @@ func resolved(kind string, names []string, lookUp func(name string) (uint32, err
 }
 
 func lookUpUser(name string) (uint32, error) {
-	if err := checkName("user", name); err != nil {
-		return 0, err
+	if !isName(name) {
+		return 0, user.UnknownUserError(name)
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
 		return 0, err
 	}
-	return parseID("user", name, u.Uid)
+	uid, err := uidOf(u)
+	if err != nil {
+		return 0, err
+	}
+	return parseID("user", name, uid)
 }
 
 func lookUpGroup(name string) (uint32, error) {
-	if err := checkName("group", name); err != nil {
-		return 0, err
+	if !isName(name) {
+		return 0, user.UnknownGroupError(name)
 	}
 	g, err := user.LookupGroup(name)
 	if err != nil {
@@ -91,13 +95,8 @@ func lookUpGroup(name string) (uint32, error) {
 	return parseID("group", name, g.Gid)
 }
 
-// checkName refuses what C would cut off: getpwnam(3) finds root for "root\x00x".
-func checkName(kind, name string) error {
-	if name == "" || strings.ContainsRune(name, 0) {
-		return fmt.Errorf("%q is no name of a %s", name, kind)
-	}
-	return nil
-}
+// isName refuses what C would cut off: getpwnam(3) finds root for "root\x00x".
+func isName(name string) bool { return name != "" && !strings.ContainsRune(name, 0) }
 
 // parseID reads an id of the user database, which is no number on Windows.
 func parseID(kind, name, id string) (uint32, error) {
