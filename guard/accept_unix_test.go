@@ -38,7 +38,7 @@ func TestAcceptErrors(t *testing.T) {
 			t.Errorf("%d were counted", got)
 		}
 	})
-	for _, errno := range []syscall.Errno{syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EINTR} {
+	for _, errno := range []syscall.Errno{syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ENOSPC, syscall.EINTR} {
 		listener := NewListener(&script{answers: []scripted{{err: acceptError(errno)}}}, everybody(), Options{})
 		if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Retried != 1 {
 			t.Errorf("after %v: %v, %v, want nil and io.EOF", errno, conn, err)

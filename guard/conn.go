@@ -18,12 +18,13 @@ type Conn struct {
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
-// lets the peer in. Else it closes conn, and the error is *[Denied], which wraps
+// lets the peer in. Else conn is closed, in a goroutine of its own, since a peer can
+// make that take long; and the error is *[Denied], which wraps
 // what [peercred.GetPeerCredentials] returned if that is what failed.
 //
 // It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
-// If conn is a *Conn, or wraps one by NetConn() net.Conn, as TLS does, the peer is
-// not asked for again.
+// If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the
+// peer is not asked for again.
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy, 0)
 	if denied != nil {
@@ -35,12 +36,12 @@ func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
 	c, err := ask(conn)
 	if err != nil {
-		closeUnknown(conn)
+		closeAside(conn)
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
 	c.peer.facts.ask(wanted)
 	if denied := policy.decideOn(c.peer); denied != nil {
-		c.Close()
+		closeAside(c)
 		return nil, denied
 	}
 	return c, nil
@@ -65,21 +66,14 @@ func ask(conn net.Conn) (*Conn, error) {
 // maxWrappers bounds how many conns may wrap one another, as it does in peercred.
 const maxWrappers = 16
 
-// closeUnknown closes a connection that gave no credentials. It may be nil, or of a
-// foreign type that panics here as it did when it was asked: a listener outlives it.
-func closeUnknown(conn net.Conn) {
-	defer func() { _ = recover() }()
-	conn.Close()
-}
-
 // find returns the *Conn that conn is or wraps, nil if there is none, and if a
 // foreign type's NetConn panics: then peercred says so, which asks it again.
 func find(conn net.Conn) (found *Conn) {
 	defer func() { _ = recover() }()
 	for range maxWrappers {
 		switch c := conn.(type) {
-		case *Conn:
-			return c
+		case interface{ guarded() *Conn }:
+			return c.guarded()
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
 		default:
@@ -88,6 +82,9 @@ func find(conn net.Conn) (found *Conn) {
 	}
 	return nil
 }
+
+// guarded finds a *Conn that is embedded in another type.
+func (c *Conn) guarded() *Conn { return c }
 
 // Peer returns who is at the other end.
 func (c *Conn) Peer() Peer { return c.peer }

@@ -11,8 +11,8 @@ import (
 type Options struct {
 	// Ask names the facts to ask for at once, beside the credentials.
 	Ask Facts
-	// OnDeny is told of every peer that was not let in, one after the other, after
-	// its connection was closed. It runs in a goroutine of its own, so that a slow
+	// OnDeny is told of every peer that was not let in, one after the other, as its
+	// connection is closed. It runs in a goroutine of its own, so that a slow
 	// one does not keep peers waiting; what it has not got round to is kept, up to
 	// 1024 refusals, and further ones are counted as unreported. [LogDenied] makes
 	// one that logs.
@@ -109,7 +109,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 // goesBy reports whether to accept again is worth trying.
 func goesBy(err error) bool {
 	t, ok := errors.AsType[temporary](err)
-	return ok && t.Temporary() && !t.Timeout() || isShortOfMemory(err)
+	return ok && t.Temporary() && !t.Timeout() || isShortage(err)
 }
 
 // temporary is what tells net/http, too, that an error of accept(2) goes by: EMFILE
@@ -141,7 +141,8 @@ func (l *Listener) sleep(pause time.Duration) error {
 	}
 }
 
-// Close closes the listener that is guarded and, if it is one of [Listen], first
+// Close closes the listener that is guarded, and with it the connections that were
+// not accepted yet (see [Config].ReceiveDescriptors for what that can wait for); and, if it is one of [Listen], first
 // removes its socket file, unless another file has taken its place. Accepted
 // connections stay open. Closing again does nothing and returns the same error.
 func (l *Listener) Close() error { return l.close() }

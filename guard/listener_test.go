@@ -369,6 +369,22 @@ func TestHookThatPanics(t *testing.T) {
 	}
 }
 
+// So is one that ends its goroutine.
+func TestHookThatEndsItsGoroutine(t *testing.T) {
+	calls := make(chan *Denied)
+	r := reporter{hook: func(d *Denied) { calls <- d; runtime.Goexit() }}
+	first, second := &Denied{Rule: "first"}, &Denied{Rule: "second"}
+	if !r.report(first) || !r.report(second) {
+		t.Fatal("not taken")
+	}
+	if got := <-calls; got != first {
+		t.Errorf("the hook is told %v", got)
+	}
+	if got := <-calls; got != second {
+		t.Errorf("the hook is told %v", got)
+	}
+}
+
 func TestCounts(t *testing.T) {
 	var c counters
 	for n := range maxRules + 50 {
@@ -506,6 +522,20 @@ func TestAdmit(t *testing.T) {
 	}
 	if again.Peer() != conn.Peer() {
 		t.Error("the peer of a wrapped *Conn is another")
+	}
+	type embedding struct {
+		*Conn
+		more int
+	}
+	again, err = Admit(embedding{Conn: conn}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if peer, ok := FromContext(ConnContext(t.Context(), embedding{Conn: conn})); again.Peer() != conn.Peer() || peer != conn.Peer() || !ok {
+		t.Error("the peer of an embedded *Conn is another")
+	}
+	if got, err := Admit(embedding{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("of an embedded nil: %v, %v, want ErrDenied", got, err)
 	}
 	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !errors.Is(err, ErrDenied) {
 		t.Errorf("Admit = %v, %v, want ErrDenied", got, err)

@@ -36,10 +36,7 @@ func (p Policy) decideOn(peer Peer) *Denied {
 	case p.decide == nil:
 		return &Denied{Credentials: peer.Credentials(), Rule: p.String()}
 	}
-	if err := p.decideGuarded(peer); err != nil {
-		return p.denied(peer, err)
-	}
-	return nil
+	return p.decideGuarded(peer)
 }
 
 // String returns the rule, as in "uid 1000 or gid 27". It is for logs.
@@ -57,24 +54,31 @@ const (
 
 // decideGuarded turns a panic into an error. It does not ask what recover returns,
 // which is nil for a panic(nil) under GODEBUG=panicnil=1.
-func (p Policy) decideGuarded(peer Peer) (err error) {
+func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 	finished := false
 	defer func() {
 		if !finished {
-			err = undecided{fmt.Errorf("the rule panicked: %v", recover())}
+			denied = p.denied(peer, undecided{fmt.Errorf("the rule panicked: %v", recover())})
 		}
 	}()
-	err = p.decide(peer)
+	if err := p.decide(peer); err != nil {
+		denied = p.denied(peer, err)
+	}
 	finished = true
-	return err
+	return denied
 }
 
+// denied looks into err, which may be of a foreign type that panics: a nil pointer,
+// say. Whoever logs the refusal is to be spared that.
 func (p Policy) denied(peer Peer, err error) *Denied {
 	switch inner, ok := errors.AsType[*Denied](err); {
 	case ok && inner != nil:
 		return inner // the rule that refused is the inner one
 	case ok, err == errRefused:
 		err = nil
+	}
+	if err != nil {
+		_ = err.Error()
 	}
 	_, failed := errors.AsType[undecided](err)
 	return &Denied{Credentials: peer.Credentials(), Rule: p.String(), Failed: failed, Err: err}

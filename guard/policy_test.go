@@ -136,6 +136,8 @@ func TestPolicies(t *testing.T) {
 			return fmt.Errorf("as configured: %w", UIDs(0).Allow(p))
 		}), alice, verdict{rule: "uid 0"}},
 		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
+		{"a function that returns a nil error of another type", Func("odd", func(Peer) error { return (*fs.PathError)(nil) }), root, verdict{rule: "odd", failed: true}},
+		{"a function whose error panics", Func("odd", func(Peer) error { return panicError{} }), root, verdict{rule: "odd", failed: true}},
 		{"a rule without a name", Func("", func(Peer) error { return errRefused }), root, verdict{rule: "nobody"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,6 +157,11 @@ func TestPolicies(t *testing.T) {
 		})
 	}
 }
+
+// panicError panics whenever it is asked.
+type panicError struct{}
+
+func (panicError) Error() string { panic("out of order") }
 
 // The list that a policy was made from can change, and the policy does not.
 func TestPoliciesCopy(t *testing.T) {

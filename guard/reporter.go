@@ -32,9 +32,16 @@ func (r *reporter) report(d *Denied) bool {
 }
 
 func (r *reporter) run() {
+	finished := false
+	defer func() {
+		if !finished { // the hook has ended the goroutine
+			go r.run()
+		}
+	}()
 	for d := r.next(); d != nil; d = r.next() {
 		r.call(d)
 	}
+	finished = true
 }
 
 // next returns nil, and the goroutine ends, if there is none.

@@ -1,0 +1,26 @@
+package guard
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuseDescriptors has the kernel refuse descriptors (SCM_RIGHTS) that peers send to
+// the connections of a listening socket, with EPERM. One that has been sent is dropped
+// when its connection is closed, which can take as long as the sender likes: a socket
+// that lingers, a file of a file system that the sender serves. It works since Linux
+// 6.16, and does nothing before.
+//
+// Source: SO_PASSRIGHTS in net/core/sock.c and net/unix/af_unix.c.
+func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
+	var set error
+	err := socket.Control(func(fd uintptr) {
+		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
+	})
+	if errors.Is(set, unix.ENOPROTOOPT) {
+		set = nil
+	}
+	return errors.Join(err, set)
+}

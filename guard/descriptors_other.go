@@ -1,0 +1,8 @@
+//go:build !linux
+
+package guard
+
+import "syscall"
+
+// refuseDescriptors does nothing: only Linux can be told to.
+func refuseDescriptors(string, string, syscall.RawConn) error { return nil }

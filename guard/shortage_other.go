@@ -1,0 +1,6 @@
+//go:build !unix
+
+package guard
+
+// isShortage knows no errnos here.
+func isShortage(error) bool { return false }
