@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -26,9 +27,13 @@ type Config struct {
 	// group that we are in does not.
 	Owner, Group string
 	// AllowSharedDirectory takes a directory in which others could put another file
-	// in the socket's place: one that is another user's, or that others may write
-	// to and that is not sticky.
+	// in the socket's place: if it, or one of those that lead to it, is another user's
+	// (but root's), or can be written by its group or by everybody and is not sticky.
 	AllowSharedDirectory bool
+	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
+	// 6.16 and newer refuses them, with EPERM for the sender: those that nobody receives
+	// can make it take long to close a connection. Other systems let them pass anyway.
+	ReceiveDescriptors bool
 
 	Options
 }
@@ -43,6 +48,9 @@ type Config struct {
 // more is replaced. What belongs to one, if it listens or not, and what is no socket
 // is left alone, and the error wraps [syscall.EADDRINUSE]. Close removes the file,
 // unless another has taken its place.
+//
+// It takes a file system with hard links, and one that no other machine has mounted:
+// the socket of another machine's server looks like a stale one.
 //
 // The path has at most 107 bytes (103 on some systems), of which up to 14 go to the
 // directory beside it; there its name stays in what getpeername(2) and ss(8) tell.
@@ -95,7 +103,7 @@ func listenAbstract(ctx context.Context, network, address string, config Config)
 	if config.Mode != 0 || config.Owner != "" || config.Group != "" {
 		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, everybody can connect: %w", syscall.EINVAL)
 	}
-	var listen net.ListenConfig
+	listen := net.ListenConfig{Control: socketAttributes{receives: config.ReceiveDescriptors}.control()}
 	return listen.Listen(ctx, network, address)
 }
 
@@ -104,20 +112,29 @@ func (c Config) file() (f socketAttributes, err error) {
 	if c.Mode&^fs.ModePerm != 0 {
 		return f, fmt.Errorf("the mode %v has more than permission bits: %w", c.Mode, syscall.EINVAL)
 	}
-	f.mode, f.shared = c.Mode, c.AllowSharedDirectory
+	f.mode, f.shared, f.receives = c.Mode, c.AllowSharedDirectory, c.ReceiveDescriptors
 	if f.mode == 0 {
 		f.mode = 0o600
 	}
-	if f.uid, err = idOf(c.Owner, lookUpUser); err != nil {
+	if f.uid, err = idOf(c.Owner, os.Geteuid(), lookUpUser); err != nil {
 		return f, err
 	}
-	f.gid, err = idOf(c.Group, lookUpGroup)
+	f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup)
 	return f, err
 }
 
-// socketAttributes are those of a socket file; an id of -1 is ours.
+// socketAttributes are those of a socket and its file.
 type socketAttributes struct {
 	mode     fs.FileMode
 	uid, gid int
 	shared   bool // its directory may be
+	receives bool // descriptors
+}
+
+// control is for [net.ListenConfig].
+func (a socketAttributes) control() func(network, address string, socket syscall.RawConn) error {
+	if a.receives {
+		return nil
+	}
+	return refuseDescriptors
 }

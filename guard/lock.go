@@ -12,22 +12,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// longestLock bounds how long a lock is waited for: everybody who can read the
+// directory can hold one.
+const longestLock = time.Second
+
 // lockDirectory takes a lock on a directory, which other calls of Listen respect and
-// everybody else does not notice. It waits for it until ctx ends, and for no more
-// than a second. Where there is none to be had (a directory that we may not read, a
-// file system without locks) it does nothing.
+// everybody else does not notice. It keeps two that replace the same file from getting
+// in each other's way, who would notice and fail; so where there is none to be had (a
+// directory that we may not read, a file system without locks, somebody who holds it
+// for too long) it does nothing. It is an error if ctx ends first.
 func lockDirectory(ctx context.Context, path string) (unlock func(), err error) {
 	directory, err := os.Open(path)
 	if err != nil {
 		return func() {}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
+	patience := time.After(longestLock)
 	for errors.Is(tryLock(directory), unix.EWOULDBLOCK) {
 		select {
 		case <-ctx.Done():
 			directory.Close()
-			return nil, fmt.Errorf("somebody has locked %s to replace a socket in it, try again: %w", path, ctx.Err())
+			return nil, fmt.Errorf("somebody has locked %s to replace a socket in it: %w", path, ctx.Err())
+		case <-patience:
+			directory.Close()
+			return func() {}, nil
 		case <-time.After(time.Millisecond):
 		}
 	}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -163,8 +164,8 @@ func TestSocketFileIsWatched(t *testing.T) {
 
 // Files that others make meanwhile have the modes that the umask leaves them.
 func TestUmaskIsLeftAlone(t *testing.T) {
-	withUmask(t, 0o002)
 	dir, others := t.TempDir(), t.TempDir()
+	withUmask(t, 0o002)
 	var enough atomic.Bool
 	var maker sync.WaitGroup
 	maker.Go(func() {
@@ -494,12 +495,191 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 		}
 		client.Close()
 	}
+	waitForCloses()
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, %d were before", after, before)
 	}
 	listener.Close()
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
+
+// waitForCloses waits until no connection is in the course of being closed.
+func waitForCloses() {
+	for range maxAside {
+		closing <- struct{}{}
+	}
+	for range maxAside {
+		<-closing
+	}
+}
+
+// lingering returns a descriptor whose last close takes until end is called.
+func lingering(t *testing.T) (fd int, end func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Skipf("needs a loopback interface: %v", err)
+	}
+	defer listener.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reader, err := listener.Accept() // who does not read
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(original uintptr) {
+		for unsent := make([]byte, 1<<20); failed == nil; {
+			_, failed = unix.Write(int(original), unsent)
+		}
+		if failed == unix.EAGAIN {
+			fd, failed = unix.Dup(int(original))
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 300}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, false); err != nil { // or it would not linger
+		t.Fatal(err)
+	}
+	return fd, func() { reader.Close() }
+}
+
+// connectAndSend connects a client, and has it send a descriptor.
+func connectAndSend(t *testing.T, address net.Addr, descriptor int) (client int, sent error) {
+	t.Helper()
+	client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(client) })
+	if err := unix.Connect(client, &unix.SockaddrUnix{Name: address.String()}); err != nil {
+		t.Fatal(err)
+	}
+	return client, unix.Sendmsg(client, []byte{0}, unix.UnixRights(descriptor), nil, 0)
+}
+
+// A peer that is not let in can have the kernel take long to close its connection, and
+// keeps nobody waiting by that.
+func TestPeerThatLingers(t *testing.T) {
+	inner, err := net.Listen("unix", abstract())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var came atomic.Int32
+	listener := NewListener(inner, Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), Options{})
+	defer listener.Close()
+	fd, end := lingering(t)
+	if _, err := connectAndSend(t, inner.Addr(), fd); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd) // the last but one
+	dialPlain(t, inner)
+	acceptPeer(t, listener)
+	if len(closing) != 1 {
+		t.Error("the peer that is let in was served after the other's connection was closed at last")
+	}
+	end()
+	waitForCloses()
+}
+
+// On a kernel that can, a peer cannot even send what it could linger with, unless that
+// is wanted.
+func TestDescriptorsAreRefused(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil {
+		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
+	}
+	for _, address := range []string{filepath.Join(t.TempDir(), "s"), abstract()} {
+		for _, receive := range []bool{false, true} {
+			listener, err := Listen(t.Context(), "unix", address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, early := connectAndSend(t, listener.Addr(), fd)
+			conn := acceptPeer(t, listener)
+			late := unix.Sendmsg(client, []byte{0}, unix.UnixRights(fd), nil, 0)
+			for when, sent := range map[string]error{"before": early, "after": late} {
+				if want := map[bool]error{false: unix.EPERM, true: nil}[receive]; sent != want {
+					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", address, receive, when, sent, want)
+				}
+			}
+			conn.Close()
+			listener.Close()
+		}
+	}
+}
+
+// The socket is of our own group unless another was asked for, also where the
+// directory has another for its files.
+func TestGroupOfTheDirectory(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	if err := errors.Join(os.Chown(dir, 0, 4242), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil || stat.Gid != uint32(os.Getegid()) || stat.Mode != unix.S_IFSOCK|0o660 {
+		t.Errorf("gid %d, mode %#o, %v, want gid %d and mode 0660", stat.Gid, stat.Mode, err, os.Getegid())
+	}
+}
+
+// The socket has no access control list, also where the directory has one for its
+// files: a mode of 0660 would let in whoever is in that.
+func TestACLOfTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	list := []byte{2, 0, 0, 0} // the version; then tag, permissions and id of each entry
+	for _, entry := range [][3]uint32{{1, 7, 1<<32 - 1}, {2, 7, 4242}, {4, 5, 1<<32 - 1}, {0x10, 7, 1<<32 - 1}, {0x20, 5, 1<<32 - 1}} {
+		list = binary.LittleEndian.AppendUint16(list, uint16(entry[0]))
+		list = binary.LittleEndian.AppendUint16(list, uint16(entry[1]))
+		list = binary.LittleEndian.AppendUint32(list, entry[2])
+	}
+	if err := unix.Setxattr(dir, "system.posix_acl_default", list, 0); err != nil {
+		t.Skipf("needs a file system with access control lists: %v", err)
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
+		t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+	}
+}
+
+// A name is that of the user database, and not what the environment says of us.
+func TestUserOfTheEnvironment(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Setenv("USER", "daemon")
+		t.Run("under another user", func(t *testing.T) { runAs(t, 55555, "^TestUserOfTheEnvironment$") })
+		return
+	}
+	policy, err := Users("daemon")
+	if want := "user daemon(1)"; err != nil || policy.String() != want {
+		t.Errorf("%v, %v, want %s", policy, err, want)
 	}
 }
 
