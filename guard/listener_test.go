@@ -523,15 +523,12 @@ func TestAdmit(t *testing.T) {
 	if again.Peer() != conn.Peer() {
 		t.Error("the peer of a wrapped *Conn is another")
 	}
-	type embedding struct {
-		*Conn
-		more int
-	}
-	again, err = Admit(embedding{Conn: conn}, everybody())
+	type embedding struct{ *Conn }
+	again, err = Admit(embedding{conn}, everybody())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if peer, ok := FromContext(ConnContext(t.Context(), embedding{Conn: conn})); again.Peer() != conn.Peer() || peer != conn.Peer() || !ok {
+	if peer, ok := FromContext(ConnContext(t.Context(), embedding{conn})); again.Peer() != conn.Peer() || peer != conn.Peer() || !ok {
 		t.Error("the peer of an embedded *Conn is another")
 	}
 	if got, err := Admit(embedding{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {

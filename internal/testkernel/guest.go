@@ -63,7 +63,21 @@ var mounts = []struct{ kind, path string }{
 // that nobody has asked.
 const descriptors = 1 << 16
 
+// users are those that the tests know by name.
+var users = map[string]string{
+	"/etc/passwd": "root:x:0:0:root:/:\ndaemon:x:1:1:daemon:/:\n",
+	"/etc/group":  "root:x:0:\ndaemon:x:1:\n",
+}
+
 func prepare() error {
+	if err := os.MkdirAll("/etc", 0o755); err != nil {
+		return err
+	}
+	for path, text := range users {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
 	for _, m := range mounts {
 		if err := os.MkdirAll(m.path, 0o755); err != nil {
 			return err

@@ -32,6 +32,7 @@ var packages = []struct{ name, dir string }{
 	{"peercred", "."},
 	{"cpeercred", "./cpeercred"},
 	{"native", "./native"},
+	{"guard", "./guard"},
 }
 
 // build puts this command as init and the test binaries into root, and tells how

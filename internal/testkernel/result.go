@@ -16,6 +16,7 @@ var expectedSkips = []string{
 	"needs strace, ",
 	"needs a C compiler ",
 	"needs SO_PEERPIDFD, ",
+	"needs SO_PASSRIGHTS, ",
 	"needs the source beside the test: ",
 }
 
