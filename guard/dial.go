@@ -24,10 +24,9 @@ func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, e
 	if err != nil {
 		return nil, err
 	}
-	remote := conn.RemoteAddr()
 	admitted, denied := admit(conn, policy, 0)
 	if denied != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: denied}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: denied}
 	}
 	return admitted, nil
 }

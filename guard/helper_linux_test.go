@@ -210,12 +210,12 @@ func helperRunOut(r role) error {
 			accepted <- err
 		}
 	}()
-	patience := time.After(time.Minute)
+	enough := time.After(patience)
 	for listener.Counts().Retried == 0 { // until it has failed once
 		select {
 		case err := <-accepted:
 			return fmt.Errorf("accepted without a descriptor: %v", err)
-		case <-patience:
+		case <-enough:
 			return errors.New("the listener never noticed that there is no descriptor")
 		default:
 			runtime.Gosched()

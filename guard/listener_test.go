@@ -50,8 +50,12 @@ func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
+// patience is how long a test waits for what must come, before it fails.
+const patience = 20 * time.Second
+
 func acceptPeer(t testing.TB, listener *Listener) *Conn {
 	t.Helper()
+	defer time.AfterFunc(patience, func() { listener.Close() }).Stop()
 	conn, err := listener.AcceptPeer()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +67,10 @@ func acceptPeer(t testing.TB, listener *Listener) *Conn {
 // isClosed waits until the other end has closed conn without having said a word.
 func isClosed(t testing.TB, conn net.Conn) {
 	t.Helper()
-	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil { // EOF, or a reset if it had said something
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) { // EOF, or a reset if it had said something
 		t.Errorf("a peer that was not let in read %d bytes, %v, want the end", n, err)
 	}
 }
@@ -106,12 +113,14 @@ func TestAccept(t *testing.T) {
 	if said, err := io.ReadAll(client); string(said) != "hello" || err != nil {
 		t.Errorf("the client read %q, %v", said, err)
 	}
-	// A deadline works: the descriptor is still the poller's.
-	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	// A deadline ends a Read that waits: the descriptor is still the poller's. Were it
+	// blocking, the client's end would end it, in a while.
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
+	defer time.AfterFunc(10*time.Second, func() { client.Close() }).Stop()
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("Read after its deadline: %v", err)
+		t.Errorf("Read until its deadline: %v", err)
 	}
 }
 
@@ -604,7 +613,7 @@ func TestDial(t *testing.T) {
 	other := UIDs(uint32(os.Geteuid()) + 1)
 	got, err := Dial(t.Context(), "unix", address, other)
 	denied, ok := errors.AsType[*Denied](err)
-	if got != nil || !ok || denied.Rule != other.String() || !errors.Is(err, ErrDenied) {
+	if got != nil || !ok || denied.Rule != other.String() || !errors.Is(err, ErrDenied) || !strings.HasPrefix(err.Error(), "dial unix "+address+": peer denied") {
 		t.Errorf("Dial = %v, %v, want *Denied by %v", got, err, other)
 	}
 	isClosed(t, acceptPeer(t, listener)) // and nothing was sent

@@ -176,6 +176,19 @@ func TestPoliciesCopy(t *testing.T) {
 	}
 }
 
+// A refusal for want of a fact names it.
+func TestDeniedNamesTheFact(t *testing.T) {
+	peer := reticent(1, 2)
+	for fact, policy := range map[string]Policy{
+		"supplementary groups": Groups(5), "security label": Labels("x"), "pid": PIDs(7),
+	} {
+		denied, ok := errors.AsType[*Denied](policy.Allow(peer))
+		if !ok || !denied.Failed || !strings.Contains(denied.Err.Error(), fact) {
+			t.Errorf("%v: %+v, want a failure that names %s", policy, denied, fact)
+		}
+	}
+}
+
 // What a refusal that was wrapped has lost is found by none of errors.Is's ways.
 func TestDeniedUnwraps(t *testing.T) {
 	err := Labels("a").Allow(reticent(1, 1))

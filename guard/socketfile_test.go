@@ -431,6 +431,21 @@ func TestProbeIsNoVisitor(t *testing.T) {
 	}
 }
 
+// A file that is gone already is nothing to complain of.
+func TestCloseWithoutTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := Listen(context.Background(), "unix", path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+}
+
 // Close removes the file that listenAtPath made, not one that took its place.
 func TestCloseLeavesAStrangersFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")

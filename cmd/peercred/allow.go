@@ -22,10 +22,10 @@ func addAllowFlags(flags *flag.FlagSet) *allowed {
 	flags.Func("allow-user", "let in the user `NAME`, and nobody else but whom further --allow flags name", func(name string) error {
 		return a.add(guard.Users(name))
 	})
-	flags.Func("allow-group", "let in whoever has the group `NAME`, as its effective or a supplementary one", func(name string) error {
+	flags.Func("allow-group", "let in whoever has the group `NAME`, as its effective or a supplementary one, likewise", func(name string) error {
 		return a.add(guard.GroupNames(name))
 	})
-	flags.Func("allow-uid", "let in the user with the id `N`", func(text string) error {
+	flags.Func("allow-uid", "let in the user with the id `N`, likewise", func(text string) error {
 		uid, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || uid == 1<<32-1 {
 			return fmt.Errorf("want a number from 0 to 4294967294")

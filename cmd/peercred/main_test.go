@@ -360,11 +360,18 @@ func TestAllow(t *testing.T) {
 		t.Skipf("needs a group that has a name: %v", err)
 	}
 	other := strconv.Itoa(os.Geteuid() + 1)
+	stranger, strangeGroup := "nobody", "daemon"
+	if us.Username == stranger || ourGroup.Name == strangeGroup {
+		stranger, strangeGroup = "root", "root"
+	}
 	for _, test := range []struct {
 		allow []string
 		in    bool
 	}{
 		{nil, true},
+		{[]string{"--allow-user", stranger}, false},
+		{[]string{"--allow-group", strangeGroup}, false},
+		{[]string{"--allow-user", stranger, "--allow-group", ourGroup.Name}, true},
 		{[]string{"--allow-uid", us.Uid}, true},
 		{[]string{"--allow-user", us.Username}, true},
 		{[]string{"--allow-group", ourGroup.Name}, true},

@@ -33,6 +33,9 @@ const (
 	spare        = 40 // descriptors of the server, for 128 connections at a time
 )
 
+// longest is how long it may take, which is some seconds.
+const longest = 2 * time.Minute
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
@@ -54,6 +57,7 @@ func run() error {
 	fmt.Printf("%d connections that are let in and %d that are not, from %d processes under three users, %s\n",
 		ofOneOutcome, ofOneOutcome, processes, peercred.Implementation)
 	began := time.Now()
+	defer time.AfterFunc(longest, func() { log.Fatalf("it is not done after %v", longest) }).Stop()
 	s, err := startServer()
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func run() error {
 	if err := s.warmUp(); err != nil {
 		return err
 	}
-	before := countRemains()
+	before := s.atRest()
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -78,11 +82,6 @@ func run() error {
 
 // remains are what a connection could leave behind.
 type remains struct{ descriptors, goroutines int }
-
-// isNoMoreThan allows for what of the warm-up was about to end when it was counted.
-func (r remains) isNoMoreThan(before remains) bool {
-	return r.descriptors <= before.descriptors && r.goroutines <= before.goroutines
-}
 
 func countRemains() remains {
 	entries, err := os.ReadDir("/proc/self/fd")

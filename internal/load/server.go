@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +27,7 @@ const welcome = "welcome"
 type server struct {
 	dir, path string
 	listener  *guard.Listener
+	made      atomic.Int64 // connections, of which the clients told
 	reported  atomic.Int64 // refusals that the hook was told of
 	wrong     atomic.Int64 // peers that were let in and should not have been
 	failures  chan error
@@ -85,34 +88,48 @@ func (s *server) greet(conn *guard.Conn) {
 
 // warmUp has one peer of each user come, so that what is made once is made.
 func (s *server) warmUp() error {
-	return s.visit(1, nil, nil)
+	return s.visit(1, func() error { return nil })
 }
 
-// load lets descriptors run out, and all clients come.
+// atRest waits until what the warm-up began has ended, and returns what remains: the
+// same, several times in a row.
+func (s *server) atRest() remains {
+	before := countRemains()
+	for same := 0; same < 100; {
+		time.Sleep(time.Millisecond)
+		now := countRemains()
+		same++
+		if now != before {
+			before, same = now, 0
+		}
+	}
+	return before
+}
+
+// load lets descriptors run out, and all clients come. The garbage collector is off
+// meanwhile, so that it does not close what was forgotten.
 func (s *server) load() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	progress := make(chan int64)
-	ended := make(chan struct{})
-	go s.showProgress(progress, ended)
-	defer func() {
-		close(progress)
-		<-ended
-		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
-	}()
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	debug.SetGCPercent(-1)
+	s.made.Store(0)
+	stop := make(chan struct{})
+	var progress sync.WaitGroup
+	progress.Go(func() { s.showProgress(stop) })
+	defer progress.Wait()
+	defer close(stop)
 	return s.visit(perProcess, func() error {
 		open := uint64(countRemains().descriptors)
 		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: open + spare, Max: limit.Max})
-	}, progress)
+	})
 }
 
 // visit starts the client processes, does what is to be done when all are there, and
-// waits for them. It passes on how many connections were made to progress, if that is
-// not nil.
-func (s *server) visit(connections int, then func() error, progress chan<- int64) error {
-	var clients []*exec.Cmd
+// waits for them.
+func (s *server) visit(connections int, then func() error) error {
 	ended := make(chan error, processes)
 	for n := range processes {
 		uid, welcome := uint32(welcomed), welcome
@@ -123,15 +140,13 @@ func (s *server) visit(connections int, then func() error, progress chan<- int64
 		if err != nil {
 			return err
 		}
-		clients = append(clients, cmd)
-		go func() { ended <- count(dots, progress) }()
+		defer cmd.Process.Kill() // one that is left, after an error
+		go func() { ended <- s.follow(cmd, dots) }()
 	}
-	if then != nil {
-		if err := then(); err != nil {
-			return err
-		}
+	if err := then(); err != nil {
+		return err
 	}
-	for range clients {
+	for range processes {
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -141,56 +156,58 @@ func (s *server) visit(connections int, then func() error, progress chan<- int64
 			return fmt.Errorf("the listener died: %w", err)
 		}
 	}
-	for _, cmd := range clients {
-		if err := cmd.Wait(); err != nil {
-			return fmt.Errorf("a client: %w", err)
+	return nil
+}
+
+// follow counts the dots of a client until it ends.
+func (s *server) follow(cmd *exec.Cmd, dots io.Reader) error {
+	for buffer := make([]byte, 4096); ; {
+		n, err := dots.Read(buffer)
+		s.made.Add(int64(n))
+		if errors.Is(err, io.EOF) {
+			break
 		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("a client: %w", err)
 	}
 	return nil
 }
 
-// count passes on how many dots came.
-func count(dots io.Reader, progress chan<- int64) error {
-	buffer := make([]byte, 4096)
-	for {
-		n, err := dots.Read(buffer)
-		if progress != nil {
-			progress <- int64(n)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// showProgress shows a line that grows, or on what is no terminal one now and then.
-func (s *server) showProgress(progress <-chan int64, ended chan<- struct{}) {
+// showProgress shows a line that grows, or on what is no terminal one for each tenth.
+func (s *server) showProgress(stop <-chan struct{}) {
 	const all = 2 * ofOneOutcome
 	terminal := false
 	if info, err := os.Stdout.Stat(); err == nil {
 		terminal = info.Mode()&os.ModeCharDevice != 0
 	}
-	var done, shown int64
-	for n := range progress {
-		done += n
-		if step := int64(all / 10); terminal || done/step != shown/step {
-			counts := s.listener.Counts()
-			line := fmt.Sprintf("  %5d of %d connections, %d let in, %d times no descriptor", done, all, counts.Accepted, counts.Retried)
+	line := func(made int64) string {
+		counts := s.listener.Counts()
+		return fmt.Sprintf("  %5d of %d connections, %d let in, %d times no descriptor", made, all, counts.Accepted, counts.Retried)
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for shown := int64(0); ; {
+		select {
+		case <-stop:
 			if terminal {
-				fmt.Print("\r", line)
-			} else {
-				fmt.Println(line)
+				fmt.Printf("\r%s\n", line(s.made.Load()))
 			}
-			shown = done
+			return
+		case <-ticker.C:
+		}
+		made := s.made.Load()
+		switch {
+		case terminal:
+			fmt.Print("\r", line(made))
+		case made*10/all != shown*10/all:
+			fmt.Println(line(made))
+			shown = made
 		}
 	}
-	if terminal {
-		fmt.Println()
-	}
-	close(ended)
 }
 
 // outcome is what became of the peers.
@@ -222,7 +239,7 @@ func (s *server) check(before remains) error {
 		return fmt.Errorf("%d peers were let in wrongly", s.wrong.Load())
 	case retried == 0:
 		return errors.New("descriptors never ran out, so this proves nothing about that")
-	case !after.isNoMoreThan(before):
+	case after != before:
 		return fmt.Errorf("descriptors and goroutines are %+v, were %+v before", after, before)
 	}
 	if err := s.warmUp(); err != nil {
@@ -238,7 +255,7 @@ func (s *server) settle(want outcome, before remains) (got outcome, after remain
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		got, after = s.outcome(), countRemains()
-		if got == want && after.isNoMoreThan(before) || time.Now().After(deadline) {
+		if got == want && after == before || time.Now().After(deadline) {
 			return got, after
 		}
 		time.Sleep(time.Millisecond)
