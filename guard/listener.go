@@ -142,9 +142,10 @@ func (l *Listener) sleep(pause time.Duration) error {
 }
 
 // Close closes the listener that is guarded, and with it the connections that were
-// not accepted yet (see [Config].ReceiveDescriptors for what that can wait for); and, if it is one of [Listen], first
-// removes its socket file, unless another file has taken its place. Accepted
-// connections stay open. Closing again does nothing and returns the same error.
+// not accepted yet (see [Config].ReceiveDescriptors for what that can wait for). If it
+// is one of [Listen], it first removes its socket file, unless another file has taken
+// its place. Accepted connections stay open. Closing again does nothing and returns
+// the same error.
 func (l *Listener) Close() error { return l.close() }
 
 // Addr returns the listener's address.

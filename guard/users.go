@@ -21,7 +21,8 @@ func CurrentUser() Policy {
 
 // Users lets in whoever runs as one of these users. The names are looked up once,
 // in this call, with os/user: in a build with CGO_ENABLED=0 that is /etc/passwd
-// alone, but on macOS. A name that is unknown is an error, and the Policy then lets in nobody.
+// alone, but on macOS. A name that is unknown is an error, and the Policy then lets
+// in nobody.
 func Users(names ...string) (Policy, error) {
 	return resolved("user", names, lookUpUser, uidPolicy)
 }
