@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	"example.com/peercred"
 )
@@ -12,9 +13,10 @@ import (
 // passes on CloseWrite, and gives its inner connection by NetConn.
 type Conn struct {
 	net.Conn
-	peer  Peer
-	own   facts    // what peer has, unless an inner *Conn has them
-	local net.Addr // in place of the inner connection's, if it is not nil
+	peer        Peer // of this Conn, or of one within
+	credentials peercred.PeerCredentials
+	facts       atomic.Pointer[facts] // nil until one is asked for
+	local       net.Addr              // in place of the inner connection's, if it is not nil
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
@@ -39,7 +41,7 @@ func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
 		closeAside(conn)
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
-	c.peer.facts.ask(wanted)
+	c.peer.ask(wanted)
 	if denied := policy.decideOn(c.peer); denied != nil {
 		closeAside(c)
 		return nil, denied
@@ -50,17 +52,28 @@ func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
 // ask finds out who is at the other end of conn.
 func ask(conn net.Conn) (*Conn, error) {
 	c := &Conn{Conn: conn}
-	if inner := find(conn); inner != nil {
-		c.peer = inner.peer
-		return c, nil
+	if _, plain := conn.(*net.UnixConn); !plain {
+		if inner := find(conn); inner != nil {
+			c.peer = inner.peer
+			return c, nil
+		}
 	}
 	credentials, err := peercred.GetPeerCredentials(conn)
 	if err != nil {
 		return nil, err
 	}
-	c.own.conn, c.own.credentials = conn, *credentials
-	c.peer.facts = &c.own
+	c.credentials = *credentials
+	c.peer = Peer{c}
 	return c, nil
+}
+
+// known returns the facts about the peer, to be asked for.
+func (c *Conn) known() *facts {
+	if f := c.facts.Load(); f != nil {
+		return f
+	}
+	c.facts.CompareAndSwap(nil, new(facts))
+	return c.facts.Load()
 }
 
 // maxWrappers bounds how many conns may wrap one another, as it does in peercred.
@@ -105,8 +118,8 @@ func (c *Conn) LocalAddr() net.Addr {
 // Close closes the connection and, if it was opened, the handle on the peer's
 // process.
 func (c *Conn) Close() error {
-	if c.own.conn != nil {
-		c.own.close()
+	if !c.facts.CompareAndSwap(nil, closedFacts) {
+		c.facts.Load().close()
 	}
 	return c.Conn.Close()
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// peerKey is the context's key for a Peer's facts.
+// peerKey is the context's key for a Peer's connection.
 type peerKey struct{}
 
 // ConnContext is for [http.Server].ConnContext: it lets [FromContext] and [Require]
@@ -17,14 +17,14 @@ func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if c := find(conn); c != nil {
 		peer = c.peer
 	}
-	return context.WithValue(ctx, peerKey{}, peer.facts)
+	return context.WithValue(ctx, peerKey{}, peer.conn)
 }
 
 // FromContext returns who sent the request that has this context. It returns false,
 // and the zero Peer, whom every Policy refuses, if that is not known.
 func FromContext(ctx context.Context) (Peer, bool) {
-	facts, _ := ctx.Value(peerKey{}).(*facts)
-	return Peer{facts}, facts != nil
+	conn, _ := ctx.Value(peerKey{}).(*Conn)
+	return Peer{conn}, conn != nil
 }
 
 // Require returns a handler that hands to next the requests of whom policy lets in.

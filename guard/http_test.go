@@ -204,7 +204,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 		})
 		peer := reticent(1, 2)
 		request := httptest.NewRequest("GET", "/route", nil)
-		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.facts))
+		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
 		if recorder.Code != test.status || recorder.Body.Len() != 0 || len(recorder.Header()) != 0 {
@@ -264,7 +264,7 @@ func TestNoRequestBeforeTheCheck(t *testing.T) {
 func TestRequireAllocatesNothing(t *testing.T) {
 	peer := peerWith(peercred.PeerCredentials{UID: 1}, nil, "")
 	request := httptest.NewRequest("GET", "/", nil)
-	request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.facts))
+	request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
 	handler := Require(UIDs(1), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	recorder := httptest.NewRecorder()
 	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {

@@ -225,7 +225,7 @@ func TestNobodyIsLetIn(t *testing.T) {
 	}{
 		{"the zero policy", Policy{}, Counts{Denied: map[string]uint64{"nobody": 2}}},
 		{"a panic", Func("panics", func(Peer) error { panic(nil) }), Counts{Denied: map[string]uint64{}, Failed: 2}},
-		{"a panic about the peer", Func("panics", func(p Peer) error { return Peer{}.facts.groups.err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
+		{"a panic about the peer", Func("panics", func(p Peer) error { return Peer{}.conn.known().groups.err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenAs(t, Config{Policy: test.policy})
@@ -422,7 +422,7 @@ func TestFacts(t *testing.T) {
 		client := dialPlain(t, listener)
 		conn := acceptPeer(t, listener)
 		peer := conn.Peer()
-		if asked := !peer.facts.process.isUnasked(); asked != (ask != 0) {
+		if asked := peer.conn.facts.Load() != nil; asked != (ask != 0) {
 			t.Errorf("asked at once: %v, want %v", asked, ask != 0)
 		}
 		want, wantErr := peercred.GetPeerGroups(conn)
@@ -451,12 +451,6 @@ func TestFacts(t *testing.T) {
 			t.Errorf("the handle of a closed connection: %v, want os.ErrClosed", err)
 		}
 	}
-}
-
-// isUnasked tells, for a test, whether the question was not asked yet.
-func (f *fact[T]) isUnasked() bool {
-	var empty T
-	return any(f.value) == any(empty) && f.err == nil
 }
 
 // What was not asked for while the connection was open is an error after.

@@ -17,16 +17,16 @@ import (
 //
 // What was asked while its connection was open is known for good; what was not is an
 // error after that, and refuses. It is safe for concurrent use.
-type Peer struct{ facts *facts }
+type Peer struct{ conn *Conn }
 
 // Credentials returns the peer's ids, which were asked for once, when the
 // connection was made, and nil for the zero Peer. See [peercred.PeerCredentials]
 // for what they mean.
 func (p Peer) Credentials() *peercred.PeerCredentials {
-	if p.facts == nil {
+	if p.conn == nil {
 		return nil
 	}
-	credentials := p.facts.credentials // a copy, which the caller may change
+	credentials := p.conn.credentials // a copy, which the caller may change
 	return &credentials
 }
 
@@ -42,30 +42,44 @@ func (p Peer) Groups() ([]uint32, error) {
 
 // groups is not to be changed.
 func (p Peer) groups() ([]uint32, error) {
-	if p.facts == nil {
+	if p.conn == nil {
 		return nil, errNobody
 	}
-	return p.facts.groups.of(p.facts.conn, peercred.GetPeerGroups)
+	return p.conn.known().groups.of(p.conn.Conn, peercred.GetPeerGroups)
 }
 
 // SecurityLabel returns the peer's security label as of connect time. It is asked
 // for as Groups are, and fails as they do and as [peercred.GetPeerSecurityLabel]
 // does.
 func (p Peer) SecurityLabel() (string, error) {
-	if p.facts == nil {
+	if p.conn == nil {
 		return "", errNobody
 	}
-	return p.facts.label.of(p.facts.conn, peercred.GetPeerSecurityLabel)
+	return p.conn.known().label.of(p.conn.Conn, peercred.GetPeerSecurityLabel)
 }
 
 // Process returns a handle on the peer's process, which is closed together with
 // the connection: do not close it. It is opened once, as Groups are asked for, and
 // fails as they do and as [peercred.OpenPeerProcess] does.
 func (p Peer) Process() (*peercred.PeerProcess, error) {
-	if p.facts == nil {
+	if p.conn == nil {
 		return nil, errNobody
 	}
-	return p.facts.process.of(p.facts.conn, peercred.OpenPeerProcess)
+	return p.conn.known().process.of(p.conn.Conn, peercred.OpenPeerProcess)
+}
+
+// ask finds out what is wanted at once. What cannot be had is an error of the
+// method that returns it, later on.
+func (p Peer) ask(wanted Facts) {
+	if wanted&AskGroups != 0 {
+		_, _ = p.groups()
+	}
+	if wanted&AskSecurityLabel != 0 {
+		_, _ = p.SecurityLabel()
+	}
+	if wanted&AskProcess != 0 {
+		_, _ = p.Process()
+	}
 }
 
 // String returns the credentials for logs, "<nil>" for the zero Peer.
@@ -87,36 +101,28 @@ const (
 	AskProcess
 )
 
-// facts are what is known of the peer of conn.
+// facts are what is known of a peer besides its credentials.
 type facts struct {
-	conn        net.Conn
-	credentials peercred.PeerCredentials
-	groups      fact[[]uint32]
-	label       fact[string]
-	process     fact[*peercred.PeerProcess]
+	groups  fact[[]uint32]
+	label   fact[string]
+	process fact[*peercred.PeerProcess]
 }
 
-// ask finds out what is wanted at once. What cannot be had is an error of the
-// method that returns it, later on.
-func (f *facts) ask(wanted Facts) {
-	p := Peer{f}
-	if wanted&AskGroups != 0 {
-		_, _ = p.groups()
-	}
-	if wanted&AskSecurityLabel != 0 {
-		_, _ = p.SecurityLabel()
-	}
-	if wanted&AskProcess != 0 {
-		_, _ = p.Process()
-	}
-}
+// closedFacts are those of a connection that was closed before any was asked for.
+var closedFacts = func() *facts {
+	f := new(facts)
+	f.groups.settle(nil, net.ErrClosed)
+	f.label.settle("", net.ErrClosed)
+	f.process.settle(nil, net.ErrClosed)
+	return f
+}()
 
 // close closes the handle on the process, if there is one, and lets none be opened
 // any more.
 func (f *facts) close() {
-	process, err := f.process.of(f.conn, func(net.Conn) (*peercred.PeerProcess, error) { return nil, net.ErrClosed })
-	if err == nil {
-		process.Close()
+	f.process.settle(nil, net.ErrClosed)
+	if f.process.err == nil {
+		f.process.value.Close()
 	}
 }
 
@@ -133,6 +139,11 @@ func (f *fact[T]) of(conn net.Conn, ask func(net.Conn) (T, error)) (T, error) {
 		f.value, f.err = ask(conn)
 	})
 	return f.value, f.err
+}
+
+// settle is the answer unless there is one already. It waits for one that is on the way.
+func (f *fact[T]) settle(value T, err error) {
+	f.once.Do(func() { f.value, f.err = value, err })
 }
 
 var (

@@ -31,7 +31,7 @@ func (p Policy) Allow(peer Peer) error {
 
 func (p Policy) decideOn(peer Peer) *Denied {
 	switch {
-	case peer.facts == nil:
+	case peer.conn == nil:
 		return &Denied{Rule: ruleKnown, Failed: true, Err: errNobody}
 	case p.decide == nil:
 		return &Denied{Credentials: peer.Credentials(), Rule: p.String()}
@@ -110,7 +110,7 @@ func UIDs(uids ...uint32) Policy {
 }
 
 func uidPolicy(rule string, uids []uint32) Policy {
-	return Policy{rule, func(p Peer) error { return allowUID(p.facts.credentials.UID, uids) }}
+	return Policy{rule, func(p Peer) error { return allowUID(p.conn.credentials.UID, uids) }}
 }
 
 func allowUID(uid uint32, uids []uint32) error {
@@ -125,7 +125,7 @@ func allowUID(uid uint32, uids []uint32) error {
 // supplementary groups too, and [UIDs] for the overflow id.
 func GIDs(gids ...uint32) Policy {
 	gids = slices.Clone(gids)
-	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.facts.credentials.GID, gids) }}
+	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.conn.credentials.GID, gids) }}
 }
 
 func allowGID(gid uint32, gids []uint32) error {
@@ -152,7 +152,7 @@ func allowGroups(p Peer, gids []uint32) error {
 	if len(gids) == 0 {
 		return errRefused
 	}
-	err := allowGID(p.facts.credentials.GID, gids)
+	err := allowGID(p.conn.credentials.GID, gids)
 	if err == nil {
 		return nil
 	}
@@ -179,7 +179,7 @@ func allowGroups(p Peer, gids []uint32) error {
 func PIDs(pids ...int32) Policy {
 	pids = slices.Clone(pids)
 	return Policy{"pid " + listed(pids), func(p Peer) error {
-		pid := p.facts.credentials.PID
+		pid := p.conn.credentials.PID
 		if pid == 0 && len(pids) > 0 {
 			return undecided{errors.New("the kernel does not tell the pid")}
 		}

@@ -17,27 +17,20 @@ import (
 
 // peerWith is a peer of whom everything is known.
 func peerWith(credentials peercred.PeerCredentials, groups []uint32, label string) Peer {
-	f := &facts{credentials: credentials}
-	know(&f.groups, groups, nil)
-	know(&f.label, label, nil)
-	return Peer{f}
-}
-
-// know makes a fact one that was asked for already.
-func know[T any](f *fact[T], value T, err error) {
-	f.once.Do(func() { f.value, f.err = value, err })
+	c := &Conn{credentials: credentials}
+	c.known().groups.settle(groups, nil)
+	c.known().label.settle(label, nil)
+	return Peer{c}
 }
 
 var errUntold = &peercred.ErrPeerCredentialsUnavailable{Platform: "test", Reason: "not told"}
 
 // reticent is a peer of whom nothing but the ids is known.
 func reticent(uid, gid uint32) Peer {
-	p := peerWith(peercred.PeerCredentials{UID: uid, GID: gid}, nil, "")
-	p.facts.groups = fact[[]uint32]{}
-	p.facts.label = fact[string]{}
-	know(&p.facts.groups, nil, error(errUntold))
-	know(&p.facts.label, "", error(errUntold))
-	return p
+	c := &Conn{credentials: peercred.PeerCredentials{UID: uid, GID: gid}}
+	c.known().groups.settle(nil, errUntold)
+	c.known().label.settle("", errUntold)
+	return Peer{c}
 }
 
 // verdict is what is expected of a policy.
