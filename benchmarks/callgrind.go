@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"example.com/peercred/benchmarks/internal/order"
@@ -16,28 +17,39 @@ var errNoValgrind = errors.New("there is no valgrind here")
 // instructions returns how many one execution of a subject takes, those of the kernel
 // apart. They are the same every time, where nanoseconds are not.
 //
-// Now and then the runtime moves the goroutine to another thread while it counts. Then
-// the difference between two runs is no multiple of the executions, and it is counted
-// again.
+// They are the difference between two runs of different length.
 func instructions(program, subject string, c *connection) (int, error) {
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		return 0, errNoValgrind
 	}
-	const few, many, attempts = 200, 700, 5
-	for range attempts {
-		less, err := instructionsOf(program, subject, few, c)
-		if err != nil {
-			return 0, err
-		}
-		more, err := instructionsOf(program, subject, many, c)
-		if err != nil {
-			return 0, err
-		}
-		if n := more - less; n > 0 && n%(many-few) == 0 {
-			return n / (many - few), nil
-		}
+	const few, many = 100, 300
+	less, err := instructionsAgreed(program, subject, few, c)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("%s takes another number of instructions every time", subject)
+	more, err := instructionsAgreed(program, subject, many, c)
+	if err != nil {
+		return 0, err
+	}
+	return (more - less) / (many - few), nil
+}
+
+// instructionsAgreed counts until it counts the same for the second time: now and then
+// the runtime moves the goroutine to another thread, whose instructions are lost.
+func instructionsAgreed(program, subject string, times int, c *connection) (int, error) {
+	const attempts = 8
+	var counts []int
+	for range attempts {
+		n, err := instructionsOf(program, subject, times, c)
+		if err != nil {
+			return 0, err
+		}
+		if slices.Contains(counts, n) {
+			return n, nil
+		}
+		counts = append(counts, n)
+	}
+	return 0, fmt.Errorf("%d times %s took another number of instructions in every run: %v", times, subject, counts)
 }
 
 var collected = regexp.MustCompile(`Collected : (\d+)`)

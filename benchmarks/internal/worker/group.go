@@ -81,8 +81,8 @@ func (g *group) calibrate(s *subject) int {
 	}
 }
 
-// allocations returns how many one execution makes, as [testing.AllocsPerRun] does:
-// what the runtime allocates now and then is rounded away.
+// allocations returns how many one execution makes. What the runtime allocates now and
+// then is rounded away.
 func (g *group) allocations(s *subject) int64 {
 	few := int64(1000)
 	if g.most > 0 {
@@ -94,7 +94,7 @@ func (g *group) allocations(s *subject) int64 {
 		runtime.ReadMemStats(&before)
 		s.burst(int(few))
 		runtime.ReadMemStats(&after)
-		if n := int64(after.Mallocs-before.Mallocs) / few; fewest < 0 || n < fewest {
+		if n := (int64(after.Mallocs-before.Mallocs) + few/2) / few; fewest < 0 || n < fewest {
 			fewest = n
 		}
 	}
