@@ -95,23 +95,23 @@ func (b baseline) room(now baseline) float64 {
 }
 
 // compare holds a cost against what it was. Allocations and system calls are exact.
-func (c cost) compare(now cost, room float64) (changes []change) {
+func (k cost) compare(now cost, room float64) (changes []change) {
 	add := func(worse bool, format string, args ...any) {
 		changes = append(changes, change{fmt.Sprintf(format, args...), worse})
 	}
-	if now.Allocations != c.Allocations {
-		add(now.Allocations > c.Allocations, "%d allocations, were %d", now.Allocations, c.Allocations)
+	if now.Allocations != k.Allocations {
+		add(now.Allocations > k.Allocations, "%d allocations, were %d", now.Allocations, k.Allocations)
 	}
-	if !maps.Equal(now.Calls, c.Calls) {
-		add(total(now.Calls) >= total(c.Calls), "system calls %s, were %s", listed(now.Calls), listed(c.Calls))
+	if !maps.Equal(now.Calls, k.Calls) {
+		add(total(now.Calls) >= total(k.Calls), "system calls %s, were %s", listed(now.Calls), listed(k.Calls))
 	}
-	counted := room > 0 && c.Instructions > 0 && now.Instructions > 0
+	counted := room > 0 && k.Instructions > 0 && now.Instructions > 0
 	switch {
-	case counted && now.Instructions != c.Instructions:
-		limit := float64(c.Instructions) * room
-		add(float64(now.Instructions) > limit, "%d instructions, were %d (up to %.0f is borne)", now.Instructions, c.Instructions, limit)
-	case !counted && c.Ratio > 0 && now.Ratio > c.Ratio*ratioRoom:
-		add(true, "%.2f times the bare call, was %.2f (up to %.2f is borne)", now.Ratio, c.Ratio, c.Ratio*ratioRoom)
+	case counted && now.Instructions != k.Instructions:
+		limit := float64(k.Instructions) * room
+		add(float64(now.Instructions) > limit, "%d instructions, were %d (up to %.0f is borne)", now.Instructions, k.Instructions, limit)
+	case !counted && k.Ratio > 0 && now.Ratio > k.Ratio*ratioRoom:
+		add(true, "%.2f times the bare call, was %.2f (up to %.2f is borne)", now.Ratio, k.Ratio, k.Ratio*ratioRoom)
 	}
 	return changes
 }

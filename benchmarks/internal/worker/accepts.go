@@ -36,6 +36,14 @@ func accepts() (*group, error) {
 	g := &group{length: 400 * time.Microsecond, most: 100, close: func() { conn.Close(); listener.Close(); os.RemoveAll(dir) }}
 	g.add(order.Limit, order.Bare, order.Bare, timed(bare(fd)))
 	g.add(order.Limit, order.Accept, order.Accept, a.burst(listener.Accept))
+	g.add(order.Limit, order.AcceptBare, order.Accept, a.burst(func() (net.Conn, error) {
+		conn, err := listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		bareControl(conn.(*net.UnixConn))(1)
+		return conn, nil
+	}))
 	g.add(order.Ours, order.AcceptGuard, order.Accept, a.burst(guarded.Accept))
 	g.add(order.Ours, order.AcceptAsk, order.Accept, a.burst(func() (net.Conn, error) {
 		conn, err := listener.Accept()
@@ -44,7 +52,7 @@ func accepts() (*group, error) {
 		}
 		p, err := peercred.GetPeerCredentials(conn)
 		must(err)
-		sink += p.UID
+		total += p.UID
 		return conn, nil
 	}))
 	return g, nil

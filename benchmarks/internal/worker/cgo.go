@@ -34,17 +34,17 @@ import (
 
 // addCgo adds what only a build with cgo has.
 func (g *group) addCgo(fd int) {
-	g.add(order.Limit, order.CLoop, order.Bare, timed(func(n int) { sink += uint32(C.peer_uids(C.int(fd), C.long(n))) }))
+	g.add(order.Limit, order.CLoop, order.Bare, timed(func(n int) { total += uint32(C.peer_uids(C.int(fd), C.long(n))) }))
 	g.add(order.Limit, order.BareCgo, order.Bare, timed(func(n int) {
 		for range n {
-			sink += uint32(C.peer_uids(C.int(fd), 1))
+			total += uint32(C.peer_uids(C.int(fd), 1))
 		}
 	}))
 	g.add(order.Ours, order.CLeaf, order.Bare, timed(func(n int) {
 		for range n {
 			_, uid, _, err := cpeercred.Credentials(fd)
 			must(err)
-			sink += uid
+			total += uid
 		}
 	}))
 }

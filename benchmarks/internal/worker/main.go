@@ -81,6 +81,7 @@ func repeat(name, times string) error {
 	}
 	g.subjects[i].burst(1) // what is only done once
 	measured(g.subjects[i], n)
+	fmt.Println(total)
 	return nil
 }
 

@@ -32,26 +32,27 @@ func questions() (*group, error) {
 	}
 	g := &group{length: 200 * time.Microsecond, close: func() { conn.Close(); file.Close() }}
 	g.add(order.Limit, order.Bare, order.Bare, timed(bare(fd)))
+	g.add(order.Limit, order.BareControl, order.Bare, timed(bareControl(conn)))
 	g.add(order.Ours, order.Get, order.Bare, timed(get(conn)))
 	g.add(order.Ours, order.GetOf, order.Bare, timed(func(n int) {
 		for range n {
 			p, err := peercred.GetPeerCredentialsOf(conn)
 			must(err)
-			sink += p.UID
+			total += p.UID
 		}
 	}))
 	g.add(order.Ours, order.GetOfFile, order.Bare, timed(func(n int) {
 		for range n {
 			p, err := peercred.GetPeerCredentialsOf(file)
 			must(err)
-			sink += p.UID
+			total += p.UID
 		}
 	}))
 	g.add(order.Ours, order.NativeLeaf, order.Bare, timed(func(n int) {
 		for range n {
 			_, uid, _, err := native.Credentials(fd)
 			must(err)
-			sink += uid
+			total += uid
 		}
 	}))
 	g.addCgo(fd)
@@ -69,7 +70,7 @@ func get(conn net.Conn) func(n int) {
 		for range n {
 			p, err := peercred.GetPeerCredentials(conn)
 			must(err)
-			sink += p.UID
+			total += p.UID
 		}
 	}
 }
@@ -90,14 +91,14 @@ func (g *group) addPeers(conn *net.UnixConn) {
 		for range n {
 			cred, err := recipeControl(conn)
 			must(err)
-			sink += cred.Uid
+			total += cred.Uid
 		}
 	}))
 	g.add(order.Peer, order.RecipeFile, order.Bare, timed(func(n int) {
 		for range n {
 			cred, err := recipeFile(conn)
 			must(err)
-			sink += cred.Uid
+			total += cred.Uid
 		}
 	}))
 	g.add(order.Peer, order.Tailscale, order.Bare, timed(func(n int) {
@@ -105,7 +106,7 @@ func (g *group) addPeers(conn *net.UnixConn) {
 			creds, err := tailscale.Get(conn)
 			must(err)
 			pid, _ := creds.PID()
-			sink += uint32(pid)
+			total += uint32(pid)
 		}
 	}))
 	admitAll := ttrpc.UnixCredentialsFunc(func(*unix.Ucred) error { return nil })
@@ -113,7 +114,7 @@ func (g *group) addPeers(conn *net.UnixConn) {
 		for range n {
 			_, cred, err := admitAll.Handshake(context.Background(), conn)
 			must(err)
-			sink += cred.(*unix.Ucred).Uid
+			total += cred.(*unix.Ucred).Uid
 		}
 	}))
 	sameHost := local.NewCredentials()
@@ -160,7 +161,7 @@ func (g *group) addFacts(conn *net.UnixConn, fd int) {
 			for range n {
 				groups, err := peercred.GetPeerGroups(conn)
 				must(err)
-				sink += uint32(len(groups))
+				total += uint32(len(groups))
 			}
 		}))
 	}
@@ -170,7 +171,7 @@ func (g *group) addFacts(conn *net.UnixConn, fd int) {
 			for range n {
 				label, err := peercred.GetPeerSecurityLabel(conn)
 				must(err)
-				sink += uint32(len(label))
+				total += uint32(len(label))
 			}
 		}))
 	}

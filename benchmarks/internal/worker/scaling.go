@@ -26,7 +26,7 @@ func scaling() (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &group{length: 20 * time.Millisecond, uncounted: true, close: func() { one.Close(); held.close() }}
+	g := &group{length: 10 * time.Millisecond, uncounted: true, close: func() { one.Close(); held.close() }}
 	g.add(order.Limit, order.Bare, order.Bare, concurrent(1, 1, func(_, n int) { bare(fd)(n) }))
 	for _, processors := range order.Processors {
 		const bothBusy = 2
