@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -119,7 +120,7 @@ func (k *cost) count(r *run, s order.Subject, worker string, c *connection) (err
 		return err
 	}
 	if ratio, ok := spreadOf(r.ratios(s.Name)); ok {
-		k.Ratio = ratio.median
+		k.Ratio = math.Round(100*ratio.median) / 100
 	}
 	if s.Name == order.Process { // of which valgrind does not know the system calls
 		return nil
