@@ -127,11 +127,11 @@ func (r *report) addBar(p *plot.Plot, s setting, subject order.Subject, row floa
 
 // addNumber writes it behind the bar, or into one that is cut off.
 func addNumber(p *plot.Plot, ratio spread, y float64) error {
-	at, align, label := max(ratio.median, ratio.high), text.XLeft, fmt.Sprintf("  %.2f", ratio.median)
-	style := ink
+	at, align, label := max(ratio.median, ratio.high), text.XLeft, fmt.Sprintf("%.2f", ratio.median)
+	style, space := ink, vg.Length(4)
 	if at >= axisEnd {
-		at, align, label = axisEnd, text.XRight, fmt.Sprintf("%.1f \u2192 ", ratio.median)
-		style = color.NRGBA{0xff, 0xff, 0xff, 0xff}
+		at, align, label = axisEnd, text.XRight, fmt.Sprintf("%.1f \u2192", ratio.median)
+		style, space = color.NRGBA{0xff, 0xff, 0xff, 0xff}, -space
 	}
 	numbers, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: at, Y: y}}, Labels: []string{label}})
 	if err != nil {
@@ -139,6 +139,7 @@ func addNumber(p *plot.Plot, ratio spread, y float64) error {
 	}
 	numbers.TextStyle[0].Color, numbers.TextStyle[0].Font.Size = style, 9.5
 	numbers.TextStyle[0].XAlign, numbers.TextStyle[0].YAlign = align, text.YCenter
+	numbers.Offset.X = space
 	p.Add(numbers)
 	return nil
 }

@@ -62,7 +62,7 @@ func (r *report) page() []byte {
 	fmt.Fprintf(&b, "%s.\n\nEvery figure is the median of %d rounds with its 95%% confidence interval, as benchstat has\nthem. Ratios are to another subject of the same build in the same round. ns are those of one\nexecution. `benchstat -filter .unit:ratio -col /setting %s` has the rest.\n\n", r.machine, r.rounds, resultsFile)
 	fmt.Fprintf(&b, "![](%s)\n\n## Targets\n\n%s", chartFile, targetTable(targets(r)))
 	for _, p := range plans {
-		fmt.Fprintf(&b, "\n## %s%s\n\n%s\n%s", string(p.title[0]-'a'+'A'), p.title[1:], p.about, r.groupTable(p.group))
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n%s", p.title, p.about, r.groupTable(p.group))
 	}
 	fmt.Fprintf(&b, "\n## Size\n\n%s", r.sizeTable())
 	return b.Bytes()

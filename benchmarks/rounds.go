@@ -15,15 +15,15 @@ type plan struct {
 }
 
 var plans = []plan{
-	{order.Questions, 100, "one connection that stays open",
+	{order.Questions, 100, "One connection that stays open",
 		"The peer is another process. The C loop crosses into C once for all, the bare cgo call for\nevery question; Control is what package net asks for a descriptor that cannot be closed\nmeanwhile. grpc's credentials/local asks nobody.\n"},
-	{order.Accepts, 100, "accepting",
+	{order.Accepts, 100, "Accepting",
 		"The time is that of Accept alone: whoever connects waits already. Allocations are those of\nboth ends.\n"},
 	{order.Requests, 120, "HTTP requests, kept alive",
 		"net/http serves a client that costs as little as can be, over a Unix socket in the same\nprocess and thread. Allocations are those of a request.\n"},
 	{order.Calls, 60, "gRPC calls",
 		"Unary calls of gRPC's health service, client and server in the same process and thread.\n"},
-	{order.Scaling, 3, "more goroutines, more connections",
+	{order.Scaling, 3, "More goroutines, more connections",
 		"Time on the wall for one question, whoever asks it, over the bare call in one goroutine. A\nconnection is each goroutine's own, or shared by all.\n"},
 }
 

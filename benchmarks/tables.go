@@ -31,10 +31,11 @@ const notMeasured = "–"
 
 // mark says what a subject is, in tables.
 func mark(s order.Subject) string {
+	name := strings.ReplaceAll(s.Name, "*", `\*`)
 	if s.Kind == order.Ours {
-		return "**" + s.Name + "**"
+		return "**" + name + "**"
 	}
-	return s.Name
+	return name
 }
 
 // groupTable has the ratios of a group in both settings.
@@ -57,6 +58,9 @@ func (r *report) cells(group string, s setting, subject string) (ratio, nanoseco
 	ns, measured := spreadOf(run.nanoseconds(subject))
 	if !measured {
 		return notMeasured, notMeasured
+	}
+	if s, _ := run.subject(subject); s.Against == subject {
+		return "1", number(ns.median)
 	}
 	ratios, _ := spreadOf(run.ratios(subject))
 	return ratios.String(), number(ns.median)
@@ -93,6 +97,9 @@ func (r *report) callCell(subject string) string {
 		if calls, counted := r.calls[s][subject]; counted {
 			cells = append(cells, fmt.Sprint(total(calls)))
 		}
+	}
+	if len(cells) == 0 {
+		return notMeasured
 	}
 	if len(cells) == 2 && cells[0] == cells[1] {
 		cells = cells[:1]
