@@ -87,24 +87,29 @@ func threadsOfAskers(program string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(out)))
 }
 
+// timeStarts starts the two in turn, the one first and then the other.
 func timeStarts(sizes map[setting]size, alone, asking map[setting]string, starts int) error {
 	for _, s := range settings {
-		var ofAlone, ofAsking, added []float64
-		for range starts {
-			a, err := timeStart(alone[s])
-			if err != nil {
-				return err
+		programs := [2]string{alone[s], asking[s]}
+		var took [2][]float64
+		for start := range starts {
+			for k := range programs {
+				i := (start + k) % len(programs)
+				milliseconds, err := timeStart(programs[i])
+				if err != nil {
+					return err
+				}
+				took[i] = append(took[i], milliseconds)
 			}
-			b, err := timeStart(asking[s])
-			if err != nil {
-				return err
-			}
-			ofAlone, ofAsking, added = append(ofAlone, a), append(ofAsking, b), append(added, b-a)
+		}
+		var added []float64
+		for start := range starts {
+			added = append(added, took[1][start]-took[0][start])
 		}
 		z := sizes[s]
-		z.alone, _ = spreadOf(ofAlone)
-		z.asking, _ = spreadOf(ofAsking)
 		z.added, _ = spreadOf(added)
+		z.alone, _ = spreadOf(took[0])
+		z.asking, _ = spreadOf(took[1])
 		sizes[s] = z
 	}
 	return nil
