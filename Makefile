@@ -4,7 +4,7 @@
 export GOWORK := off
 
 # What needs other dependencies is a module of its own.
-MODULES := . grpcpeer
+MODULES := . grpcpeer benchmarks
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
@@ -58,6 +58,14 @@ test-gvisor: ## show that a kernel which answers for the caller (gVisor before N
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
 	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
 
+.PHONY: bench
+bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
+	@cd benchmarks && go run .
+
+.PHONY: bench-check
+bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
+	@cd benchmarks && go run . -check
+
 .PHONY: test-kernel
 test-kernel: ## run the tests on Debian's kernel 6.1 under several security modules, in a virtual machine
 	@go run ./internal/testkernel
@@ -94,7 +102,7 @@ cross-go: ## compile and vet the Go code for every port that Go knows
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
 		echo "cross: $$port builds$${tags:+, and is vetted as $$os/$$arch with the tag $$tags,} and vets with CGO_ENABLED=0"; \
 	done
-	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
+	@for module in $(filter-out . benchmarks,$(MODULES)); do for port in $(MODULE_PORTS); do \
 		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
 		echo "cross: $$module vets for $$port"; \
 	done; done
