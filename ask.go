@@ -14,17 +14,10 @@ const failedCredentials = "failed to get peer credentials"
 
 var credentialsOf = &question[PeerCredentials]{failed: failedCredentials, ask: askCredentials}
 
-func askCredentials(fd int) (p PeerCredentials, err error) {
-	pid, uid, gid, err := credentials(fd)
-	if err != nil {
-		return p, refusal(failedCredentials, call, err)
-	}
-	if pid == self {
-		if err := checkKernel(); err != nil {
-			return p, err
-		}
-	}
-	return PeerCredentials{PID: pid, UID: uid, GID: gid}, nil
+func askCredentials(fd int) (PeerCredentials, error) {
+	var r reply
+	r.pid, r.uid, r.gid, r.err = credentials(fd)
+	return r.judge()
 }
 
 // self is our own pid, which a process keeps for life.

@@ -88,7 +88,7 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // whether the kernel says so of everybody. The descriptor is never duplicated.
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
-	p, err := credentialsOf.ofConn(conn)
+	p, err := credentialsOfConn(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 // Anything but a connected *net.UnixConn costs three more system calls, which
 // establish that the descriptor is a Unix socket that can have a peer.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
-	p, err := credentialsOf.ofSyscallConn(conn)
+	p, err := credentialsOfSyscallConn(conn)
 	if err != nil {
 		return nil, err
 	}
