@@ -16,25 +16,12 @@ type reply struct {
 	err      error
 }
 
-// These return their result by value, so that the caller's frame can hold it.
-
+// credentialsOfConn is one function, and returns its result by value so that the
+// caller's frame can hold it: each further call would cost one per cent more.
 func credentialsOfConn(conn net.Conn) (PeerCredentials, error) {
-	if c, ok := conn.(*net.UnixConn); ok {
-		return credentialsOfUnixConn(c)
-	}
-	return credentialsOf.ofConn(conn)
-}
-
-func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
-	if c, ok := conn.(*net.UnixConn); ok {
-		return credentialsOfUnixConn(c)
-	}
-	return credentialsOf.ofSyscallConn(conn)
-}
-
-func credentialsOfUnixConn(c *net.UnixConn) (PeerCredentials, error) {
-	if c == nil || !supported || !isConnectedStream(c) {
-		return credentialsOf.ofUnixConn(c)
+	c, ok := conn.(*net.UnixConn)
+	if !ok || c == nil || !supported || !isConnectedStream(c) {
+		return credentialsOf.ofConn(conn)
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -46,6 +33,13 @@ func credentialsOfUnixConn(c *net.UnixConn) (PeerCredentials, error) {
 		return unusual(r, err)
 	}
 	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
+}
+
+func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
+	if c, ok := conn.(*net.UnixConn); ok {
+		return credentialsOfConn(c)
+	}
+	return credentialsOf.ofSyscallConn(conn)
 }
 
 // unusual is kept out of the way of the answers that need no second look.

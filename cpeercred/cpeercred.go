@@ -47,12 +47,11 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	if !isDescriptor(fd) {
 		return 0, 0, 0, syscall.EBADF
 	}
-	var p C.int32_t
-	var u, g C.uint32_t
-	if errno := C.cpeercred_credentials(C.int(fd), &p, &u, &g); errno != 0 {
+	var ids C.struct_cpeercred_ids
+	if errno := C.cpeercred_credentials(C.int(fd), &ids); errno != 0 {
 		return 0, 0, 0, credentialsError(syscall.Errno(errno))
 	}
-	return int32(p), uint32(u), uint32(g), nil
+	return int32(ids.pid), uint32(ids.uid), uint32(ids.gid), nil
 }
 
 // credentialsError gives the errno that the shim chose for NetBSD's connecting

@@ -32,11 +32,13 @@ _Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 #error "no shim for this system"
 #endif
 
-/*
- * The process at the other end of the Unix socket fd. *pid is 0 where the
- * kernel does not tell.
- */
-int cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
+struct cpeercred_ids {
+	int32_t pid; /* 0 where the kernel does not tell */
+	uint32_t uid, gid;
+};
+
+/* The process at the other end of the Unix socket fd. */
+int cpeercred_credentials(int fd, struct cpeercred_ids *ids);
 
 enum cpeercred_kind {
 	CPEERCRED_KIND_UNKNOWN,

@@ -18,7 +18,7 @@ _Static_assert(offsetof(struct peercred_struct, euid) == 16, "peercred_struct.eu
 _Static_assert(offsetof(struct peercred_struct, egid) == 20, "peercred_struct.egid");
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct peercred_struct cred;
 	socklen_t len = sizeof(cred);
@@ -38,8 +38,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	    euid == (uid_t)-1 || egid == (gid_t)-1 ||
 	    cred.euid != euid || cred.egid != egid)
 		return EPROTO;
-	*pid = cred.pid;
-	*uid = euid;
-	*gid = egid;
+	ids->pid = cred.pid;
+	ids->uid = euid;
+	ids->gid = egid;
 	return 0;
 }

@@ -48,7 +48,7 @@ get_pid(int fd, pid_t *result)
 }
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	pid_t peer;
@@ -58,8 +58,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	    (error = check_getpeereid(fd, &cred)) != 0 ||
 	    (error = get_pid(fd, &peer)) != 0)
 		return error;
-	*pid = peer;
-	*uid = cred.cr_uid;
-	*gid = cred.cr_groups[0];
+	ids->pid = peer;
+	ids->uid = cred.cr_uid;
+	ids->gid = cred.cr_groups[0];
 	return 0;
 }

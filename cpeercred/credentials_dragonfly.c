@@ -12,15 +12,15 @@
 _Static_assert(sizeof(struct xucred) == 72 + 2 * sizeof(void *), "struct xucred");
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	int error;
 
 	if ((error = get_xucred(fd, &cred)) != 0)
 		return error;
-	*pid = 0;
-	*uid = cred.cr_uid;
-	*gid = cred.cr_groups[0];
+	ids->pid = 0;
+	ids->uid = cred.cr_uid;
+	ids->gid = cred.cr_groups[0];
 	return 0;
 }

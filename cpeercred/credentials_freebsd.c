@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct xucred) == 72 + 2 * sizeof(void *), "struct xucred"
 _Static_assert(offsetof(struct xucred, cr_pid) == 72 + sizeof(void *), "xucred.cr_pid");
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	int error;
@@ -23,8 +23,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	if (cred.cr_pid < 0)
 		return EPROTO;
 	/* Before 13.0 and 12.3 the kernel leaves 0 there: not told. */
-	*pid = cred.cr_pid;
-	*uid = cred.cr_uid;
-	*gid = cred.cr_groups[0];
+	ids->pid = cred.cr_pid;
+	ids->uid = cred.cr_uid;
+	ids->gid = cred.cr_groups[0];
 	return 0;
 }

@@ -15,7 +15,7 @@ _Static_assert(offsetof(struct ucred, uid) == 4, "ucred.uid");
 _Static_assert(offsetof(struct ucred, gid) == 8, "ucred.gid");
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	/* Poisoned: success that leaves the buffer alone must not read as root. */
 	struct ucred cred = { .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
@@ -28,8 +28,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	/* Without a peer Linux succeeds with (0, -1, -1). */
 	if (cred.uid == (uid_t)-1 || cred.gid == (gid_t)-1)
 		return ENOTCONN;
-	*pid = cred.pid;
-	*uid = cred.uid;
-	*gid = cred.gid;
+	ids->pid = cred.pid;
+	ids->uid = cred.uid;
+	ids->gid = cred.gid;
 	return 0;
 }

@@ -54,7 +54,7 @@ check_accepted_end(int fd)
 }
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct unpcbid cred = { .unp_pid = -1, .unp_euid = (uid_t)-1, .unp_egid = (gid_t)-1 };
 	socklen_t len = sizeof(cred);
@@ -69,8 +69,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	if (len != sizeof(cred) || cred.unp_pid < 1 ||
 	    cred.unp_euid == (uid_t)-1 || cred.unp_egid == (gid_t)-1)
 		return EPROTO;
-	*pid = cred.unp_pid;
-	*uid = cred.unp_euid;
-	*gid = cred.unp_egid;
+	ids->pid = cred.unp_pid;
+	ids->uid = cred.unp_euid;
+	ids->gid = cred.unp_egid;
 	return 0;
 }

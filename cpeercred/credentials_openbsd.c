@@ -14,7 +14,7 @@ _Static_assert(offsetof(struct sockpeercred, gid) == 4, "sockpeercred.gid");
 _Static_assert(offsetof(struct sockpeercred, pid) == 8, "sockpeercred.pid");
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct sockpeercred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1, .pid = -1 };
 	socklen_t len = sizeof(cred);
@@ -24,8 +24,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	if (len != sizeof(cred) || cred.pid < 1 ||
 	    cred.uid == (uid_t)-1 || cred.gid == (gid_t)-1)
 		return EPROTO;
-	*pid = cred.pid;
-	*uid = cred.uid;
-	*gid = cred.gid;
+	ids->pid = cred.pid;
+	ids->uid = cred.uid;
+	ids->gid = cred.gid;
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include "peerucred.h"
 
 int
-cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
+cpeercred_credentials(int fd, struct cpeercred_ids *ids)
 {
 	ucred_t *cred;
 	pid_t peer;
@@ -25,8 +25,8 @@ cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid)
 	ucred_free(cred);
 	if (peer < 0 || euid == (uid_t)-1 || egid == (gid_t)-1)
 		return EPROTO;
-	*pid = peer;
-	*uid = euid;
-	*gid = egid;
+	ids->pid = peer;
+	ids->uid = euid;
+	ids->gid = egid;
 	return 0;
 }

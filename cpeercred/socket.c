@@ -193,13 +193,12 @@ cpeercred_socketpair(int fds[2])
 int
 cpeercred_answers_for_caller(int *answers)
 {
-	int32_t pid;
-	uint32_t uid, gid;
+	struct cpeercred_ids ids;
 	int fd, error;
 
 	if ((error = unconnected_socket(&fd)) != 0)
 		return error;
-	error = cpeercred_credentials(fd, &pid, &uid, &gid);
+	error = cpeercred_credentials(fd, &ids);
 	(void)close(fd);
 	switch (error) {
 	case 0:

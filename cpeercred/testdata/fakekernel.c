@@ -16,7 +16,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-int cpeercred_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
+struct cpeercred_ids {
+	int32_t pid;
+	uint32_t uid, gid;
+};
+int cpeercred_credentials(int fd, struct cpeercred_ids *ids);
 
 /* Which not every system has. */
 #define OPTIONAL __attribute__((weak))
@@ -219,8 +223,7 @@ read_reply(struct reply *r)
 static int
 ask_credentials(void)
 {
-	int32_t pid = 7;
-	uint32_t uid = 8, gid = 9;
+	struct cpeercred_ids ids = { 7, 8, 9 };
 	int error;
 
 	if (scanf("%d", &told.family_error) != 1 ||
@@ -228,8 +231,8 @@ ask_credentials(void)
 	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
 	    &told.name_error, &told.own_name, &told.peer_name) != 6)
 		return 0;
-	error = cpeercred_credentials(3, &pid, &uid, &gid);
-	printf("%d %d %u %u %d %d\n", error, pid, uid, gid, level_asked, option_asked);
+	error = cpeercred_credentials(3, &ids);
+	printf("%d %d %u %u %d %d\n", error, ids.pid, ids.uid, ids.gid, level_asked, option_asked);
 	return 1;
 }
 
