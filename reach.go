@@ -81,8 +81,8 @@ func (q *question[T]) ofUnixConn(c *net.UnixConn) (answer T, err error) {
 // a connected stream or seqpacket socket. What has no peer's address may be a
 // listening socket that came in through net.FileConn.
 func isConnectedStream(c *net.UnixConn) bool {
-	own, ok := c.LocalAddr().(*net.UnixAddr)
-	return ok && own != nil && own.Net != "unixgram" && c.RemoteAddr() != nil
+	peer, ok := c.RemoteAddr().(*net.UnixAddr)
+	return ok && peer != nil && peer.Net != "unixgram"
 }
 
 func (q *question[T]) ofFile(f *os.File) (T, error) {

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,11 +24,11 @@ const Call = "getsockopt(SO_PEERCRED)"
 //
 // Source: unix(7), sk_getsockopt in net/core/sock.c.
 //
-// It makes the system call without the help of getsockopt, for one call less: it is
-// the question that is asked most.
+// It makes the system call itself, without getsockopt, for one call less: it is the
+// question that is asked most.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
-	if err := checkDescriptor(fd); err != nil {
-		return 0, 0, 0, err
+	if fd < 0 || fd > math.MaxInt32 {
+		return 0, 0, 0, unix.EBADF
 	}
 	cred := poisonedLinuxUcred()
 	length := uint32(unsafe.Sizeof(cred))
