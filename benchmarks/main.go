@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command benchmarks measures what asking for a peer costs, beside the kernel's own
 // answer, which is the limit, and beside the other libraries. It needs Linux, a C
 // compiler and strace.

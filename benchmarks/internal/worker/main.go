@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command worker measures, as the bench orders: it is built with CGO_ENABLED=1 and
 // with 0, and the two take turns. Descriptor 3 is a connection to the bench, so that
 // its peer is another process, as peers are.
