@@ -30,20 +30,21 @@ type Conn struct {
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy, 0)
 	if denied != nil {
+		elsewhere.close(conn, nil)
 		return nil, denied
 	}
 	return admitted, nil
 }
 
+// admit leaves the connection of a peer that is not let in to the caller to close.
 func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
 	c, err := ask(conn)
 	if err != nil {
-		closeAside(conn)
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
 	c.peer.ask(wanted)
 	if denied := policy.decideOn(c.peer); denied != nil {
-		closeAside(c)
+		c.closeFacts()
 		return nil, denied
 	}
 	return c, nil
@@ -118,10 +119,15 @@ func (c *Conn) LocalAddr() net.Addr {
 // Close closes the connection and, if it was opened, the handle on the peer's
 // process.
 func (c *Conn) Close() error {
+	c.closeFacts()
+	return c.Conn.Close()
+}
+
+// closeFacts closes the handle on the process, and lets no fact be asked for any more.
+func (c *Conn) closeFacts() {
 	if !c.facts.CompareAndSwap(nil, closedFacts) {
 		c.facts.Load().close()
 	}
-	return c.Conn.Close()
 }
 
 // CloseWrite ends what we send, as [net.UnixConn.CloseWrite] does. It wraps

@@ -30,11 +30,6 @@ type Config struct {
 	// in the socket's place: if it, or one of those that lead to it, is another user's
 	// (but root's), or can be written by its group or by everybody and is not sticky.
 	AllowSharedDirectory bool
-	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
-	// 6.16 and newer refuses them, with EPERM for the sender: those that nobody receives
-	// can make it take long to close a connection. Other systems let them pass anyway.
-	ReceiveDescriptors bool
-
 	Options
 }
 

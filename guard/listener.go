@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,13 @@ type Options struct {
 	// 1024 refusals, and further ones are counted as unreported. [LogDenied] makes
 	// one that logs.
 	OnDeny func(*Denied)
+	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
+	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
+	// receives can make it take as long as their sender likes to close a connection: so
+	// where they are let in, and on older kernels, the refused peers' connections are
+	// closed 512 at a time, and somebody who refuses to let go of so many keeps others
+	// from being accepted.
+	ReceiveDescriptors bool
 }
 
 // Listener accepts only peers that its policy lets in. It is a [net.Listener], to
@@ -28,6 +36,7 @@ type Listener struct {
 	wanted   Facts
 	counters counters
 	reporter *reporter // nil if nobody wants reports
+	closer   closer
 	closed   chan struct{}
 	close    func() error
 }
@@ -39,7 +48,12 @@ type Listener struct {
 //
 // For a socket file of our own, [Listen] also sees to its permissions.
 func NewListener(inner net.Listener, policy Policy, options Options) *Listener {
-	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closed: make(chan struct{})}
+	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closer: newCloser(), closed: make(chan struct{})}
+	if socket, ok := inner.(syscall.Conn); ok && !options.ReceiveDescriptors {
+		if raw, err := socket.SyscallConn(); err == nil {
+			_ = refuseDescriptors("", "", raw) // what is no Unix socket cannot
+		}
+	}
 	if options.OnDeny != nil {
 		l.reporter = &reporter{hook: options.OnDeny}
 	}
@@ -95,6 +109,7 @@ func (l *Listener) AcceptPeer() (*Conn, error) {
 func (l *Listener) admit(conn net.Conn) *Conn {
 	admitted, denied := admit(conn, l.policy, l.wanted)
 	if denied != nil {
+		l.closer.close(conn, l.closed)
 		l.counters.deny(denied)
 		if l.reporter != nil && !l.reporter.report(denied) {
 			l.counters.unreported.Add(1)
@@ -142,7 +157,7 @@ func (l *Listener) sleep(pause time.Duration) error {
 }
 
 // Close closes the listener that is guarded, and with it the connections that were
-// not accepted yet (see [Config].ReceiveDescriptors for what that can wait for). If it
+// not accepted yet (see [Options].ReceiveDescriptors for what that can wait for). If it
 // is one of [Listen], it first removes its socket file, unless another file has taken
 // its place. Accepted connections stay open. Closing again does nothing and returns
 // the same error.

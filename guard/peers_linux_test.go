@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"example.com/peercred"
 	"example.com/peercred/internal/reexec"
@@ -495,7 +497,7 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 		}
 		client.Close()
 	}
-	waitForCloses()
+	listener.closer.wait()
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, %d were before", after, before)
 	}
@@ -505,13 +507,13 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 	}
 }
 
-// waitForCloses waits until no connection is in the course of being closed.
-func waitForCloses() {
+// wait waits until no connection is in the course of being closed.
+func (c closer) wait() {
 	for range maxAside {
-		closing <- struct{}{}
+		c.slots <- struct{}{}
 	}
 	for range maxAside {
-		<-closing
+		<-c.slots
 	}
 }
 
@@ -579,7 +581,7 @@ func TestPeerThatLingers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var came atomic.Int32
-	listener := NewListener(inner, Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), Options{})
+	listener := NewListener(inner, Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), Options{ReceiveDescriptors: true})
 	defer listener.Close()
 	fd, end := lingering(t)
 	if _, err := connectAndSend(t, inner.Addr(), fd); err != nil {
@@ -588,11 +590,78 @@ func TestPeerThatLingers(t *testing.T) {
 	unix.Close(fd) // the last but one
 	dialPlain(t, inner)
 	acceptPeer(t, listener)
-	if len(closing) != 1 {
+	if len(listener.closer.slots) != 1 {
 		t.Error("the peer that is let in was served after the other's connection was closed at last")
 	}
 	end()
-	waitForCloses()
+	listener.closer.wait()
+}
+
+// Where very many connections are being closed, the listener waits for one of them, and
+// Close ends that.
+func TestCloseWhileClosersAreBusy(t *testing.T) {
+	listener := listenAs(t, Config{Policy: UIDs()})
+	for range maxAside {
+		listener.closer.slots <- struct{}{}
+	}
+	done := make(chan error)
+	go func() { _, err := listener.Accept(); done <- err }()
+	client := dialPlain(t, listener)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+	isClosed(t, client)
+	// A client that refuses its server waits no longer than its context, and other
+	// listeners are not concerned.
+	for range maxAside {
+		elsewhere.slots <- struct{}{}
+	}
+	defer elsewhere.wait()
+	defer func() {
+		for range maxAside {
+			<-elsewhere.slots
+		}
+	}()
+	other := listenAs(t, Config{Policy: CurrentUser()})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if conn, err := Dial(ctx, "unix", other.Addr().String(), UIDs()); conn != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("Dial = %v, %v, want ErrDenied", conn, err)
+	}
+	acceptPeer(t, other)
+}
+
+// A server cannot make a client linger either.
+func TestDialRefusesDescriptors(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil {
+		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
+	}
+	inner, err := net.ListenUnix("unix", &net.UnixAddr{Name: abstract(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	client, err := Dial(t.Context(), "unix", inner.Addr().String(), CurrentUser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := inner.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, _, err := server.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil); !errors.Is(err, unix.EPERM) {
+		t.Errorf("to send a descriptor to the client: %v, want EPERM", err)
+	}
 }
 
 // On a kernel that can, a peer cannot even send what it could linger with, unless that
@@ -608,7 +677,7 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	}
 	for _, address := range []string{filepath.Join(t.TempDir(), "s"), abstract()} {
 		for _, receive := range []bool{false, true} {
-			listener, err := Listen(t.Context(), "unix", address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
+			listener, err := Listen(t.Context(), "unix", address, Config{Policy: CurrentUser(), Options: Options{ReceiveDescriptors: receive}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -622,6 +691,50 @@ func TestDescriptorsAreRefused(t *testing.T) {
 			}
 			conn.Close()
 			listener.Close()
+		}
+	}
+}
+
+// A link that is another's, or that leads through another's directory, can be led
+// elsewhere by them.
+func TestLinksOfOthers(t *testing.T) {
+	needRoot(t)
+	base := openDirectory(t)
+	mine, eve, shared := filepath.Join(base, "mine"), filepath.Join(base, "eve"), filepath.Join(base, "shared")
+	for _, dir := range []string{mine, eve, shared} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := map[string]string{
+		filepath.Join(shared, "eves"): mine, filepath.Join(shared, "ours"): mine,
+		filepath.Join(eve, "hop"): mine, filepath.Join(base, "through"): filepath.Join(eve, "hop"),
+		filepath.Join(base, "loop"): "loop", filepath.Join(base, "relative"): "mine/../mine/.",
+	}
+	for link, target := range links {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(shared, 0o777|os.ModeSticky), os.Chown(eve, 4242, 4242),
+		os.Lchown(filepath.Join(eve, "hop"), 4242, 4242), os.Lchown(filepath.Join(shared, "eves"), 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		mine: "", filepath.Join(shared, "ours"): "", filepath.Join(base, "relative"): "",
+		filepath.Join(shared, "eves"):  "belongs to uid 4242",
+		filepath.Join(base, "through"): "belongs to uid 4242",
+		filepath.Join(eve, "hop"):      "belongs to uid 4242",
+		eve + "/../mine":               "belongs to uid 4242",
+		eve + "/hop/../mine":           "belongs to uid 4242",
+		filepath.Join(base, "loop"):    "too many levels",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
 }
