@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -27,39 +28,60 @@ func absolutePath(path string) (string, error) {
 	return here + "/" + path, err
 }
 
+// maxLinks is how many symbolic links the kernel follows in a path: path_resolution(7).
+const maxLinks = 40
+
 // checkDirectory refuses a directory if others can rename what is in it, or in one of
-// those that lead to it: they could put another socket in the place of ours, and lead
-// every step that goes by a path elsewhere. It looks at the absolute path as it is
-// written, and at where that leads.
+// those that lead to it, or can lead a symbolic link on the way elsewhere: they could put
+// another socket in the place of ours. It goes the way that the kernel goes.
 func checkDirectory(path string) error {
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil {
+	here, ahead := "/", strings.Split(path, "/")
+	if err := checkStep(here); err != nil {
 		return err
 	}
-	for _, start := range []string{path, resolved} {
-		for directory := filepath.Clean(start); ; directory = filepath.Dir(directory) {
-			if err := checkOwner(directory); err != nil {
-				return err
-			}
-			if directory == "/" {
-				break
-			}
+	for links := 0; len(ahead) > 0; {
+		name := ahead[0]
+		ahead = ahead[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			here = filepath.Dir(here)
+			continue
 		}
+		next := filepath.Join(here, name)
+		if err := checkStep(next); err != nil {
+			return err
+		}
+		target, err := os.Readlink(next)
+		if err != nil { // no link
+			here = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
+		}
+		if filepath.IsAbs(target) {
+			here = "/"
+		}
+		ahead = append(strings.Split(target, "/"), ahead...)
 	}
 	return nil
 }
 
-func checkOwner(directory string) error {
-	info, err := os.Stat(directory)
+// checkStep looks at a directory, or at a link and not where it leads.
+func checkStep(path string) error {
+	info, err := os.Lstat(path)
 	if err != nil {
 		return err
 	}
 	uid := info.Sys().(*syscall.Stat_t).Uid
+	isLink := info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
 	switch {
 	case uid != uint32(os.Geteuid()) && uid != 0:
-		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", directory, uid)
-	case info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", directory, info.Mode())
+		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, uid)
+	case !isLink && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", path, info.Mode())
 	}
 	return nil
 }

@@ -5,17 +5,13 @@ package guard
 import (
 	"os"
 	"os/user"
-	"strconv"
 	"strings"
 )
 
 // uidOf returns the uid of a user whom os/user found. Where that reads /etc/passwd
-// itself it takes whoever $USER names for ourselves, with our uid: so what it says of
-// our uid is looked up again.
+// itself, it also takes whoever $USER names for ourselves, with the uid that we have or
+// had: so the file has the last word.
 func uidOf(u *user.User) (string, error) {
-	if u.Uid != strconv.Itoa(os.Getuid()) {
-		return u.Uid, nil
-	}
 	text, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		return "", err

@@ -9,8 +9,9 @@ import (
 )
 
 // getsockopt is getsockopt(2), which fills the size bytes at p and returns how
-// many it wrote or, with ERANGE, how many it would write. The wrappers of x/sys hide that length, and zero the buffer
-// where ours is poisoned. RawSyscall, since no option asked here can block.
+// many it wrote or, with ERANGE, how many it would write. The wrappers of x/sys hide
+// that length, and zero the buffer where ours is poisoned. RawSyscall, since no option
+// asked here can block.
 //
 // On linux/386 and linux/s390x the kernel has it as a system call of its own
 // since 4.3; older ones answer ENOSYS.
