@@ -47,11 +47,12 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	if !isDescriptor(fd) {
 		return 0, 0, 0, syscall.EBADF
 	}
-	var ids C.struct_cpeercred_ids
-	if errno := C.cpeercred_credentials(C.int(fd), &ids); errno != 0 {
-		return 0, 0, 0, credentialsError(syscall.Errno(errno))
+	var r C.struct_cpeercred_reply
+	C.cpeercred_credentials(C.int(fd), &r)
+	if r.error != 0 {
+		return 0, 0, 0, credentialsError(syscall.Errno(r.error))
 	}
-	return int32(ids.pid), uint32(ids.uid), uint32(ids.gid), nil
+	return int32(r.ids.pid), uint32(r.ids.uid), uint32(r.ids.gid), nil
 }
 
 // credentialsError gives the errno that the shim chose for NetBSD's connecting

@@ -2,8 +2,9 @@
  * What the kernel says of a Unix socket and of the process at its other end.
  *
  * One contract for every function: it returns 0, or the errno that the kernel
- * gave. On failure the outputs are untouched. EBADF for what no descriptor can
- * be, EPROTO for an answer that the kernel did not fill as its headers say.
+ * gave; cpeercred_credentials, which is asked most, has it in its reply. On failure
+ * the outputs are untouched. EBADF for what no descriptor can be, EPROTO for an
+ * answer that the kernel did not fill as its headers say.
  */
 #ifndef CPEERCRED_H
 #define CPEERCRED_H
@@ -37,8 +38,13 @@ struct cpeercred_ids {
 	uint32_t uid, gid;
 };
 
+struct cpeercred_reply {
+	int error; /* 0 or the errno, with which ids is untouched */
+	struct cpeercred_ids ids;
+};
+
 /* The process at the other end of the Unix socket fd. */
-int cpeercred_credentials(int fd, struct cpeercred_ids *ids);
+void cpeercred_credentials(int fd, struct cpeercred_reply *reply);
 
 enum cpeercred_kind {
 	CPEERCRED_KIND_UNKNOWN,

@@ -2,7 +2,7 @@
 
 #define _ALL_SOURCE
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -17,8 +17,8 @@ _Static_assert(offsetof(struct peercred_struct, pid) == 0, "peercred_struct.pid"
 _Static_assert(offsetof(struct peercred_struct, euid) == 16, "peercred_struct.euid");
 _Static_assert(offsetof(struct peercred_struct, egid) == 20, "peercred_struct.egid");
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct peercred_struct cred;
 	socklen_t len = sizeof(cred);

@@ -2,7 +2,7 @@
 
 #define _DARWIN_C_SOURCE
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/param.h>
 #include <sys/socket.h>
@@ -47,8 +47,8 @@ get_pid(int fd, pid_t *result)
 	return 0;
 }
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	pid_t peer;

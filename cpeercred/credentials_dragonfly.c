@@ -1,6 +1,6 @@
 /* DragonFly: unix(4), sys/kern/uipc_usrreq.c. It tells no pid. */
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/param.h>
 #include <sys/socket.h>
@@ -11,8 +11,8 @@
 
 _Static_assert(sizeof(struct xucred) == 72 + 2 * sizeof(void *), "struct xucred");
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	int error;

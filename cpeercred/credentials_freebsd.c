@@ -1,6 +1,6 @@
 /* FreeBSD: unix(4), sys/kern/uipc_usrreq.c. */
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/param.h>
 #include <sys/socket.h>
@@ -12,8 +12,8 @@
 _Static_assert(sizeof(struct xucred) == 72 + 2 * sizeof(void *), "struct xucred");
 _Static_assert(offsetof(struct xucred, cr_pid) == 72 + sizeof(void *), "xucred.cr_pid");
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct xucred cred;
 	int error;

@@ -2,7 +2,7 @@
 
 #define _GNU_SOURCE
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -14,8 +14,8 @@ _Static_assert(offsetof(struct ucred, pid) == 0, "ucred.pid");
 _Static_assert(offsetof(struct ucred, uid) == 4, "ucred.uid");
 _Static_assert(offsetof(struct ucred, gid) == 8, "ucred.gid");
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	/* Poisoned: success that leaves the buffer alone must not read as root. */
 	struct ucred cred = { .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };

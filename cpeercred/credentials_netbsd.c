@@ -2,7 +2,7 @@
 
 #define _NETBSD_SOURCE
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -53,8 +53,8 @@ check_accepted_end(int fd)
 	return own && !peer ? 0 : EOPNOTSUPP;
 }
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct unpcbid cred = { .unp_pid = -1, .unp_euid = (uid_t)-1, .unp_egid = (gid_t)-1 };
 	socklen_t len = sizeof(cred);

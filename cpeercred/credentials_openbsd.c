@@ -1,6 +1,6 @@
 /* OpenBSD: getsockopt(2), sogetopt in sys/kern/uipc_socket.c. */
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -13,8 +13,8 @@ _Static_assert(offsetof(struct sockpeercred, uid) == 0, "sockpeercred.uid");
 _Static_assert(offsetof(struct sockpeercred, gid) == 4, "sockpeercred.gid");
 _Static_assert(offsetof(struct sockpeercred, pid) == 8, "sockpeercred.pid");
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct sockpeercred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1, .pid = -1 };
 	socklen_t len = sizeof(cred);

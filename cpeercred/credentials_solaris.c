@@ -2,14 +2,14 @@
 
 #define __EXTENSIONS__
 
-#include "cpeercred.h"
+#include "credentials.h"
 
 #include <sys/types.h>
 
 #include "peerucred.h"
 
-int
-cpeercred_credentials(int fd, struct cpeercred_ids *ids)
+static int
+ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	ucred_t *cred;
 	pid_t peer;

@@ -193,14 +193,14 @@ cpeercred_socketpair(int fds[2])
 int
 cpeercred_answers_for_caller(int *answers)
 {
-	struct cpeercred_ids ids;
+	struct cpeercred_reply reply;
 	int fd, error;
 
 	if ((error = unconnected_socket(&fd)) != 0)
 		return error;
-	error = cpeercred_credentials(fd, &ids);
+	cpeercred_credentials(fd, &reply);
 	(void)close(fd);
-	switch (error) {
+	switch (reply.error) {
 	case 0:
 		*answers = 1;
 		return 0;
@@ -209,6 +209,6 @@ cpeercred_answers_for_caller(int *answers)
 		*answers = 0;
 		return 0;
 	default:
-		return error;
+		return reply.error;
 	}
 }

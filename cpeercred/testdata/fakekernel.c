@@ -20,7 +20,11 @@ struct cpeercred_ids {
 	int32_t pid;
 	uint32_t uid, gid;
 };
-int cpeercred_credentials(int fd, struct cpeercred_ids *ids);
+struct cpeercred_reply {
+	int error;
+	struct cpeercred_ids ids;
+};
+void cpeercred_credentials(int fd, struct cpeercred_reply *reply);
 
 /* Which not every system has. */
 #define OPTIONAL __attribute__((weak))
@@ -223,16 +227,15 @@ read_reply(struct reply *r)
 static int
 ask_credentials(void)
 {
-	struct cpeercred_ids ids = { 7, 8, 9 };
-	int error;
+	struct cpeercred_reply reply = { 0, { 7, 8, 9 } };
 
 	if (scanf("%d", &told.family_error) != 1 ||
 	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]) ||
 	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
 	    &told.name_error, &told.own_name, &told.peer_name) != 6)
 		return 0;
-	error = cpeercred_credentials(3, &ids);
-	printf("%d %d %u %u %d %d\n", error, ids.pid, ids.uid, ids.gid, level_asked, option_asked);
+	cpeercred_credentials(3, &reply);
+	printf("%d %d %u %u %d %d\n", reply.error, reply.ids.pid, reply.ids.uid, reply.ids.gid, level_asked, option_asked);
 	return 1;
 }
 
