@@ -11,14 +11,11 @@ import (
 // control list of the directory's parent: there can be users in it whom a mode with
 // bits for the group lets in. See acl(5).
 func dropDefaultACL(directory *os.File) error {
-	raw, err := directory.SyscallConn()
-	if err != nil {
+	return onDescriptor(directory, func(fd int) error {
+		err := unix.Fremovexattr(fd, "system.posix_acl_default")
+		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) {
+			return nil // there is none
+		}
 		return err
-	}
-	var removed error
-	err = raw.Control(func(fd uintptr) { removed = unix.Fremovexattr(int(fd), "system.posix_acl_default") })
-	if errors.Is(removed, unix.ENODATA) || errors.Is(removed, unix.EOPNOTSUPP) {
-		removed = nil // there is none
-	}
-	return errors.Join(err, removed)
+	})
 }

@@ -21,8 +21,8 @@ type Conn struct {
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
 // lets the peer in. Else conn is closed, in a goroutine of its own, since a peer can
-// make that take long; and the error is *[Denied], which wraps
-// what [peercred.GetPeerCredentials] returned if that is what failed.
+// make that take long; and the error is *[Denied], which wraps what
+// [peercred.GetPeerCredentials] returned if that is what failed.
 //
 // It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the

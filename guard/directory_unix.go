@@ -36,7 +36,7 @@ const maxLinks = 40
 // another socket in the place of ours. It goes the way that the kernel goes.
 func checkDirectory(path string) error {
 	here, ahead := "/", strings.Split(path, "/")
-	if err := checkStep(here); err != nil {
+	if _, err := checkStep(here); err != nil {
 		return err
 	}
 	for links := 0; len(ahead) > 0; {
@@ -50,13 +50,17 @@ func checkDirectory(path string) error {
 			continue
 		}
 		next := filepath.Join(here, name)
-		if err := checkStep(next); err != nil {
+		isLink, err := checkStep(next)
+		if err != nil {
 			return err
 		}
-		target, err := os.Readlink(next)
-		if err != nil { // no link
+		if !isLink {
 			here = next
 			continue
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return err
 		}
 		if links++; links > maxLinks {
 			return &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
@@ -70,18 +74,18 @@ func checkDirectory(path string) error {
 }
 
 // checkStep looks at a directory, or at a link and not where it leads.
-func checkStep(path string) error {
+func checkStep(path string) (isLink bool, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	uid := info.Sys().(*syscall.Stat_t).Uid
-	isLink := info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
+	isLink = info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
 	switch {
 	case uid != uint32(os.Geteuid()) && uid != 0:
-		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, uid)
+		return false, fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, uid)
 	case !isLink && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", path, info.Mode())
+		return false, fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", path, info.Mode())
 	}
-	return nil
+	return isLink, nil
 }

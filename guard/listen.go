@@ -65,7 +65,7 @@ func Listen(ctx context.Context, network, address string, config Config) (*Liste
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
 	}
-	l := NewListener(inner, config.Policy, config.Options)
+	l := newListener(inner, config.Policy, config.Options)
 	l.local = inner.Addr()
 	return l, nil
 }

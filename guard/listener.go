@@ -48,12 +48,17 @@ type Listener struct {
 //
 // For a socket file of our own, [Listen] also sees to its permissions.
 func NewListener(inner net.Listener, policy Policy, options Options) *Listener {
-	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closer: newCloser(), closed: make(chan struct{})}
 	if socket, ok := inner.(syscall.Conn); ok && !options.ReceiveDescriptors {
 		if raw, err := socket.SyscallConn(); err == nil {
 			_ = refuseDescriptors("", "", raw) // what is no Unix socket cannot
 		}
 	}
+	return newListener(inner, policy, options)
+}
+
+// newListener is for a listener that refuses descriptors already, if it is to.
+func newListener(inner net.Listener, policy Policy, options Options) *Listener {
+	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closer: newCloser(), closed: make(chan struct{})}
 	if options.OnDeny != nil {
 		l.reporter = &reporter{hook: options.OnDeny}
 	}

@@ -42,11 +42,5 @@ func lockDirectory(ctx context.Context, path string) (unlock func(), err error) 
 }
 
 func tryLock(directory *os.File) error {
-	raw, err := directory.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var locked error
-	err = raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
-	return errors.Join(err, locked)
+	return onDescriptor(directory, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 }

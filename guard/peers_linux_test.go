@@ -636,14 +636,7 @@ func TestCloseWhileClosersAreBusy(t *testing.T) {
 
 // A server cannot make a client linger either.
 func TestDialRefusesDescriptors(t *testing.T) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil {
-		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
-	}
+	fd := needPassRights(t)
 	inner, err := net.ListenUnix("unix", &net.UnixAddr{Name: abstract(), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -664,17 +657,25 @@ func TestDialRefusesDescriptors(t *testing.T) {
 	}
 }
 
-// On a kernel that can, a peer cannot even send what it could linger with, unless that
-// is wanted.
-func TestDescriptorsAreRefused(t *testing.T) {
+// needPassRights returns a descriptor that can be sent, on a kernel that can be told to
+// refuse it.
+func needPassRights(t *testing.T) (fd int) {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	t.Cleanup(func() { unix.Close(fd) })
 	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil {
 		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
 	}
+	return fd
+}
+
+// On a kernel that can, a peer cannot even send what it could linger with, unless that
+// is wanted.
+func TestDescriptorsAreRefused(t *testing.T) {
+	fd := needPassRights(t)
 	for _, address := range []string{filepath.Join(t.TempDir(), "s"), abstract()} {
 		for _, receive := range []bool{false, true} {
 			listener, err := Listen(t.Context(), "unix", address, Config{Policy: CurrentUser(), Options: Options{ReceiveDescriptors: receive}})

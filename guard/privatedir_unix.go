@@ -91,19 +91,19 @@ func (d *privateDir) remove() {
 }
 
 // listen makes a listening socket in the directory.
-func (d *privateDir) listen(ctx context.Context, network string, want socketAttributes) (*net.UnixListener, fs.FileInfo, error) {
+func (d *privateDir) listen(ctx context.Context, network string, want socketAttributes) (*net.UnixListener, error) {
 	config := net.ListenConfig{Control: want.control()}
 	inner, err := config.Listen(ctx, network, d.path(made))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	listener := inner.(*net.UnixListener)
 	listener.SetUnlinkOnClose(false) // the name that stays is another
 	if err := d.setAttributes(want); err != nil {
 		listener.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return listener, d.socket, nil
+	return listener, nil
 }
 
 // setAttributes sets owner and mode of the socket that was made in the directory,

@@ -55,7 +55,7 @@ func listenAtPath(ctx context.Context, network, path string, want socketAttribut
 		return nil, err
 	}
 	defer private.remove()
-	listener, info, err := private.listen(ctx, network, want)
+	listener, err := private.listen(ctx, network, want)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +76,10 @@ func listenAtPath(ctx context.Context, network, path string, want socketAttribut
 	if err != nil {
 		return nil, err
 	}
-	if !os.SameFile(now, info) {
+	if !os.SameFile(now, private.socket) {
 		return nil, fmt.Errorf("%s is not the socket that was put there", path)
 	}
-	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, absolute, info}, nil
+	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, absolute, private.socket}, nil
 }
 
 // Addr is where the file is, not where it was made.

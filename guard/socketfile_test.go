@@ -117,13 +117,7 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 }
 
 func TestStaleSocketIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale.SetUnlinkOnClose(false)
-	stale.Close()
+	path := stalePath(t)
 	listener, err := listenWithMode(path, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +305,7 @@ func TestPrivateDirectoryExchangedBeforeBind(t *testing.T) {
 	}
 	defer private.remove()
 	exchange(t, private)
-	if listener, _, err := private.listen(t.Context(), "unix", ours(0o666)); err == nil {
+	if listener, err := private.listen(t.Context(), "unix", ours(0o666)); err == nil {
 		listener.Close()
 		t.Fatal("it listens in the other directory")
 	}
@@ -324,7 +318,7 @@ func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer private.remove()
-	listener, _, err := private.listen(t.Context(), "unix", ours(0o600))
+	listener, err := private.listen(t.Context(), "unix", ours(0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -569,7 +563,7 @@ func TestPrivateDirectoryLeavesAStrangersFile(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if listener, _, err := private.listen(t.Context(), "unix", ours(0o600)); err == nil {
+	if listener, err := private.listen(t.Context(), "unix", ours(0o600)); err == nil {
 		listener.Close()
 		t.Error("it listens where there is a file")
 	}

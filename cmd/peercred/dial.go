@@ -13,7 +13,7 @@ func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags, asJSON := newFlags("dial")
 	allowed := addAllowFlags(flags)
 	operands, err := parse(flags, "dial [--json] "+allowSynopsis+" ADDRESS",
-		"Connects to the Unix socket ADDRESS and shows who serves: whoever called\nlisten(2), which under socket activation is the service manager. Executable and\nstart time are as of now. A dash is what this system does not tell, with the reason\nbelow. With --allow flags, which can be repeated, any other server is a failure. (Whether the server\nlets us in is for it to know.)", 1, args, stdout, stderr)
+		"Connects to the Unix socket ADDRESS and shows who serves: whoever called\nlisten(2), which under socket activation is the service manager. Executable and\nstart time are as of now. A dash is what this system does not tell, with the reason\nbelow. With --allow flags, which can be repeated, any other server is a failure.\n(Whether the server lets us in is for it to know.)", 1, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
