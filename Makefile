@@ -8,6 +8,9 @@ MODULES := . grpcpeer benchmarks
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
+# What "make proof" collects.
+proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
+
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
@@ -34,11 +37,13 @@ test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race de
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
 	@echo "== CGO_ENABLED=1, both implementations, race detector"
 	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- -race -count=1 ./...)
+	@$(call proven,cpeercred); $(call proven,native)
 
 .PHONY: test-nocgo
 test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
 	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
+	@$(call proven,native)
 
 RUNSC := runsc --platform=ptrace --network=none --ignore-cgroups do
 
@@ -198,6 +203,10 @@ cover: ## show which share of each function the tests reach, in both settings
 .PHONY: readme
 readme: ## write the README's table of systems from systems.go
 	@go test -count=1 -run '^TestREADMESystems$$' . -update
+
+.PHONY: proof
+proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
+	@go run ./internal/proof -write $(LOGS)
 
 .PHONY: rename
 rename: OLD = $(shell go list -m)

@@ -20,37 +20,35 @@ const (
 	tableEnd   = "<!-- End of the table. -->\n"
 )
 
-// row is one of the README's: systems of which the same is known, and what has
-// been shown of them.
+// row is one of the README's: systems of which the same is known.
 type row struct {
 	title   string
 	systems []string
-	shown   string
 }
 
 var rows = []row{
-	{"Linux, Android", []string{"linux", "android"}, "**run** on Linux/amd64 6.18 and 6.1; other processors and Android compiled"},
-	{"macOS, iOS", []string{"darwin", "ios"}, "compiled"},
-	{"FreeBSD", []string{"freebsd"}, "compiled"},
-	{"DragonFly", []string{"dragonfly"}, "compiled, C with FreeBSD's headers"},
-	{"OpenBSD", []string{"openbsd"}, "compiled"},
-	{"NetBSD", []string{"netbsd"}, "compiled"},
-	{"illumos, Solaris", []string{"illumos", "solaris"}, "compiled, C with imitated headers"},
-	{"AIX", []string{"aix"}, "compiled, C with imitated headers; the layout is from a header that we have only read"},
-	{"Windows, Plan 9, js, wasip1", []string{"windows", "plan9", "js", "wasip1"}, "compiled"},
+	{"Linux, Android", []string{"linux", "android"}},
+	{"macOS, iOS", []string{"darwin", "ios"}},
+	{"FreeBSD", []string{"freebsd"}},
+	{"DragonFly", []string{"dragonfly"}},
+	{"OpenBSD", []string{"openbsd"}},
+	{"NetBSD", []string{"netbsd"}},
+	{"illumos, Solaris", []string{"illumos", "solaris"}},
+	{"AIX", []string{"aix"}},
+	{"Windows, Plan 9, js, wasip1", []string{"windows", "plan9", "js", "wasip1"}},
 }
 
 // systemsTable renders what supportOn knows.
 func systemsTable() string {
 	var table strings.Builder
-	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | A client sees the server as of | Answers after the peer's exit | Shown here |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | A client sees the server as of | Answers after the peer's exit |\n|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range rows {
 		c, native := supportOn(r.systems[0], "cpeercred"), supportOn(r.systems[0], "native")
-		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.title, orDash(calls(c.UID, native.UID)),
+		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.title, orDash(calls(c.UID, native.UID)),
 			cell(c.PID, native.PID), cell(c.Groups, native.Groups), cell(c.SecurityLabel, native.SecurityLabel),
 			cell(c.Process, native.Process), cell(c.AuditToken, native.AuditToken),
-			orDash(moment(c.UID)), survivors(c), r.shown)
+			orDash(moment(c.UID)), survivors(c))
 		notes = append(notes, notesOf(r.title, c, native)...)
 	}
 	return table.String() + "\n" + strings.Join(notes, "") + "\n"

@@ -1,0 +1,95 @@
+// Command proof keeps what the make targets have proven: which implementation ran,
+// was emulated, linked or compiled on which system and processor. The targets print
+// it, a line each, when they succeed; this reads their output.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"slices"
+	"strings"
+)
+
+// What is kept, and where it is shown.
+const (
+	provenFile = "internal/proof/proven.txt"
+	readmeFile = "README.md"
+)
+
+const usage = `usage: go run ./internal/proof [-write | -partly TARGET,...] [LOG ...], from the module's root
+
+Reads what make targets printed, and fails if it is not what ` + provenFile + `
+says that these targets prove. With -write it is written there, and into the matrix of
+README.md. Without a log it prints all that is kept.
+`
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("proof: ")
+	write := flag.Bool("write", false, "keep what the logs say")
+	partly := flag.String("partly", "", "the `targets` that ran in part, or that run on other systems too: they need not have shown all that is kept")
+	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage); flag.PrintDefaults() }
+	flag.Parse()
+	if err := run(os.Stdout, *write, strings.Split(*partly, ","), flag.Args()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(out io.Writer, write bool, partly, logs []string) error {
+	kept, err := readFile(provenFile)
+	if err != nil {
+		return err
+	}
+	if len(logs) == 0 && !write {
+		for _, r := range kept {
+			fmt.Fprintln(out, r)
+		}
+		return nil
+	}
+	var news []record
+	for _, path := range logs {
+		records, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("%s has no line that begins with %q: did the targets succeed?", path, "proven:")
+		}
+		news = append(news, records...)
+	}
+	if write {
+		merged := merge(kept, news)
+		return errors.Join(writeFile(provenFile, merged), writeREADME(readmeFile, merged))
+	}
+	return check(out, kept, news, partly)
+}
+
+// check compares what the targets that ran have shown with what is kept of them.
+func check(out io.Writer, kept, news []record, partly []string) error {
+	targets := targetNames(news)
+	unkept := without(news, kept)
+	unproven := slices.DeleteFunc(without(of(kept, targets), news), func(r record) bool { return slices.Contains(partly, r.Target) })
+	for _, r := range unproven {
+		fmt.Fprintf(out, "kept, and not shown again: %s\n", r)
+	}
+	for _, r := range unkept {
+		fmt.Fprintf(out, "shown, and not kept: %s\n", r)
+	}
+	if len(unproven)+len(unkept) > 0 {
+		return fmt.Errorf("what make %s proved is not what %s says; if it should be, run \"make proof LOGS=...\"", strings.Join(targets, ", "), provenFile)
+	}
+	fmt.Fprintf(out, "proof: make %s proved what the README says\n", strings.Join(targets, ", "))
+	return nil
+}
+
+func targetNames(records []record) (names []string) {
+	for _, r := range records {
+		names = append(names, r.Target)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

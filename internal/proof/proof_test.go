@@ -1,0 +1,147 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       record
+		ok, fails  bool
+	}{
+		{"a record", "proven: linux/s390x cpeercred emulated by make test-arch: qemu-s390x 7.2, glibc",
+			record{"linux", "s390x", "cpeercred", emulated, "test-arch", "qemu-s390x 7.2, glibc"}, true, false},
+		{"another line", "ok  	example.com/peercred	0.1s", record{}, false, false},
+		{"an unknown level", "proven: linux/arm native believed by make test: x", record{}, false, true},
+		{"an unknown implementation", "proven: linux/arm both ran by make test: x", record{}, false, true},
+		{"no detail", "proven: linux/arm native ran by make test: ", record{}, false, true},
+		{"no processor", "proven: linux native ran by make test: x", record{}, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok, err := parse(test.text)
+			if ok != test.ok || (err != nil) != test.fails {
+				t.Errorf("ok %v and error %v, want %v and an error: %v", ok, err, test.ok, test.fails)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if ok && got.String() != test.text {
+				t.Errorf("it is written as %q", got)
+			}
+		})
+	}
+}
+
+// records are lines without their common beginning.
+func records(t *testing.T, lines ...string) []record {
+	t.Helper()
+	list, err := read(strings.NewReader("proven: " + strings.Join(lines, "\nproven: ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestMerge(t *testing.T) {
+	kept := records(t,
+		"linux/amd64 native ran by make test: kernel 6.1",
+		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"darwin/arm64 native ran by make test: Darwin 27")
+	news := records(t,
+		"linux/amd64 native ran by make test: kernel 6.18",
+		"linux/arm native emulated by make test-arch: qemu-arm")
+	want := records(t,
+		"darwin/arm64 native ran by make test: Darwin 27",
+		"linux/amd64 native ran by make test: kernel 6.18",
+		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"linux/arm native emulated by make test-arch: qemu-arm")
+	if diff := cmp.Diff(want, merge(kept, news)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	kept := records(t,
+		"linux/amd64 native ran by make test: kernel 6.18",
+		"linux/arm native emulated by make test-arch: qemu-arm",
+		"linux/s390x native emulated by make test-arch: qemu-s390x")
+	for _, test := range []struct {
+		name   string
+		news   []string
+		partly string
+		fails  bool
+	}{
+		{"another kernel", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "", false},
+		{"not shown again", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "", true},
+		{"a part", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "test-arch", false},
+		{"less than is kept", []string{"linux/amd64 native compiled by make test: kernel 6.18"}, "test", true},
+		{"not kept", []string{"linux/amd64 cpeercred ran by make test: kernel 6.18"}, "test", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out strings.Builder
+			err := check(&out, kept, records(t, test.news...), []string{test.partly})
+			if (err != nil) != test.fails {
+				t.Errorf("%v, want an error: %v; it printed\n%s", err, test.fails, &out)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	got := table(records(t,
+		"linux/amd64 native ran by make test: kernel 6.18",
+		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"linux/amd64 native ran by make test-kernel: kernel 6.18",
+		"linux/amd64 native compiled by make cross: go1.26",
+		"linux/arm64 native compiled by make cross: go1.26",
+		"linux/mips native compiled by make cross: go1.26",
+		"linux/s390x native emulated by make test-arch: qemu",
+		"freebsd/amd64 cpeercred linked by make cross: Zig"))
+	want := "" +
+		"| System | | Ran on a real kernel | Ran under emulation | Linked | Compiled |\n" +
+		"|---|---|---|---|---|---|\n" +
+		"| Linux | native | amd64 (`test`, `test-kernel`) | s390x (`test-arch`) |  | arm64, mips (`cross`) |\n" +
+		"| FreeBSD | cpeercred |  |  | amd64 (`cross`) |  |\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The README shows what is kept, of systems that the matrix has a title for.
+func TestREADMEMatrix(t *testing.T) {
+	kept, err := readFile("proven.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range kept {
+		if !strings.Contains(table(kept), r.Architecture) || !known(r.System) {
+			t.Errorf("the matrix leaves out: %s", r)
+		}
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", readmeFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, _, err := splitREADME(string(readme))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("\n"+table(kept)+"\n", got); diff != "" {
+		t.Errorf("run \"make proof\" (-want +README.md):\n%s", diff)
+	}
+}
+
+func known(system string) bool {
+	for _, s := range systems {
+		if s.name == system {
+			return true
+		}
+	}
+	return false
+}
