@@ -4,6 +4,7 @@ package testlog
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,9 +13,15 @@ import (
 // Log is what one test binary told.
 type Log struct {
 	Counts
-	started int
-	test    string            // that the lines are of
-	reasons map[string]string // what each test logged last, which is why it skipped
+	Tests   map[string]*Test // that began, by name
+	current string           // the test that the lines are of
+}
+
+// Test is a test or a subtest.
+type Test struct {
+	Verdict string   // PASS, FAIL or SKIP, or none if it did not end
+	Output  []string // what it logged and printed
+	reason  string   // what it logged last, which is why it skipped
 }
 
 // Counts are the verdicts on tests and their subtests.
@@ -46,29 +53,61 @@ var (
 // Read takes the next line that the binary printed.
 func (l *Log) Read(line string) {
 	if m := runningLine.FindStringSubmatch(line); m != nil {
-		l.test = m[2]
+		l.current = m[2]
 		if m[1] == "RUN" {
-			l.started++
+			l.begin(m[2])
 		}
-	} else if m := loggedLine.FindStringSubmatch(line); m != nil {
-		if l.reasons == nil {
-			l.reasons = map[string]string{}
-		}
-		l.reasons[l.test] = m[1]
-	} else if m := verdictLine.FindStringSubmatch(line); m != nil {
+		return
+	}
+	if m := verdictLine.FindStringSubmatch(line); m != nil {
 		l.judge(m[1], m[2])
+		return
+	}
+	test := l.Tests[l.current]
+	if test == nil {
+		return
+	}
+	test.Output = append(test.Output, line)
+	if m := loggedLine.FindStringSubmatch(line); m != nil {
+		test.reason = m[1]
 	}
 }
 
-func (l *Log) judge(verdict, test string) {
+// begin finds the test, or starts it.
+func (l *Log) begin(name string) *Test {
+	if l.Tests == nil {
+		l.Tests = map[string]*Test{}
+	}
+	if l.Tests[name] == nil {
+		l.Tests[name] = &Test{}
+	}
+	return l.Tests[name]
+}
+
+func (l *Log) judge(verdict, name string) {
+	test := l.begin(name)
+	if test.Verdict != "" {
+		return // what a test binary prints that the test runs
+	}
+	test.Verdict = verdict
 	switch verdict {
 	case "PASS":
 		l.Passed++
 	case "FAIL":
 		l.Failed++
 	case "SKIP":
-		l.Skipped = append(l.Skipped, Skip{test, l.reasons[test]})
+		l.Skipped = append(l.Skipped, Skip{name, test.reason})
 	}
+}
+
+// Failures are the names of the tests that failed, in order.
+func (l *Log) Failures() (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(l.Tests)) {
+		if l.Tests[name].Verdict == "FAIL" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Complaints are what is wrong with a binary that exited with code, if anything.
@@ -77,8 +116,13 @@ func (l *Log) Complaints(code int, expected []string) (list []string) {
 	if code != 0 || l.Failed != 0 {
 		list = append(list, fmt.Sprintf("exited with %d, and %d tests failed", code, l.Failed))
 	}
-	if ended := l.Passed + l.Failed + len(l.Skipped); l.started != ended {
-		list = append(list, fmt.Sprintf("started %d tests, of which %d ended", l.started, ended))
+	return append(list, l.Unaccounted(expected)...)
+}
+
+// Unaccounted are the complaints about tests that have neither passed nor failed.
+func (l *Log) Unaccounted(expected []string) (list []string) {
+	if ended := l.Passed + l.Failed + len(l.Skipped); len(l.Tests) != ended {
+		list = append(list, fmt.Sprintf("started %d tests, of which %d ended", len(l.Tests), ended))
 	}
 	for _, s := range l.Skipped {
 		if !slices.ContainsFunc(expected, func(reason string) bool { return strings.HasPrefix(s.Reason, reason) }) {
