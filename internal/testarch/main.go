@@ -147,8 +147,8 @@ func (a architecture) runAll(ctx context.Context, binaries []*binary, filter str
 	free := make(chan struct{}, runtime.NumCPU())
 	var all sync.WaitGroup
 	for _, b := range binaries {
+		free <- struct{}{}
 		all.Go(func() {
-			free <- struct{}{}
 			defer func() { <-free }()
 			b.run(ctx, a, filter)
 		})
