@@ -5,7 +5,6 @@ package main
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 )
@@ -26,7 +25,7 @@ var architectures = []architecture{
 	{name: "arm64", cc: "aarch64-linux-gnu-gcc", libc: "glibc", pkg: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross", qemu: "qemu-aarch64"},
 	// Debian 12 has no compiler for it. Zig's musl uses vectors, which its qemu has not.
 	{name: "loong64", cc: "python3 -m ziglang cc -target loongarch64-linux-musl -mcpu=la64v1_0-lsx-lasx", libc: "musl by Zig", qemu: "qemu-loongarch64",
-		environment: []string{"PYTHONPATH=" + zigDir()}},
+		environment: []string{"PYTHONPATH=" + zigDir}},
 	{name: "mips64le", cc: "mips64el-linux-gnuabi64-gcc", libc: "glibc", pkg: "gcc-mips64el-linux-gnuabi64 libc6-dev-mips64el-cross", qemu: "qemu-mips64el"},
 	{name: "mipsle", cc: "mipsel-linux-gnu-gcc", libc: "glibc", pkg: "gcc-mipsel-linux-gnu libc6-dev-mipsel-cross", qemu: "qemu-mipsel"},
 	{name: "ppc64le", cc: "powerpc64le-linux-gnu-gcc", libc: "glibc", pkg: "gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross", qemu: "qemu-ppc64le"},
@@ -34,25 +33,19 @@ var architectures = []architecture{
 	{name: "s390x", cc: "s390x-linux-gnu-gcc", libc: "glibc", pkg: "gcc-s390x-linux-gnu libc6-dev-s390x-cross", qemu: "qemu-s390x"}, // big-endian
 }
 
-// zigDir is where the Makefile, which says so, installs Zig.
-func zigDir() string {
-	if dir := os.Getenv("ZIG_DIR"); dir != "" {
-		return dir
-	}
-	cache, _ := os.UserCacheDir()
-	return filepath.Join(cache, "peercred", "ziglang-0.17.1")
-}
+// zigDir is where the Makefile installs Zig.
+var zigDir = os.Getenv("ZIG_DIR")
 
-// native says that this machine's kernel runs its programs.
-func (a architecture) native() bool {
-	return a.name == runtime.GOARCH || a.name == "386" && runtime.GOARCH == "amd64"
+// emulated says that this machine's kernel does not run its programs itself.
+func (a architecture) emulated() bool {
+	return a.name != runtime.GOARCH && !(a.name == "386" && runtime.GOARCH == "amd64")
 }
 
 func (a architecture) level() string {
-	if a.native() {
-		return "ran"
+	if a.emulated() {
+		return "emulated"
 	}
-	return "emulated"
+	return "ran"
 }
 
 // compiler is cc without what it is told.
@@ -63,7 +56,7 @@ func (a architecture) compiler() string {
 
 // runner tells what runs its programs: an emulator with its version, or a kernel.
 func (a architecture) runner() (string, error) {
-	if a.native() {
+	if !a.emulated() {
 		return kernel()
 	}
 	out, err := output(exec.Command(a.qemu, "--version"))

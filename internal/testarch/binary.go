@@ -37,7 +37,7 @@ func (b *binary) run(ctx context.Context, a architecture, filter string) {
 	cmd.Env = append(os.Environ(), "PEERCRED_TEST_CC="+a.cc+" -static")
 	cmd.Env = append(cmd.Env, a.environment...)
 	cmd.WaitDelay = 10 * time.Second // for processes that a killed test leaves
-	if !a.native() {
+	if a.emulated() {
 		emulator, err := exec.LookPath(a.qemu)
 		if err != nil {
 			b.err = err
@@ -80,7 +80,7 @@ func (b *binary) complaints(a architecture, filter string) (list []string) {
 		list = append(list, "passed no test")
 	}
 	list = append(list, b.log.Unaccounted(expectedSkips)...)
-	if a.native() {
+	if !a.emulated() {
 		for _, test := range b.log.Failures() {
 			list = append(list, test+" failed")
 		}

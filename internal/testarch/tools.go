@@ -23,13 +23,13 @@ func checkTools(some []architecture) error {
 	}
 	need("strace", "strace")
 	for _, a := range some {
-		if !a.native() {
+		if a.emulated() {
 			need(a.qemu, "qemu-user")
 		}
 		if a.pkg != "" {
 			need(a.compiler(), a.pkg)
-		} else if _, err := os.Stat(filepath.Join(zigDir(), "ziglang")); err != nil {
-			missing = append(missing, fmt.Errorf("%s needs Zig: %w (make test-arch installs it)", a.name, err))
+		} else if _, err := os.Stat(filepath.Join(zigDir, "ziglang")); err != nil {
+			missing = append(missing, fmt.Errorf("%s needs Zig in ZIG_DIR, where make test-arch installs it: %w", a.name, err))
 		}
 	}
 	if os.Geteuid() != 0 {
