@@ -42,6 +42,7 @@ func (a architecture) build(ctx context.Context, s setting, dir string) (binarie
 		cmd.Args = append(cmd.Args, "./"+p.dir)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo, "GOARCH="+a.name, "CC="+a.cc)
 		cmd.Env = append(cmd.Env, a.environment...)
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go cleans up then
 		if _, err := output(cmd); err != nil {
 			return nil, err
 		}
