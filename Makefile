@@ -75,6 +75,10 @@ bench-check: ## check that asking takes no more allocations, system calls and in
 test-kernel: ## run the tests on Debian's kernel 6.1 under several security modules, in a virtual machine
 	@go run ./internal/testkernel
 
+.PHONY: test-arch
+test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
+	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
+
 .PHONY: lint
 lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

@@ -666,7 +666,7 @@ func needPassRights(t *testing.T) (fd int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1); err != nil {
 		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
 	}
 	return fd

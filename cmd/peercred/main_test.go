@@ -315,7 +315,7 @@ func TestListenAndDial(t *testing.T) {
 	}
 	addresses := []string{filepath.Join(t.TempDir(), "s")}
 	if runtime.GOOS == "linux" {
-		addresses = append(addresses, "@peercred-listen-"+filepath.Base(t.TempDir())+"-"+t.Name())
+		addresses = append(addresses, fmt.Sprintf("@peercred-listen-%d", os.Getpid()))
 	}
 	for _, address := range addresses {
 		listener := startListener(t, "--once", "--json", address)

@@ -1,0 +1,90 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"example.com/peercred/internal/testlog"
+)
+
+// binary is a test binary, and what it told.
+type binary struct {
+	setting setting
+	pkg     string
+	dir     string // of the source, which some tests read
+	path    string
+	log     testlog.Log
+	output  string
+	err     error
+}
+
+// expectedSkips begin the reasons that a test may have not to run.
+var expectedSkips = []string{
+	"needs SO_PASSRIGHTS, ", // which qemu-user lets nobody set
+}
+
+// run runs the tests that match filter, where "go test" would.
+func (b *binary) run(ctx context.Context, a architecture, filter string) {
+	cmd := exec.CommandContext(ctx, b.path, "-test.v", "-test.timeout="+testTimeout.String(), "-test.run="+filter)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "PEERCRED_TEST_CC="+a.cc+" -static")
+	cmd.Env = append(cmd.Env, a.environment...)
+	cmd.WaitDelay = 10 * time.Second // for processes that a killed test leaves
+	if a.emulated() {
+		emulator, err := exec.LookPath(a.qemu)
+		if err != nil {
+			b.err = err
+			return
+		}
+		if b.err = emulate(cmd, emulator); b.err != nil {
+			return
+		}
+	}
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	b.output = string(out)
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		b.err = err
+	}
+	for line := range strings.Lines(b.output) {
+		b.log.Read(strings.TrimSuffix(line, "\n"))
+	}
+	fmt.Printf("  %s %-12s %s in %.0fs\n", b.setting.name(), b.pkg, b.log.Counts, time.Since(began).Seconds())
+	b.judgeExit(cmd.ProcessState)
+}
+
+// judgeExit holds the exit code against the verdicts: a crash is no verdict.
+func (b *binary) judgeExit(state *os.ProcessState) {
+	want := 0
+	if b.log.Failed > 0 {
+		want = 1
+	}
+	if b.err == nil && state.ExitCode() != want {
+		b.err = fmt.Errorf("%v, of which %d tests failed", state, b.log.Failed)
+	}
+}
+
+// complaints are what is wrong with the run, if anything.
+func (b *binary) complaints(a architecture, filter string) (list []string) {
+	if b.err != nil {
+		list = append(list, b.err.Error())
+	}
+	if filter == "" && b.log.Passed == 0 {
+		list = append(list, "passed no test")
+	}
+	list = append(list, b.log.Unaccounted(expectedSkips)...)
+	if !a.emulated() {
+		for _, test := range b.log.Failures() {
+			list = append(list, test+" failed")
+		}
+		return list
+	}
+	return append(list, unexpected(exceptions, b.pkg, &b.log, filter != "")...)
+}

@@ -1,0 +1,52 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// setting is one of the two builds of the tests, static because the other
+// processors' libraries are not where their programs look for them.
+type setting struct {
+	cgo            string // CGO_ENABLED
+	implementation string // that is linked
+	flags          []string
+}
+
+var settings = []setting{
+	{"1", "cpeercred", []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w -linkmode external -extldflags -static"}},
+	{"0", "native", []string{"-ldflags", "-s -w"}},
+}
+
+func (s setting) name() string { return "CGO_ENABLED=" + s.cgo }
+
+// packages are those whose tests speak to the kernel, by directory; what takes
+// longest comes first.
+var packages = []struct{ name, dir string }{
+	{"peercred", "."},
+	{"guard", "guard"},
+	{"native", "native"},
+	{"cpeercred", "cpeercred"},
+	{"cmd/peercred", "cmd/peercred"},
+}
+
+// build puts the test binaries of a setting into dir.
+func (a architecture) build(ctx context.Context, s setting, dir string) (binaries []*binary, err error) {
+	for _, p := range packages {
+		path := filepath.Join(dir, s.cgo, p.name+".test")
+		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-c", "-o", path}, s.flags...)...)
+		cmd.Args = append(cmd.Args, "./"+p.dir)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo, "GOARCH="+a.name, "CC="+a.cc)
+		cmd.Env = append(cmd.Env, a.environment...)
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go cleans up then
+		if _, err := output(cmd); err != nil {
+			return nil, err
+		}
+		binaries = append(binaries, &binary{setting: s, pkg: p.name, dir: p.dir, path: path})
+	}
+	return binaries, nil
+}

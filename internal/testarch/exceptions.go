@@ -1,0 +1,136 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/peercred/internal/testlog"
+)
+
+// exception is what qemu-user cannot answer, and the tests that ask for it. They
+// run all the same, and must fail: one that passes is an exception no more.
+type exception struct {
+	reason string
+	says   string   // what each of them prints
+	tests  []string // PACKAGE.TEST or PACKAGE.TEST/SUBTEST, and with it all below
+	chance bool     // that it fails depends on what lay in memory
+}
+
+var exceptions = []exception{
+	{
+		reason: "clone(2) refuses flags for namespaces",
+		says:   "fork/exec /proc/self/exe: invalid argument",
+		tests: []string{
+			"peercred.TestTrap04PIDZeroFromAnotherNamespace",
+			"peercred.TestUserNamespaces",
+			"peercred.TestTrap07PIDReuse",
+			"peercred.TestProcessInAnotherPIDNamespace",
+			"peercred.TestProcessGoneInAnotherPIDNamespace",
+			"peercred.TestProcessInANamespaceBelow",
+			"guard.TestOverflowIDs",
+		},
+	},
+	{
+		reason: "getsockopt(SO_PEERGROUPS) is asked for one int: with two groups there is no answer, which is refused as EPROTO",
+		says:   "protocol error",
+		tests: []string{
+			"peercred.TestGroups/unix,_17", "peercred.TestGroups/unixpacket,_17",
+			"peercred.TestGroups/unix,_64", "peercred.TestGroups/unixpacket,_64",
+			"peercred.TestGroups/unix,_65", "peercred.TestGroups/unixpacket,_65",
+			"peercred.TestGroups/unix,_65536", "peercred.TestGroups/unixpacket,_65536",
+			"peercred.TestGroupsAllocateOnce",
+			"cmd/peercred.TestListenShowsAllFacts",
+		},
+	},
+	{
+		reason: "the same, so that a policy on groups lets in nobody",
+		says:   `a helper said "refused\n" (<nil>), want "welcome"`,
+		tests: []string{
+			"guard.TestPoliciesOnRealPeers/group_2424",
+			"guard.TestPoliciesOnRealPeers/group_27_or_1",
+			"guard.TestPoliciesOnRealPeers/any_of_(uid_0;_group_27)",
+		},
+	},
+	{
+		reason: "ioctl(PIDFD_GET_INFO) is not known, and ENOSYS",
+		says:   "function not implemented",
+		tests:  []string{"peercred.TestProcess", "peercred.TestCurrentIDsInOrder", "peercred.TestProcessThatExecutes"},
+	},
+	{
+		reason: "the kernel runs the emulator, so that /proc/PID/exe is that",
+		says:   "/usr/bin/qemu-",
+		tests:  []string{"peercred.TestProcessFacts", "peercred.TestExecutableRemoved"},
+	},
+	{
+		reason: "where strace forges a success of getsockopt, the emulator answers from its own stack",
+		tests: []string{
+			"peercred.TestTrap01InjectedAnswers/retval=0",
+			"peercred.TestTrap01InjectedChecks",
+			"peercred.TestTrap01InjectedFacts/ask_groups_retval=0",
+			"peercred.TestTrap01InjectedFacts/ask_label_retval=0",
+			"peercred.TestTrap01InjectedFacts/ask_process_retval=0",
+		},
+		chance: true,
+	},
+}
+
+// excepted finds the exception for a test or a subtest.
+func excepted(list []exception, pkg, test string) *exception {
+	name := pkg + "." + test
+	for i, e := range list {
+		if slices.ContainsFunc(e.tests, func(listed string) bool { return name == listed || strings.HasPrefix(name, listed+"/") }) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// unexpected are the complaints about failures that are no exceptions, or fail for
+// another reason, and about exceptions that did not fail. Where only some tests were
+// run, an exception may be missing.
+func unexpected(exceptions []exception, pkg string, log *testlog.Log, some bool) (list []string) {
+	failures := log.Failures()
+	for i, test := range failures {
+		// Sorted names: what is below a test comes next to it.
+		if below := test + "/"; slices.ContainsFunc(failures[i+1:], func(other string) bool { return strings.HasPrefix(other, below) }) {
+			continue // it fails because of those
+		}
+		switch e := excepted(exceptions, pkg, test); {
+		case e == nil:
+			list = append(list, fmt.Sprintf("%s failed", test))
+		case !strings.Contains(strings.Join(log.Tests[test].Output, "\n"), e.says):
+			list = append(list, fmt.Sprintf("%s failed, and does not say %q, though %s", test, e.says, e.reason))
+		}
+	}
+	for _, e := range exceptions {
+		for _, listed := range e.tests {
+			test, ours := strings.CutPrefix(listed, pkg+".")
+			if !ours {
+				continue
+			}
+			switch t := log.Tests[test]; {
+			case t == nil && !some:
+				list = append(list, fmt.Sprintf("%s is an exception, and did not run: is there such a test?", test))
+			case t != nil && t.Verdict == "PASS" && !e.chance:
+				list = append(list, fmt.Sprintf("%s is an exception, and passed", test))
+			}
+		}
+	}
+	return list
+}
+
+func printExceptions() {
+	fmt.Println("What qemu-user cannot answer; these tests run, and must fail for that reason:")
+	for _, e := range exceptions {
+		fmt.Printf("  %s\n", e.reason)
+		if e.chance {
+			fmt.Println("  (these may pass)")
+		}
+		for _, test := range e.tests {
+			fmt.Printf("    %s\n", test)
+		}
+	}
+}
