@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/peercred/guard"
 	"golang.org/x/sys/unix"
@@ -76,10 +77,10 @@ func closeDoors(doors []*door) (err error) {
 
 // ring returns when everything has been accepted that came before, by coming itself:
 // the kernel keeps the order.
-func (d *door) ring(claims string) error {
+func (d *door) ring(claim string, t *tally) error {
 	d.ringing.Lock()
 	defer d.ringing.Unlock()
-	conn, err := d.dial(claimOf(claims, ourselves, 0))
+	conn, err := d.dial(claim, t)
 	if err != nil {
 		return fmt.Errorf("ring at the door: %w", err)
 	}
@@ -89,13 +90,14 @@ func (d *door) ring(claims string) error {
 }
 
 // dial knocks again while too many wait to be accepted.
-func (d *door) dial(claim string) (*net.UnixConn, error) {
+func (d *door) dial(claim string, t *tally) (*net.UnixConn, error) {
 	for {
 		conn, err := net.DialUnix(d.Network, &net.UnixAddr{Name: claim, Net: d.Network}, &net.UnixAddr{Name: d.Address, Net: d.Network})
 		if !errors.Is(err, unix.EAGAIN) {
 			return conn, err
 		}
-		pause()
+		t.failed("connect", err)
+		time.Sleep(time.Millisecond)
 	}
 }
 

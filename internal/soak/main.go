@@ -52,9 +52,8 @@ func main() {
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
 	}
-	// SIGPIPE too, since the clients must not outlive a reader who left.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
-	defer stop()
+	ctx, interrupt := context.WithCancel(context.Background())
+	go interruptOnce(interrupt)
 	err := run(ctx, o)
 	switch {
 	case errors.Is(err, errInterrupted):
@@ -63,4 +62,14 @@ func main() {
 	case err != nil:
 		log.Fatal(err)
 	}
+}
+
+// interruptOnce lets the run end in order, and a second signal end it at once.
+func interruptOnce(interrupt func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	interrupt()
+	<-signals
+	os.Exit(130)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +63,7 @@ func kindOf(err error) string {
 	var unavailable *peercred.ErrPeerCredentialsUnavailable
 	var gone *peercred.ErrPeerProcessGone
 	switch {
-	case errors.Is(err, net.ErrClosed):
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
 		return "closed"
 	case errors.As(err, &gone):
 		return "gone"
