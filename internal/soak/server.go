@@ -109,9 +109,10 @@ func (s *server) accept(d *door) {
 			continue
 		}
 		s.room <- struct{}{}
-		v.peer.visits.Add(1)
+		p := v.peer
+		p.visits.Add(1)
 		go v.serve()
-		if v.peer.number == ourselves {
+		if p.number == ourselves {
 			d.rung <- struct{}{}
 		} else {
 			s.came.Add(1)

@@ -26,9 +26,10 @@ const (
 	lastly = time.Second
 	// longest is how long it may take to end, once the time is up.
 	longest = 2 * time.Minute
-	// settling is how long what was left over may still go away.
-	settling = 10 * time.Second
 )
+
+// settling is how long what was left over may still go away.
+var settling = 10 * time.Second
 
 var errInterrupted = errors.New("interrupted")
 
@@ -116,6 +117,7 @@ func (s *server) observe(ctx context.Context, long time.Duration, r *result) {
 			return
 		case <-settled:
 			r.early = measureKept()
+			r.threads[0] = r.early.threads
 		case <-nearlyDone:
 			r.late = measureKept()
 			debug.SetGCPercent(-1)
