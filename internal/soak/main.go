@@ -39,7 +39,7 @@ func main() {
 	var o options
 	flag.Int64Var(&o.connections, "connections", 1_000_000, "fail if there are fewer than `n`")
 	flag.DurationVar(&o.time, "time", 10*time.Minute, "how `long`, whatever the connections")
-	flag.Uint64Var(&o.seed, "seed", 0, "repeat the choices of a run, in so far as they do not hang on who is first; 0 for new ones")
+	flag.Uint64Var(&o.seed, "seed", 0, "the `number` from which all choices follow, but not who is first; 0 for a new one")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./internal/soak [-connections n] [-time long] [-seed n], as root")
 		flag.PrintDefaults()

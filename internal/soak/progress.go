@@ -14,7 +14,6 @@ import (
 // progress shows how far it is: some lines that change, or on what is no terminal a
 // line now and then.
 type progress struct {
-	began time.Time
 	width int // of the terminal, 0 if it is none
 	lines int // shown on it
 	shown time.Time
@@ -23,7 +22,7 @@ type progress struct {
 const showEvery = 15 * time.Second // on what is no terminal
 
 func newProgress() *progress {
-	p := &progress{began: time.Now(), shown: time.Now()}
+	p := &progress{shown: time.Now()}
 	if size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ); err == nil {
 		p.width = max(int(size.Col), 40)
 	}
@@ -32,7 +31,7 @@ func newProgress() *progress {
 
 // show is called each second.
 func (p *progress) show(s *server, u usage) {
-	elapsed := time.Since(p.began)
+	elapsed := time.Since(s.began)
 	connections, c := s.connections(), s.tally.read()
 	lines := []string{
 		fmt.Sprintf("%v: %d connections, %.0f per second, from %d processes", elapsed.Round(time.Second), connections, float64(connections)/elapsed.Seconds(), s.started.Load()),

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/peercred"
 	"example.com/peercred/guard"
@@ -17,6 +18,7 @@ import (
 
 // server is behind the doors.
 type server struct {
+	began   time.Time
 	seed    uint64
 	dir     string
 	claims  string // what all claims begin with
@@ -47,7 +49,7 @@ func newServer(seed uint64, fail func(error)) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		seed: seed, claims: fmt.Sprintf("@peercred-soak-%d.", os.Getpid()), fail: fail, support: peercred.Support(),
+		began: time.Now(), seed: seed, claims: fmt.Sprintf("@peercred-soak-%d.", os.Getpid()), fail: fail, support: peercred.Support(),
 		tally: newTally(), room: make(chan struct{}, mostVisits), peers: map[uint64]*peer{ourselves: us},
 	}
 	if s.label, err = ownLabel(s.support.SecurityLabel); err != nil {

@@ -73,12 +73,10 @@ func soak(parent context.Context, o options) (*result, error) {
 	slots := newSlots(o.seed)
 	s.inhabit(ctx, slots, warmUp, nil) // so that what is made once is made
 	r := &result{asked: o.connections, support: s.support, before: remains.AtRest()}
-	warm := s.connections()
-	began := time.Now()
 	s.inhabit(ctx, slots, o.time, func(ctx context.Context) { s.observe(ctx, o.time, r) })
-	r.elapsed = time.Since(began)
+	r.elapsed = time.Since(s.began)
 	r.after = settle(r.before)
-	r.connections, r.counts = s.connections()-warm, s.tally.read()
+	r.connections, r.counts = s.connections(), s.tally.read()
 	r.started, r.separate, r.killed = s.started.Load(), s.separate.Load(), s.killed.Load()
 	switch {
 	case parent.Err() != nil:
@@ -106,7 +104,7 @@ func (s *server) inhabit(parent context.Context, slots []*slot, long time.Durati
 
 // observe measures each second, until the context is done.
 func (s *server) observe(ctx context.Context, long time.Duration, r *result) {
-	p := newProgress()
+	began, p := time.Now(), newProgress()
 	defer p.clear()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
@@ -123,7 +121,7 @@ func (s *server) observe(ctx context.Context, long time.Duration, r *result) {
 			debug.SetGCPercent(-1)
 		case <-second.C:
 			now := measure()
-			switch elapsed := time.Since(p.began); {
+			switch elapsed := time.Since(began); {
 			case elapsed > long/2:
 				r.threads[1] = max(r.threads[1], now.threads)
 			case elapsed > long/5:
