@@ -220,15 +220,18 @@ func pair() (ours, theirs net.Conn, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ours, err = connOf(ends[0])
-	theirs, err2 := connOf(ends[1])
-	if err = errors.Join(err, err2); err != nil {
+	if ours, err = connOf(ends[0]); err != nil {
+		unix.Close(ends[1])
+		return nil, nil, err
+	}
+	if theirs, err = connOf(ends[1]); err != nil {
+		ours.Close()
 		return nil, nil, err
 	}
 	return ours, theirs, nil
 }
 
-// connOf takes over a descriptor.
+// connOf takes over a descriptor, also if it fails.
 func connOf(fd int) (net.Conn, error) {
 	file := os.NewFile(uintptr(fd), "socketpair")
 	defer file.Close()

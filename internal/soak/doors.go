@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"example.com/peercred/guard"
@@ -22,8 +22,6 @@ type door struct {
 	Network, Address string
 	Guarded          bool
 	listener         net.Listener
-	ringing          sync.Mutex
-	rung             chan struct{}
 }
 
 // openDoors opens one of each kind: with and without a guard, a path and an abstract
@@ -55,7 +53,6 @@ func openDoors(dir, prefix string, denied func(*guard.Denied)) ([]*door, error) 
 }
 
 func (d *door) open(config guard.Config) (err error) {
-	d.rung = make(chan struct{})
 	if d.Guarded {
 		d.listener, err = guard.Listen(context.Background(), d.Network, d.Address, config)
 		return err
@@ -78,14 +75,18 @@ func closeDoors(doors []*door) (err error) {
 // ring returns when everything has been accepted that came before, by coming itself:
 // the kernel keeps the order.
 func (d *door) ring(claim string, t *tally) error {
-	d.ringing.Lock()
-	defer d.ringing.Unlock()
 	conn, err := d.dial(claim, t)
 	if err != nil {
 		return fmt.Errorf("ring at the door: %w", err)
 	}
 	defer conn.Close()
-	<-d.rung
+	if err := conn.CloseWrite(); err != nil {
+		return fmt.Errorf("ring at the door: %w", err)
+	}
+	said, err := io.ReadAll(conn) // until it has been served, or refused
+	if d.Guarded {
+		t.check("visits of the server itself", string(said) == welcome, err, said, welcome)
+	}
 	return nil
 }
 

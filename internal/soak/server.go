@@ -94,14 +94,13 @@ func ownLabel(label peercred.Fact) (string, error) {
 
 // accept has all who come served.
 func (s *server) accept(d *door) {
-	defer close(d.rung) // for those who ring in vain
 	for {
 		conn, err := d.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			s.fail(fmt.Errorf("accept: %w", err))
+			s.fail(errors.Join(fmt.Errorf("accept: %w", err), d.listener.Close())) // so that nobody waits in vain
 			return
 		}
 		v, err := s.newVisit(conn)
@@ -114,9 +113,7 @@ func (s *server) accept(d *door) {
 		p := v.peer
 		p.visits.Add(1)
 		go v.serve()
-		if p.number == ourselves {
-			d.rung <- struct{}{}
-		} else {
+		if p.number != ourselves {
 			s.came.Add(1)
 		}
 	}
