@@ -104,7 +104,6 @@ func (d *door) dial(claim string, t *tally) (*net.UnixConn, error) {
 
 // A claim says whose connection it is, and the how manieth. It is the name to which
 // the client binds its end, which the server learns whatever becomes of the client.
-// It cannot lie about another: a name is bound once.
 func claimOf(claims string, number, n uint64) string {
 	return claims + strconv.FormatUint(number, 10) + "." + strconv.FormatUint(n, 10)
 }
