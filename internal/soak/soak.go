@@ -61,7 +61,7 @@ func dieOfWaiting() {
 }
 
 // soak returns what came of it so far with an error, too, if that can be told.
-func soak(parent context.Context, o options) (*result, error) {
+func soak(parent context.Context, o options) (r *result, err error) {
 	ctx, fail := context.WithCancelCause(parent)
 	defer fail(nil)
 	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as it was, in the end
@@ -69,10 +69,10 @@ func soak(parent context.Context, o options) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	slots := newSlots(o.seed)
 	s.inhabit(ctx, slots, warmUp, nil) // so that what is made once is made
-	r := &result{asked: o.connections, support: s.support, before: remains.AtRest()}
+	r = &result{asked: o.connections, support: s.support, before: remains.AtRest()}
 	s.inhabit(ctx, slots, o.time, func(ctx context.Context) { s.observe(ctx, o.time, r) })
 	r.elapsed = time.Since(s.began)
 	r.after = settle(r.before)
