@@ -63,6 +63,15 @@ test-gvisor: ## show that a kernel which answers for the caller (gVisor before N
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
 	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
 
+# How long, and how many connections at least, in each setting.
+SOAKTIME        ?= 5m
+SOAKCONNECTIONS ?= 500000
+
+.PHONY: soak
+soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
+	@for cgo in 1 0; do \
+		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+
 .PHONY: bench
 bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
 	@cd benchmarks && go run .

@@ -3,19 +3,18 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"os"
 	"os/exec"
 	"sync"
 	"syscall"
-)
 
-// ordersVariable holds, in the environment, what a client process is to do.
-const ordersVariable = "PEERCRED_LOAD_ORDERS"
+	"example.com/peercred/internal/reexec"
+)
 
 // orders are what a client process is to do. It makes the connections, and says "."
 // after each.
@@ -27,15 +26,12 @@ type orders struct {
 
 // startClient runs this program again under another user.
 func startClient(uid uint32, o orders) (*exec.Cmd, io.Reader, error) {
-	text, err := json.Marshal(o)
+	cmd, err := reexec.Command(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command("/proc/self/exe") // not by its path, which others may not reach
-	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), ordersVariable+"="+string(text))
+	cmd.Dir = "/" // ours may be closed to others
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	cmd.Stderr = os.Stderr
 	progress, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
@@ -43,11 +39,15 @@ func startClient(uid uint32, o orders) (*exec.Cmd, io.Reader, error) {
 	return cmd, progress, cmd.Start()
 }
 
-func runClient(text string) error {
-	var o orders
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		return err
+// runClient plays the role of a client. Its stdout is for dots, so it complains itself.
+func runClient(o orders) error {
+	if err := o.connectAll(); err != nil {
+		log.Fatal(err)
 	}
+	return nil
+}
+
+func (o orders) connectAll() error {
 	numbers := make(chan int)
 	failures := make(chan error, inParallel)
 	var clients sync.WaitGroup

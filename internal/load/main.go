@@ -12,10 +12,11 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"runtime"
 	"time"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/remains"
 )
 
 // The users. A rule panics about the third.
@@ -39,10 +40,7 @@ const longest = 2 * time.Minute
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
-	if orders := os.Getenv(ordersVariable); orders != "" {
-		if err := runClient(orders); err != nil {
-			log.Fatal(err)
-		}
+	if reexec.Play(runClient) {
 		return
 	}
 	if err := run(); err != nil {
@@ -66,7 +64,7 @@ func run() error {
 	if err := s.warmUp(); err != nil {
 		return err
 	}
-	before := s.atRest()
+	before := remains.AtRest()
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -78,15 +76,4 @@ func run() error {
 	}
 	fmt.Printf("  all as it must be, after %.1f s\n", time.Since(began).Seconds())
 	return nil
-}
-
-// remains are what a connection could leave behind.
-type remains struct{ descriptors, goroutines int }
-
-func countRemains() remains {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		log.Fatal(err)
-	}
-	return remains{len(entries), runtime.NumGoroutine()}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/peercred/guard"
+	"example.com/peercred/internal/remains"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,21 +92,6 @@ func (s *server) warmUp() error {
 	return s.visit(1, func() error { return nil })
 }
 
-// atRest waits until what the warm-up began has ended, and returns what remains: the
-// same, several times in a row.
-func (s *server) atRest() remains {
-	before := countRemains()
-	for same := 0; same < 100; {
-		time.Sleep(time.Millisecond)
-		now := countRemains()
-		same++
-		if now != before {
-			before, same = now, 0
-		}
-	}
-	return before
-}
-
 // load lets descriptors run out, and all clients come. The garbage collector is off
 // meanwhile, so that it does not close what was forgotten.
 func (s *server) load() error {
@@ -122,7 +108,7 @@ func (s *server) load() error {
 	defer progress.Wait()
 	defer close(stop)
 	return s.visit(perProcess, func() error {
-		open := uint64(countRemains().descriptors)
+		open := uint64(remains.Count().Descriptors)
 		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: open + spare, Max: limit.Max})
 	})
 }
@@ -224,14 +210,14 @@ func (s *server) outcome() (o outcome) {
 }
 
 // check holds what came of it against what had to.
-func (s *server) check(before remains) error {
+func (s *server) check(before remains.Remains) error {
 	const each = processes/2 + ofOneOutcome // with the warm-up
 	want := outcome{accepted: each, denied: each / 2, failed: each / 2, told: each}
 	got, after := s.settle(want, before)
 	retried := s.listener.Counts().Retried
 	fmt.Printf("  let in %d, refused %d, undecided %d, reported %d, wrongly let in %d; %d times no descriptor\n",
 		got.accepted, got.denied, got.failed, got.told, s.wrong.Load(), retried)
-	fmt.Printf("  left over: %d descriptors, %d goroutines\n", after.descriptors-before.descriptors, after.goroutines-before.goroutines)
+	fmt.Printf("  left over: %d descriptors, %d goroutines\n", after.Descriptors-before.Descriptors, after.Goroutines-before.Goroutines)
 	switch {
 	case got != want:
 		return fmt.Errorf("the outcome is %+v, want %+v", got, want)
@@ -251,10 +237,10 @@ func (s *server) check(before remains) error {
 
 // settle waits until the peers that died at once have been accepted too, and what
 // was served is over; for no more than 10 seconds.
-func (s *server) settle(want outcome, before remains) (got outcome, after remains) {
+func (s *server) settle(want outcome, before remains.Remains) (got outcome, after remains.Remains) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		got, after = s.outcome(), countRemains()
+		got, after = s.outcome(), remains.Count()
 		if got == want && after == before || time.Now().After(deadline) {
 			return got, after
 		}

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package reexec runs a test binary again, as a process of its own: under other
-// ids, in other namespaces, under strace. Test and process take turns: the process
-// does a step, says so with a line on its stdout, and goes on when its stdin gives
-// a line or ends.
+// Package reexec runs this program, a test binary mostly, again as a process of its
+// own: under other ids, in other namespaces, under strace. Test and process take
+// turns: the process does a step, says so with a line on its stdout, and goes on when
+// its stdin gives a line or ends.
 package reexec
 
 import (
@@ -25,9 +25,17 @@ const variable = "PEERCRED_TEST_ROLE"
 // Main runs the tests, or play if this process was started to play a role. It is
 // for TestMain.
 func Main[Role any](m *testing.M, play func(Role) error) {
+	if !Play(play) {
+		os.Exit(m.Run())
+	}
+}
+
+// Play calls play if this process was started to play a role, and reports whether it
+// was. It is for a program's main, which ends then.
+func Play[Role any](play func(Role) error) bool {
 	text := os.Getenv(variable)
 	if text == "" {
-		os.Exit(m.Run())
+		return false
 	}
 	var role Role
 	err := json.Unmarshal([]byte(text), &role)
@@ -38,6 +46,7 @@ func Main[Role any](m *testing.M, play func(Role) error) {
 		fmt.Printf("helper %s: %v\n", text, err)
 		os.Exit(1)
 	}
+	return true
 }
 
 // stdin is shared, since a reader of its own would swallow the next line.
@@ -95,13 +104,10 @@ type Option func(*exec.Cmd)
 // at the end of the test.
 func Start(t testing.TB, role any, options ...Option) *Process {
 	t.Helper()
-	// Not by its path: other users cannot enter the directory it is in.
-	cmd := exec.Command("/proc/self/exe")
-	var err error
-	if cmd.Env, err = Environment(role); err != nil {
+	cmd, err := Command(role)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stderr = os.Stderr
 	for _, option := range options {
 		option(cmd)
 	}
@@ -124,6 +130,19 @@ func Start(t testing.TB, role any, options ...Option) *Process {
 		}
 	})
 	return p
+}
+
+// Command is for a process that plays role, which must encode to JSON.
+func Command(role any) (*exec.Cmd, error) {
+	environment, err := Environment(role)
+	if err != nil {
+		return nil, err
+	}
+	// Not by its path: other users cannot enter the directory it is in.
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = environment
+	cmd.Stderr = os.Stderr
+	return cmd, nil
 }
 
 // Environment makes this binary, when it is executed with it, play role. The race
