@@ -12,14 +12,20 @@ in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
 
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
+CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 FUZZTIME    ?= 30s
 
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
 
-# Zig's headers, installed outside the tree.
+# What is installed outside the tree.
 PYTHON  ?= python3
-ZIG_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred/ziglang-0.17.1
+OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
+ZIG_DIR ?= $(OUTSIDE)/ziglang-0.17.1
 ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
 
 .PHONY: help
@@ -30,13 +36,16 @@ help: ## list the targets
 demo: ## show a server that learns who connects, through both implementations
 	@go run ./internal/demo
 
+# Empty it on a system for which Go has no race detector.
+RACE ?= -race
+
 .PHONY: test
 test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race detector) and CGO_ENABLED=0
 
 .PHONY: test-cgo
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
-	@echo "== CGO_ENABLED=1, both implementations, race detector"
-	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- -race -count=1 ./...)
+	@echo "== CGO_ENABLED=1, both implementations$(if $(RACE),$(comma) race detector)"
+	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- $(RACE) -count=1 ./...)
 	@$(call proven,cpeercred); $(call proven,native)
 
 .PHONY: test-nocgo
@@ -44,6 +53,25 @@ test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
 	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
 	@$(call proven,native)
+
+# The two that Go supports. They are fetched as Go fetches them: by the module proxy,
+# held against the checksum database.
+GO_RELEASES := go1.26.11 go1.27.4
+
+.PHONY: test-go
+test-go: ## run all tests under both releases of Go that are supported
+	@for release in $(GO_RELEASES); do \
+		echo "== $$release"; GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
+
+.PHONY: go-for
+go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
+go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
+	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
+	@go mod download $(release)
+	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
+	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
+	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
+	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
 
 RUNSC := runsc --platform=ptrace --network=none --ignore-cgroups do
 
@@ -89,14 +117,30 @@ test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-u
 	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
 
 .PHONY: lint
-lint: ## check format, go vet, staticcheck, and the C shims with strict warnings
+lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the workflows
+
+.PHONY: lint-go
+lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
-	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo go vet ./... && CGO_ENABLED=$$cgo $(STATICCHECK) -checks all$(comma)-ST1000 ./... || exit 1; done)
+	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
+
+.PHONY: lint-c
+lint-c: ## check the C shims with strict warnings
 	@for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
 		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 	done
-	@echo "lint: ok"
+	@echo "lint: the C shims are clean"
+
+ZIZMOR_DIR := $(OUTSIDE)/zizmor-1.32.0
+
+.PHONY: lint-workflows
+lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
+	@$(ACTIONLINT)
+	@$(ZIZMOR_DIR)/bin/zizmor --offline --quiet --persona=pedantic .github
+
+$(ZIZMOR_DIR)/bin/zizmor:
+	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
 
 # Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
@@ -194,10 +238,13 @@ test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kerne
 	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
 
 $(ZIG_DIR)/ziglang:
-	@echo "installing Zig, for its headers, in $(ZIG_DIR)"
-	@rm -rf "$(ZIG_DIR).part"
-	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes --target "$(ZIG_DIR).part" -r .ci/ziglang.txt
-	@mv "$(ZIG_DIR).part" "$(ZIG_DIR)"
+	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
+
+# install puts what a file of pip's requirements names, with hashes, into a folder.
+define install
+echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
+$(PYTHON) -m pip install --quiet --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
+endef
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (30s)
@@ -220,6 +267,107 @@ readme: ## write the README's table of systems from systems.go
 .PHONY: proof
 proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
 	@go run ./internal/proof -write $(LOGS)
+
+# The modules that are meant to be imported; the systems that the API is compared
+# on, with cgo too as Zig compiles for them.
+IMPORTED  := . grpcpeer
+API_PORTS := darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd windows/amd64=x86_64-windows-gnu
+API       = PYTHONPATH=$(ZIG_DIR) go run ./internal/api -zig "$(PYTHON) -m ziglang" \
+	-ports "$(foreach pair,$(API_PORTS),$(firstword $(subst =, ,$(pair))))" -cgo-ports "$(API_PORTS)"
+
+.PHONY: api
+api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
+	@$(API) -w $(IMPORTED)
+
+.PHONY: api-check
+api-check: $(ZIG_DIR)/ziglang ## check that each module exports, on every system, what its api.txt says
+	@$(API) $(IMPORTED)
+
+BASE ?= HEAD
+
+.PHONY: api-diff
+api-diff: ## show what the changes since BASE (HEAD, or make api-diff BASE=v1.0.0) do to those who import the modules
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	mkdir "$$dir/base"; git archive $(BASE) | tar -x -C "$$dir/base"; \
+	for module in $(IMPORTED); do \
+		path=$$(cd $$module && go list -m); \
+		(cd "$$dir/base/$$module" && $(APIDIFF) -m -w "$$dir/old" $$path); \
+		(cd $$module && $(APIDIFF) -m "$$dir/old" $$path) >"$$dir/changes"; \
+		echo "== $$path since $(BASE)"; if test -s "$$dir/changes"; then cat "$$dir/changes"; else echo "the same API"; fi; \
+	done
+
+# benchmarks draws with svgo (CC-BY-4.0) and freetype (the FreeType License), which
+# go-licenses does not know. It is built by developers, and given to nobody.
+DRAWING := --ignore github.com/ajstarks/svgo --ignore github.com/golang/freetype
+
+.PHONY: licences
+licences: ## check that the licences of all dependencies ask for no more than ours does
+	@ours=$$(go list -m) && for module in $(MODULES); do \
+		test $$module = benchmarks && drawing="$(DRAWING)" || drawing=; \
+		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours $$drawing \
+			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
+		echo "licences: $$module is clean"; done
+
+VULNDB ?= https://vuln.go.dev
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
+	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
+	@echo "vulncheck: none, as $(VULNDB) knows"
+
+# The database is made from the reports, which the module proxy has too.
+.PHONY: vulncheck-offline
+vulncheck-offline: ## the same where only the module proxy can be reached
+	@set -e; reports=golang.org/x/vulndb; version=$$(go list -m -f '{{.Version}}' $$reports@latest); \
+	dir="$(OUTSIDE)/vulndb-$$version"; \
+	if ! test -d "$$dir"; then \
+		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
+		go mod download $$reports@$$version; \
+		go run $$reports/cmd/indexdb@$$version -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
+		mv "$$dir.part" "$$dir"; fi; \
+	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
+
+COMMAND := -trimpath -o
+
+# A release is built by one release of Go, whatever is installed.
+reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+
+.PHONY: reproducible
+reproducible: ## build the command of HEAD twice, in two folders, once with an empty cache, and compare
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for folder in here elsewhere/deeper; do git clone -q . "$$dir/$$folder"; done; \
+	for cgo in 1 0; do \
+		export CGO_ENABLED=$$cgo; \
+		(cd "$$dir/here" && go build $(COMMAND) "$$dir/one" ./cmd/peercred); \
+		(cd "$$dir/elsewhere/deeper" && GOCACHE="$$dir/cache" go build $(COMMAND) "$$dir/other" ./cmd/peercred); \
+		cmp "$$dir/one" "$$dir/other"; \
+		echo "reproducible: CGO_ENABLED=$$cgo, sha256 $$(sha256sum <"$$dir/one" | cut -c1-64)"; \
+	done
+
+# Where what a release consists of is put.
+DIST       ?= bin
+DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
+	dragonfly/amd64 illumos/amd64
+
+.PHONY: dist
+dist: ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
+	@mkdir -p "$(DIST)"
+	@for port in $(DIST_PORTS); do \
+		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
+		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred && \
+		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; \
+		echo "dist: $$file"; done
+	@$(MAKE) --no-print-directory sbom
+	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "dist: $(DIST)/SHA256SUMS"
+
+SBOM := -json -noserial -notimestamp
+
+.PHONY: sbom
+sbom: ## write a CycloneDX SBOM of each module that is imported, into DIST (bin)
+	@mkdir -p "$(DIST)"
+	@for module in $(IMPORTED); do \
+		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
+		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sbom: $$file"; done
 
 .PHONY: rename
 rename: OLD = $(shell go list -m)

@@ -388,11 +388,11 @@ func helperAskWithoutDescriptors(r role) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fds[1] + 1), Max: limit.Max}); err != nil {
 		return err
 	}
-	for fd := 0; err != unix.EMFILE; { // fill the gaps below
-		fd, err = unix.Dup(fds[0])
-		if err != nil && err != unix.EMFILE {
-			return fmt.Errorf("dup after %d: %w", fd, err)
-		}
+	for err == nil { // fill the gaps below
+		_, err = unix.Dup(fds[0])
+	}
+	if err != unix.EMFILE {
+		return fmt.Errorf("dup: %w", err)
 	}
 	peer, err := peercred.GetPeerCredentialsOf(file)
 	if err := reexec.Report(report{Peer: peer, Err: errString(err)}); err != nil {

@@ -315,12 +315,11 @@ func TestLogValue(t *testing.T) {
 // been root for anyone (CVE-2019-7304): what String and LogValue write, nothing
 // here reads.
 func TestTrap08NoParser(t *testing.T) {
-	methods := reflect.TypeFor[*peercred.PeerCredentials]()
-	for i := range methods.NumMethod() {
-		switch name := methods.Method(i).Name; name {
+	for method := range reflect.TypeFor[*peercred.PeerCredentials]().Methods() {
+		switch method.Name {
 		case "String", "LogValue":
 		default:
-			t.Errorf("PeerCredentials has a method %s: if it reads credentials from text, it must go", name)
+			t.Errorf("PeerCredentials has a method %s: if it reads credentials from text, it must go", method.Name)
 		}
 	}
 }

@@ -359,8 +359,7 @@ func TestProcessRefusals(t *testing.T) {
 	gonePeer, goneConn := connected(t, role{Do: "connect"})
 	gonePeer.Finish()
 	_, err := peercred.OpenPeerProcess(goneConn)
-	var gone *peercred.ErrPeerProcessGone
-	if !errors.As(err, &gone) {
+	if _, gone := errors.AsType[*peercred.ErrPeerProcessGone](err); !gone {
 		t.Errorf("of a reaped peer: %v, want *ErrPeerProcessGone", err)
 	}
 	for _, state := range states() {

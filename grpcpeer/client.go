@@ -29,8 +29,8 @@ import (
 // refusal is for the onDeny hooks, which are called as those of
 // [NewServerCredentials] are.
 //
-// The credentials are safe for concurrent use, but for OverrideServerName;
-// ServerHandshake is an error.
+// The credentials are safe for concurrent use; ServerHandshake and OverrideServerName
+// are errors.
 func NewClientCredentials(policy guard.Policy, onDeny ...func(*guard.Denied)) credentials.TransportCredentials {
 	return &clientCredentials{newCommon(policy, onDeny)}
 }

@@ -1,6 +1,7 @@
 package grpcpeer
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 
@@ -14,29 +15,23 @@ const protocol = "peercred"
 
 // common is what the credentials of both ends have.
 type common struct {
-	policy     guard.Policy
-	onDeny     []func(*guard.Denied)
-	serverName string
+	policy guard.Policy
+	onDeny []func(*guard.Denied)
 }
 
 func newCommon(policy guard.Policy, onDeny []func(*guard.Denied)) common {
-	return common{policy: policy, onDeny: slices.Clone(onDeny)}
+	return common{policy, slices.Clone(onDeny)}
 }
 
-// Info names the protocol and, if OverrideServerName gave one, the server.
-func (c *common) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{
-		SecurityProtocol: protocol,
-		//lint:ignore SA1019 gRPC still takes the :authority from it, as for credentials/local.
-		ServerName: c.serverName,
-	}
+// Info names the protocol.
+func (*common) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: protocol}
 }
 
-// OverrideServerName gives the :authority header, and has no say in who is let in.
-// It is not to be called while the credentials are in use.
-func (c *common) OverrideServerName(name string) error {
-	c.serverName = name
-	return nil
+// OverrideServerName is what gRPC's interface still asks for, and deprecated there
+// in favour of [grpc.WithAuthority], which gives the same header.
+func (*common) OverrideServerName(string) error {
+	return errors.New("grpcpeer: a server has no name here; grpc.WithAuthority gives the :authority header")
 }
 
 // tell calls the hooks.

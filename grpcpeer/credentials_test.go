@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,18 +186,21 @@ func TestHandshakeWithoutConn(t *testing.T) {
 func TestInfoAndClone(t *testing.T) {
 	for name, side := range sides {
 		creds := side.make(guard.CurrentUser())
-		clone := creds.Clone()
-		//lint:ignore SA1019 gRPC's interface still has it.
-		if err := clone.OverrideServerName("override"); err != nil {
-			t.Errorf("%s: %v", name, err)
+		want := credentials.ProtocolInfo{SecurityProtocol: "peercred"}
+		for _, some := range []credentials.TransportCredentials{creds, creds.Clone()} {
+			if diff := cmp.Diff(want, some.Info()); diff != "" {
+				t.Errorf("%s: Info (-want +got):\n%s", name, diff)
+			}
 		}
-		//lint:ignore SA1019 gRPC still reads it.
-		if info := clone.Info(); info.SecurityProtocol != "peercred" || info.ServerName != "override" {
-			t.Errorf("%s: Info of the clone = %+v", name, info)
-		}
-		//lint:ignore SA1019 gRPC still reads it.
-		if info := creds.Info(); info.SecurityProtocol != "peercred" || info.ServerName != "" {
-			t.Errorf("%s: Info of the original = %+v", name, info)
+	}
+}
+
+// A name is not taken in silence, to be without effect.
+func TestOverrideServerName(t *testing.T) {
+	for name, side := range sides {
+		creds := side.make(guard.CurrentUser()).(interface{ OverrideServerName(string) error })
+		if err := creds.OverrideServerName("override"); err == nil || !strings.Contains(err.Error(), "grpc.WithAuthority") {
+			t.Errorf("%s: %v, want an error that tells of grpc.WithAuthority", name, err)
 		}
 	}
 }
@@ -257,14 +261,14 @@ func TestClientHandshakeContext(t *testing.T) {
 	}
 }
 
-// A refusal is not temporary: gRPC may give up.
+// A refusal is not temporary, by which gRPC knows that it may give up, and says whom.
 func TestClientGivesUp(t *testing.T) {
 	needClients(t)
-	listener, target := listen(t)
-	serve(t, listener, serverCreds(guard.CurrentUser()))
-	//lint:ignore SA1019 The one way to dial that returns the error of a handshake.
-	_, err := grpc.DialContext(t.Context(), target, grpc.WithBlock(), grpc.FailOnNonTempDialError(true),
-		grpc.WithTransportCredentials(grpcpeer.NewClientCredentials(others())))
+	_, dialled := unixPair(t)
+	_, _, err := grpcpeer.NewClientCredentials(others()).ClientHandshake(t.Context(), "", dialled)
+	if permanent, ok := err.(interface{ Temporary() bool }); !ok || permanent.Temporary() {
+		t.Errorf("the error %#v is not said to be permanent", err)
+	}
 	denied, ok := errors.AsType[*guard.Denied](err)
 	if !ok || !errors.Is(err, guard.ErrDenied) {
 		t.Fatalf("the error is %v, no *guard.Denied", err)

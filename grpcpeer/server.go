@@ -25,7 +25,7 @@ import (
 // policies of both must let it in.
 //
 // The handshake fails with *[guard.Denied]. The credentials are safe for concurrent
-// use, but for OverrideServerName; ClientHandshake is an error.
+// use; ClientHandshake and OverrideServerName are errors.
 func NewServerCredentials(policy guard.Policy, onDeny ...func(*guard.Denied)) credentials.TransportCredentials {
 	return &serverCredentials{newCommon(policy, onDeny)}
 }

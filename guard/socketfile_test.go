@@ -135,9 +135,9 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 type maker func(path string) (undo func(), err error)
 
 // place makes something at path for the time of the test, and returns what.
-func place(t *testing.T, path string, make maker) fs.FileInfo {
+func place(t *testing.T, path string, it maker) fs.FileInfo {
 	t.Helper()
-	undo, err := make(path)
+	undo, err := it(path)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		t.Skipf("this system has no such socket: %v", err)
 	}

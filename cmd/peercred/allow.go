@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ func addAllowFlags(flags *flag.FlagSet) *allowed {
 	flags.Func("allow-uid", "let in the user with the id `N`, likewise", func(text string) error {
 		uid, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || uid == 1<<32-1 {
-			return fmt.Errorf("want a number from 0 to 4294967294")
+			return errors.New("want a number from 0 to 4294967294")
 		}
 		return a.add(guard.UIDs(uint32(uid)), nil)
 	})

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"testing"
@@ -59,9 +61,7 @@ func TestAuditLine(t *testing.T) {
 		}
 		want := fields{}
 		for _, from := range []fields{base, test.more} {
-			for key, value := range from {
-				want[key] = value
-			}
+			maps.Copy(want, from)
 		}
 		book.await(t, n+1, fields{"msg": "request"})
 		lines, _ := book.read()
@@ -88,7 +88,7 @@ func TestAuditRefusedConnection(t *testing.T) {
 			fields{"pid": "1", "uid": "4294967294", "gid": "3", "denied": "true", "rule": "r", "failed": "false"},
 		},
 		{
-			&guard.Denied{Rule: "r", Failed: true, Err: fmt.Errorf("one line\nlevel=INFO uid=0 \"\x1b[2J\u009b")},
+			&guard.Denied{Rule: "r", Failed: true, Err: errors.New("one line\nlevel=INFO uid=0 \"\x1b[2J\u009b")},
 			fields{"pid": "-", "uid": "-", "gid": "-", "denied": "true", "rule": "r", "failed": "true", "reason": "one line\nlevel=INFO uid=0 \"\x1b[2J\u009b"},
 		},
 	} {
@@ -98,9 +98,7 @@ func TestAuditRefusedConnection(t *testing.T) {
 		got := parseLine(t, lines[0])
 		delete(got, "time")
 		want := fields{"level": "WARN", "msg": "connection refused", "executable": "-", "executable_unknown": "not asked for: the connection is closed"}
-		for key, value := range test.want {
-			want[key] = value
-		}
+		maps.Copy(want, test.want)
 		if diff := cmp.Diff(want, got); diff != "" || len(lines) != 1 {
 			t.Errorf("%d lines (-want +got):\n%s", len(lines), diff)
 		}

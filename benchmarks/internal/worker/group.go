@@ -45,7 +45,7 @@ func (g *group) add(kind order.Kind, name, against string, burst func(n int) tim
 }
 
 func newGroup(name string) (*group, error) {
-	make, known := map[string]func() (*group, error){
+	prepare, known := map[string]func() (*group, error){
 		order.Questions: questions,
 		order.Accepts:   accepts,
 		order.Requests:  requests,
@@ -55,7 +55,7 @@ func newGroup(name string) (*group, error) {
 	if !known {
 		return nil, fmt.Errorf("there is no group %q", name)
 	}
-	return make()
+	return prepare()
 }
 
 // prepare finds out how long the subjects take, and what they allocate.
