@@ -187,3 +187,30 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 		}
 	}
 }
+
+// What fails before anybody can be asked is no refusal, and names its call as well.
+func TestForgedConnections(t *testing.T) {
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	passRights := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
+	for _, test := range []struct {
+		way, says string
+		call      seccomp.Call
+	}{
+		{"Accept", "accept4: ", seccomp.Any(unix.SYS_ACCEPT4)},
+		{"Dial", "connect: ", seccomp.Any(unix.SYS_CONNECT)},
+		{"Dial", "setsockopt(SO_PASSRIGHTS): ", passRights},
+	} {
+		t.Run(test.way+"/"+strings.TrimSuffix(test.says, ": "), func(t *testing.T) {
+			var entries []forgedEntry
+			r := role{Do: "forge", Way: test.way, Policy: "uid", Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{unix.EPERM, unix.EBADF}}
+			reexec.Start(t, r).Decode(&entries)
+			for _, got := range entries[1:] {
+				if got.Denied || !got.Wraps || !strings.Contains(got.Err, test.says) {
+					t.Errorf("%v: %+v, want %q", got.Forged, got, test.says)
+				}
+			}
+		})
+	}
+}
