@@ -258,7 +258,7 @@ func parseStart(stat string) (sinceBoot time.Duration, err error) {
 func parseUptime(text string) (time.Duration, error) {
 	seconds, _, _ := strings.Cut(text, " ")
 	uptime, err := time.ParseDuration(seconds + "s")
-	if err != nil {
+	if err != nil || uptime < 0 {
 		return 0, malformed("uptime", text)
 	}
 	return uptime, nil
