@@ -220,9 +220,8 @@ ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
 DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
 	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
-.PHONY: test-shims
-test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+# Builds a program of each system's shims and a fake kernel in $$dir, a temporary folder.
+BUILD_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" cpeercred/$$file.c; done; }; \
 	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
 	with dragonfly "$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__" credentials_dragonfly groups_xucred; \
@@ -233,9 +232,11 @@ test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kerne
 	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
 	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done; \
-	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
-	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done;
+
+.PHONY: test-shims
+test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
+	@$(BUILD_SHIMS) PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native
 
 $(ZIG_DIR)/ziglang:
 	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
@@ -246,11 +247,24 @@ echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
 $(PYTHON) -m pip install --quiet --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
 endef
 
+FUZZ = $(BUILD_SHIMS) CGO_ENABLED=1 PEERCRED_SHIMS="$$dir" go run ./internal/fuzz -zig $(ZIG_DIR)
+
 .PHONY: fuzz
-fuzz: ## fuzz every target for FUZZTIME (30s)
-	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x .
-	@for target in FuzzDecode FuzzDecodeFacts; do \
-		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native || exit 1; done
+fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
+	@$(FUZZ) -time $(FUZZTIME)
+
+.PHONY: fuzz-long
+fuzz-long: FUZZTIME = 10m
+fuzz-long: $(ZIG_DIR)/ziglang ## fuzz every target for 10 minutes
+	@$(FUZZ) -time $(FUZZTIME)
+
+.PHONY: fuzz-corpora
+fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
+	@$(FUZZ) -time $(FUZZTIME) -keep
+
+.PHONY: fuzz-planted
+fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
+	@$(FUZZ) -time $(FUZZTIME) -planted
 
 .PHONY: cover
 cover: ## show which share of each function the tests reach, in both settings

@@ -17,6 +17,7 @@ import (
 
 	"example.com/peercred"
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +35,10 @@ type role struct {
 	Groups  int     // take so many supplementary groups, see manyGroups
 	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
+
+	Function string          // a key of publicFunctions, to be asked
+	Calls    []seccomp.Call  // while these calls
+	Errnos   []syscall.Errno // are answered with each of these
 }
 
 var roles = map[string]func(role) error{
@@ -60,6 +65,8 @@ var roles = map[string]func(role) error{
 	"fork":                      helperFork,
 	"ask without descriptors":   helperAskWithoutDescriptors,
 	"support and no descriptor": helperSupportAndNoDescriptor,
+	"forge":                     helperForge,
+	"ask one":                   helperAskOne,
 }
 
 func TestMain(m *testing.M) {

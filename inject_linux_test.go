@@ -3,9 +3,12 @@
 package peercred_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -19,15 +22,20 @@ import (
 // returns its report.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject)
+	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject), &got)
+	return got
+}
+
+// decodeOutput runs a helper that ends by itself, and reads its report.
+func decodeOutput(t *testing.T, cmd *exec.Cmd, report any) {
+	t.Helper()
 	out, err := cmd.Output()
 	if err == nil {
-		err = json.Unmarshal(out, &got)
+		err = json.Unmarshal(out, report)
 	}
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	return got
 }
 
 func TestTrap01InjectedAnswers(t *testing.T) {
@@ -140,5 +148,106 @@ func TestInjectedGone(t *testing.T) {
 				t.Errorf("%s: %s says %+v, want ESRCH", inject, name, a)
 			}
 		}
+	}
+}
+
+// The call is made, and what it wrote is changed on the way back: the length that it
+// tells, or the value. What a kernel can say is believed; what none says is an error.
+func TestInjectedValues(t *testing.T) {
+	const (
+		length    = "getsockopt:poke_exit=@arg5="
+		cred      = "getsockopt:poke_exit=@arg4="
+		info      = "ioctl:poke_exit=@arg3="
+		malformed = "protocol error"
+		noPeer    = "transport endpoint is not connected"
+	)
+	listener := listen(t, "unix")
+	us := fmt.Sprintf(`{"pid":%d,"uid":%d,"gid":%d}`, os.Getpid(), os.Geteuid(), os.Getegid())
+	words := func(words ...uint32) string {
+		var b []byte
+		for _, w := range words {
+			b = binary.NativeEndian.AppendUint32(b, w)
+		}
+		return fmt.Sprintf("%x", b)
+	}
+	const none = ^uint32(0)
+	for _, test := range []struct {
+		function, inject, name string
+		value                  any // nil for an error
+		err                    string
+	}{
+		{"GetPeerCredentials", length + words(12), "the length as it is", us, ""},
+		{"GetPeerCredentials", length + words(0), "length 0", nil, malformed},
+		{"GetPeerCredentials", length + words(4), "cut short", nil, malformed},
+		{"GetPeerCredentials", length + words(11), "a byte less", nil, malformed},
+		{"GetPeerCredentials", length + words(16), "too long", nil, malformed},
+		{"GetPeerCredentials", length + words(none), "the longest", nil, malformed},
+		{"GetPeerCredentials", cred + words(none, 0, 0), "pid -1", nil, malformed},
+		{"GetPeerCredentials", cred + words(1<<31, 0, 0), "the lowest pid", nil, malformed},
+		{"GetPeerCredentials", cred + words(1, none, 0), "uid -1", nil, noPeer},
+		{"GetPeerCredentials", cred + words(1, 0, none), "gid -1", nil, noPeer},
+		{"GetPeerCredentials", cred + words(0, none, none), "no peer", nil, noPeer},
+		{"GetPeerCredentials", cred + words(0, 65534, 65534), "ids that a kernel can say", `{"pid":0,"uid":65534,"gid":65534}`, ""},
+
+		// Of a file the family is asked first, then the credentials, type and state.
+		{"GetPeerCredentialsOf a file", cred + words(2) + ":when=1", "family TCP", nil, "got TCP"},
+		{"GetPeerCredentialsOf a file", cred + words(none) + ":when=1", "family -1", nil, malformed},
+		{"GetPeerCredentialsOf a file", length + words(2) + ":when=1", "family of two bytes", nil, malformed},
+		{"GetPeerCredentialsOf a file", cred + words(2) + ":when=3", "type datagram", nil, noPeer},
+		{"GetPeerCredentialsOf a file", cred + words(0) + ":when=3", "type 0", nil, malformed},
+		{"GetPeerCredentialsOf a file", length + words(0) + ":when=3", "type of no bytes", nil, malformed},
+		{"GetPeerCredentialsOf a file", cred + words(1) + ":when=4", "it listens", nil, noPeer},
+		{"GetPeerCredentialsOf a file", cred + words(none) + ":when=4", "it listens to -1", nil, malformed},
+		{"GetPeerCredentialsOf a file", length + words(8) + ":when=4", "it listens in eight bytes", nil, malformed},
+
+		{"GetPeerGroups", length + words(2), "half a group", nil, malformed},
+		{"GetPeerGroups", length + words(260), "more than there is room", nil, malformed},
+		{"GetPeerGroups", length + words(none-3), "an absurd length", nil, malformed},
+		{"GetPeerGroups", length + words(4) + ",@arg4=" + words(none), "group -1", nil, malformed},
+		{"GetPeerGroups", length + words(8) + ",@arg4=" + words(7, 8), "groups that a kernel can say", "[7,8]", ""},
+
+		{"OpenPeerProcess", length + words(0), "a handle of no bytes", nil, malformed},
+		{"OpenPeerProcess", length + words(8), "a handle of eight bytes", nil, malformed},
+		{"OpenPeerProcess", cred + words(none), "handle -1", nil, malformed},
+		{"OpenPeerProcess", cred + words(1000), "a handle that is none", nil, "bad file descriptor"},
+
+		{"PID", info + words(0, 0), "no pid told", nil, malformed},
+		{"PID", info + words(1, 0, 0, 0, 7, 0), "pid 0", nil, malformed},
+		{"PID", info + words(1, 0, 0, 0, 7, 1<<31), "the lowest pid", nil, malformed},
+		{"PID", info + words(1, 0, 0, 0, 7, none), "pid -1", nil, malformed},
+		{"PID", info + words(1, 0, 0, 0, 7, 1<<31-1), "a pid that a kernel can say", "2147483647", ""},
+		{"Alive", "?poll,?ppoll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
+	} {
+		t.Run(test.function+"/"+test.name, func(t *testing.T) {
+			if ofProcess(test.function) || test.function == "OpenPeerProcess" {
+				needPidfd(t)
+			}
+			if test.function == "PID" {
+				needPidfdInfo(t)
+			}
+			r := role{Do: "ask one", Function: test.function, Address: listener.Addr().String()}
+			var got forgedAnswer
+			decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject="+test.inject), &got)
+			if got.Value != test.value || !strings.Contains(got.Err, test.err) || (got.Err == "") != (test.value != nil) {
+				t.Errorf("%v, %q, want %v, %q", got.Value, got.Err, test.value, test.err)
+			}
+		})
+	}
+}
+
+func needPidfdInfo(t *testing.T) {
+	t.Helper()
+	server, _ := connect(t)
+	p := openPeerProcess(t, server)
+	raw, err := p.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked error
+	if err := raw.Control(func(pidfd uintptr) { _, asked = implementations[0].processPID(int(pidfd)) }); err != nil {
+		t.Fatal(err)
+	}
+	if errors.Is(asked, errors.ErrUnsupported) {
+		t.Skip("needs PIDFD_GET_INFO, which Linux has since 6.13")
 	}
 }

@@ -94,13 +94,22 @@ func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
 // Source: proc_pid_exe(5).
 func (p *PeerProcess) ExecutablePath() (path string, err error) {
 	err = p.Inspect(func(procfs string) (err error) {
-		path, err = os.Readlink(procfs + "/exe")
+		path, err = readLink(procfs + "/exe")
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	return path, nil
+}
+
+// readLink refuses the empty path, which no link in /proc leads to.
+func readLink(name string) (path string, err error) {
+	path, err = os.Readlink(name)
+	if err == nil && path == "" {
+		return "", malformed("link "+name, path)
+	}
+	return path, err
 }
 
 // pathOf tells the path of an open file, rather than that of the link that led to
@@ -111,7 +120,7 @@ func pathOf(file *os.File) (path string, err error) {
 		return "", err
 	}
 	var read error
-	err = raw.Control(func(fd uintptr) { path, read = os.Readlink("/proc/self/fd/" + strconv.Itoa(int(fd))) })
+	err = raw.Control(func(fd uintptr) { path, read = readLink("/proc/self/fd/" + strconv.Itoa(int(fd))) })
 	return path, errors.Join(err, read)
 }
 
@@ -249,7 +258,7 @@ func parseStart(stat string) (sinceBoot time.Duration, err error) {
 func parseUptime(text string) (time.Duration, error) {
 	seconds, _, _ := strings.Cut(text, " ")
 	uptime, err := time.ParseDuration(seconds + "s")
-	if err != nil {
+	if err != nil || uptime < 0 {
 		return 0, malformed("uptime", text)
 	}
 	return uptime, nil

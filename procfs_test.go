@@ -1,6 +1,7 @@
 package peercred
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -117,4 +118,49 @@ func TestReadAtMost(t *testing.T) {
 	if got, err := readAtMost(name, 4); got != "" || err == nil {
 		t.Errorf("%q, %v, want an error", got, err)
 	}
+}
+
+// FuzzProc: a process chooses its name, and its user the paths of its control groups.
+// Whatever they are, what the kernel says beside them is read right; and a file that
+// is nothing of the kind gives an error or what it says, and no value beside an error.
+func FuzzProc(f *testing.F) {
+	f.Add("name", uint32(1000), uint64(123456))
+	f.Add(") R 1 2 (", uint32(0), uint64(0))
+	f.Add("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0", uint32(4294967294), uint64(1<<63))
+	f.Add("12:cpu:/a\n0::/", uint32(1), uint64(1))
+	f.Add("Pid:\t-1\n", uint32(1), uint64(1))
+	f.Add("-5.00 1.00", uint32(1), uint64(1))
+	f.Fuzz(func(t *testing.T, text string, id uint32, ticks uint64) {
+		// The kernel puts the name between brackets as it is, and escapes it in status.
+		ticks %= uint64(1<<63-1) / uint64(tick)
+		stat := fmt.Sprintf("4711 (%s) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %d 20\n", text, ticks)
+		if got, err := parseStart(stat); got != time.Duration(ticks)*tick || err != nil {
+			t.Errorf("%q: started %v, %v, want %v", stat, got, err, time.Duration(ticks)*tick)
+		}
+		escaped := strings.NewReplacer("\\", `\\`, "\n", `\n`).Replace(text)
+		status := fmt.Sprintf("Name:\t%s\nPid:\t4711\nUid:\t%d\t1\t2\t3\nGid:\t4\t5\t6\t%[2]d\n", escaped, id)
+		if got, err := parseStatusIDs(status); got != [8]uint32{id, 1, 2, 3, 4, 5, 6, id} || err != nil {
+			t.Errorf("%q: %v, %v", status, got, err)
+		}
+		path := "/" + strings.ReplaceAll(text, "\n", `\n`)
+		if got, err := parseCgroups("3:cpu,cpuacct:/\n0::" + path + "\n"); err != nil || len(got) != 2 || got[1].Path != path || got[1].Hierarchy != 0 {
+			t.Errorf("%q: %v, %v", path, got, err)
+		}
+
+		if got, err := parseStart(text); got < 0 || (err != nil && got != 0) {
+			t.Errorf("%q: started %v, %v", text, got, err)
+		}
+		if got, err := parseStatusIDs(text); err != nil && got != [8]uint32{} {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+		if got, err := parseFdinfoPID(text); got < -1 || (err != nil && got != 0) {
+			t.Errorf("%q: pid %v, %v", text, got, err)
+		}
+		if got, err := parseUptime(text); got < 0 || (err != nil && got != 0) {
+			t.Errorf("%q: up for %v, %v", text, got, err)
+		}
+		if got, err := parseCgroups(text); (got == nil) == (err == nil) || len(got) > strings.Count(text, "\n")+1 {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	})
 }

@@ -99,7 +99,7 @@ func Support() Info {
 		f.fact.Basis = CompiledIn
 	}
 	if err := onSocketpair(info.probe); err != nil {
-		info.settle(fmt.Errorf("the kernel could not be asked: %w", err))
+		info.settle(fmt.Errorf("the kernel could not be asked: socketpair: %w", err))
 	}
 	return info
 }

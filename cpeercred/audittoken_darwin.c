@@ -10,6 +10,8 @@
 #include <mach/message.h>
 #include <string.h>
 
+#include "callerror.h"
+
 #ifndef SOL_LOCAL
 #define SOL_LOCAL 0
 #endif
@@ -44,7 +46,7 @@ cpeercred_audit_token(int fd, uint32_t token[8])
 		return error;
 	memset(&answer, 0xff, sizeof(answer));
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERTOKEN, &answer, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(answer) || !is_filled(&answer))
 		return EPROTO;
 	memcpy(token, answer.val, sizeof(answer.val));

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callerror.h"
+
 _Static_assert(SO_PEERID == 0x1009, "SO_PEERID");
 _Static_assert(sizeof(struct peercred_struct) == 24, "struct peercred_struct");
 _Static_assert(offsetof(struct peercred_struct, pid) == 0, "peercred_struct.pid");
@@ -30,10 +32,10 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
 	if (getpeereid(fd, &euid, &egid) == -1)
-		return errno;
+		return call_error();
 	memset(&cred, 0xff, sizeof(cred));
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERID, &cred, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(cred) || cred.pid < 1 ||
 	    euid == (uid_t)-1 || egid == (gid_t)-1 ||
 	    cred.euid != euid || cred.egid != egid)

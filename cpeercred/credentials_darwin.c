@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "callerror.h"
 #include "xucred.h"
 
 _Static_assert(sizeof(struct xucred) == 76, "struct xucred");
@@ -23,7 +24,7 @@ check_getpeereid(int fd, const struct xucred *cred)
 	gid_t egid = (gid_t)-1;
 
 	if (getpeereid(fd, &euid, &egid) == -1)
-		return errno;
+		return call_error();
 	if (euid != cred->cr_uid || egid != cred->cr_groups[0])
 		return EPROTO;
 	return 0;
@@ -38,7 +39,7 @@ get_pid(int fd, pid_t *result)
 
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &pid, &len) == -1) {
 		if (errno != ENOTCONN)
-			return errno;
+			return call_error();
 		pid = 0;
 	} else if (len != sizeof(pid) || pid < 0) {
 		return EPROTO;

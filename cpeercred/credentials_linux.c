@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "callerror.h"
+
 _Static_assert(sizeof(struct ucred) == 12, "struct ucred");
 _Static_assert(offsetof(struct ucred, pid) == 0, "ucred.pid");
 _Static_assert(offsetof(struct ucred, uid) == 4, "ucred.uid");
@@ -22,7 +24,7 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(cred) || cred.pid < 0)
 		return EPROTO;
 	/* Without a peer Linux succeeds with (0, -1, -1). */

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "callerror.h"
+
 #ifndef SOL_LOCAL
 #define SOL_LOCAL 0
 #endif
@@ -32,8 +34,10 @@ is_named(int fd, name_getter get, int *named)
 
 	memset(&address, 0, sizeof(address));
 	if (get(fd, (struct sockaddr *)&address, &len) == -1)
-		return errno;
-	*named = address.sun_path[0] != '\0';
+		return call_error();
+	if (len < offsetof(struct sockaddr_un, sun_path) || address.sun_family != AF_LOCAL)
+		return EPROTO;
+	*named = len > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0] != '\0';
 	return 0;
 }
 
@@ -63,7 +67,7 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEEREID, &cred, &len) == -1)
-		return errno;
+		return call_error();
 	if ((error = check_accepted_end(fd)) != 0)
 		return error;
 	if (len != sizeof(cred) || cred.unp_pid < 1 ||

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "callerror.h"
+
 _Static_assert(SO_PEERCRED == 0x1022, "SO_PEERCRED");
 _Static_assert(sizeof(struct sockpeercred) == 12, "struct sockpeercred");
 _Static_assert(offsetof(struct sockpeercred, uid) == 0, "sockpeercred.uid");
@@ -20,7 +22,7 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(cred) || cred.pid < 1 ||
 	    cred.uid == (uid_t)-1 || cred.gid == (gid_t)-1)
 		return EPROTO;

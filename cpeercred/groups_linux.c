@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "callerror.h"
+
 int
 cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 {
@@ -19,7 +21,7 @@ cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1) {
 		if (errno == ERANGE)
 			*count = len / sizeof(*groups);
-		return errno == ENODATA ? ENOTCONN : errno;
+		return errno == ENODATA ? ENOTCONN : call_error();
 	}
 	if (len % sizeof(*groups) != 0 || len / sizeof(*groups) > capacity)
 		return EPROTO;

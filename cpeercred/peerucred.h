@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <ucred.h>
 
+#include "callerror.h"
+
 /* *result is to be freed with ucred_free. */
 static int
 get_peerucred(int fd, ucred_t **result)
@@ -17,7 +19,7 @@ get_peerucred(int fd, ucred_t **result)
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
 	if (getpeerucred(fd, &cred) == -1)
-		return errno;
+		return call_error();
 	if (cred == NULL)
 		return EPROTO;
 	*result = cred;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callerror.h"
 #include "pidfd.h"
 
 /* Non-blocking, so that Go's poller takes it. The kernel sets close-on-exec. */
@@ -27,7 +28,7 @@ set_nonblocking(int pidfd)
 
 	if ((flags = fcntl(pidfd, F_GETFL)) == -1 ||
 	    fcntl(pidfd, F_SETFL, flags | O_NONBLOCK) == -1)
-		return errno;
+		return call_error();
 	return 0;
 }
 
@@ -44,7 +45,7 @@ cpeercred_open_process(int fd, int *pidfd)
 		case EINVAL: /* reaped, for kernels before 6.16 */
 			return ESRCH;
 		default:
-			return errno;
+			return call_error();
 		}
 	}
 	if (len != sizeof(process) || process < 0)
@@ -65,7 +66,7 @@ cpeercred_process_exited(int pidfd, int *exited)
 
 	while ((n = poll(&p, 1, 0)) == -1)
 		if (errno != EINTR)
-			return errno;
+			return call_error();
 	if (p.revents & POLLNVAL)
 		return EBADF;
 	if (p.revents & POLLERR || n != (p.revents != 0))
@@ -89,7 +90,7 @@ get_info(int pidfd, uint64_t mask, struct cpeercred_pidfd_info *result)
 	memset(&info, 0xff, sizeof(info)); /* poisoned: ids that no process has */
 	info.mask = mask;
 	if (ioctl(pidfd, GET_INFO, &info) == -1)
-		return errno;
+		return call_error();
 	if ((info.mask & mask) != mask)
 		return EPROTO;
 	*result = info;
@@ -141,6 +142,6 @@ int
 cpeercred_signal_process(int pidfd, int signal)
 {
 	if (syscall(CPEERCRED_SYS_PIDFD_SEND_SIGNAL, pidfd, signal, NULL, 0) == -1)
-		return errno;
+		return call_error();
 	return 0;
 }

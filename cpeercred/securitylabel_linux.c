@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "callerror.h"
+
 int
 cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length)
 {
@@ -18,7 +20,7 @@ cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) == -1) {
 		if (errno == ERANGE)
 			*length = len;
-		return errno;
+		return call_error();
 	}
 	if (len > capacity)
 		return EPROTO;

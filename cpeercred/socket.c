@@ -25,6 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callerror.h"
+
 static int
 get_int(int fd, int option, int *value)
 {
@@ -32,10 +34,24 @@ get_int(int fd, int option, int *value)
 	socklen_t len = sizeof(v);
 
 	if (getsockopt(fd, SOL_SOCKET, option, &v, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(v) || v == -1)
 		return EPROTO;
 	*value = v;
+	return 0;
+}
+
+/* No socket is of a type below 1. */
+static int
+get_type(int fd, int *type)
+{
+	int t, error;
+
+	if ((error = get_int(fd, SO_TYPE, &t)) != 0)
+		return error;
+	if (t < 1)
+		return EPROTO;
+	*type = t;
 	return 0;
 }
 
@@ -44,7 +60,7 @@ internet_kind(int fd, int *kind)
 {
 	int type, error;
 
-	if ((error = get_int(fd, SO_TYPE, &type)) != 0)
+	if ((error = get_type(fd, &type)) != 0)
 		return error;
 	switch (type) {
 	case SOCK_STREAM:
@@ -75,7 +91,7 @@ address_family(int fd, int *family)
 
 	memset(&address, 0, sizeof(address));
 	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1)
-		return errno;
+		return call_error();
 	*family = address.ss_family;
 #if defined(__DragonFly__)
 	/* An unnamed Unix socket has no address at all here (golang.org/issue/3349). */
@@ -128,7 +144,7 @@ cpeercred_check_can_have_peer(int fd)
 {
 	int type, listens, error;
 
-	if ((error = get_int(fd, SO_TYPE, &type)) != 0)
+	if ((error = get_type(fd, &type)) != 0)
 		return error;
 	/* It can be connected anew after the kernel took the credentials. */
 	if (type == SOCK_DGRAM)
@@ -170,7 +186,7 @@ unconnected_socket(int *fd)
 	int s;
 
 	if ((s = socket(AF_UNIX, STREAM, 0)) == -1)
-		return errno;
+		return call_error();
 	close_on_exec(s);
 	*fd = s;
 	return 0;
@@ -179,10 +195,13 @@ unconnected_socket(int *fd)
 int
 cpeercred_socketpair(int fds[2])
 {
-	int pair[2];
+	int pair[2] = { -1, -1 };
 
 	if (socketpair(AF_UNIX, STREAM, 0, pair) == -1)
-		return errno;
+		return call_error();
+	/* What the kernel did not make is not ours to use, nor to close. */
+	if (pair[0] < 0 || pair[1] < 0 || pair[0] == pair[1])
+		return EPROTO;
 	close_on_exec(pair[0]);
 	close_on_exec(pair[1]);
 	fds[0] = pair[0];

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "callerror.h"
+
 /* Level and option are 0 and 1, which ask an IP socket for IP_OPTIONS. */
 #ifndef SOL_LOCAL
 #define SOL_LOCAL 0
@@ -42,7 +44,7 @@ get_xucred(int fd, struct xucred *result)
 		return error;
 	memset(&cred, 0xff, sizeof(cred)); /* no group is 0 unless the kernel says so */
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERCRED, &cred, &len) == -1)
-		return errno;
+		return call_error();
 	if (len != sizeof(cred) || cred.cr_version != XUCRED_VERSION ||
 	    cred.cr_ngroups < 1 || (size_t)cred.cr_ngroups > XUCRED_GROUPS ||
 	    cred.cr_uid == (uid_t)-1 || cred.cr_groups[0] == (gid_t)-1)

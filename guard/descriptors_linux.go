@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,5 +23,5 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 	if errors.Is(set, unix.ENOPROTOOPT) {
 		set = nil
 	}
-	return errors.Join(err, set)
+	return errors.Join(err, os.NewSyscallError("setsockopt(SO_PASSRIGHTS)", set))
 }

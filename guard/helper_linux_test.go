@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,6 +32,10 @@ type role struct {
 	Groups  []int
 	Count   int
 	Rule    uint32
+
+	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
+	Calls       []seccomp.Call  // while these calls
+	Errnos      []syscall.Errno // are answered with each of these
 }
 
 var roles = map[string]func(role) error{
@@ -39,6 +44,7 @@ var roles = map[string]func(role) error{
 	"watch":                helperWatch,
 	"serve in a namespace": helperServeInNamespace,
 	"run out":              helperRunOut,
+	"forge":                helperForge,
 }
 
 func TestMain(m *testing.M) {

@@ -36,17 +36,27 @@ func Kind(fd int) (kind string, err error) {
 }
 
 func internetKind(fd int) (kind string, err error) {
-	socketType, err := socketOption(fd, unix.SO_TYPE)
-	if err != nil {
+	switch t, err := socketType(fd); {
+	case err != nil:
 		return "", err
-	}
-	switch socketType {
-	case unix.SOCK_STREAM:
+	case t == unix.SOCK_STREAM:
 		return "TCP", nil
-	case unix.SOCK_DGRAM:
+	case t == unix.SOCK_DGRAM:
 		return "UDP", nil
 	}
 	return "unknown", nil
+}
+
+// socketType is SO_TYPE. No socket is of a type below 1: the kernel wrote nothing then.
+func socketType(fd int) (int, error) {
+	t, err := socketOption(fd, unix.SO_TYPE)
+	switch {
+	case err != nil:
+		return 0, err
+	case t < 1:
+		return 0, unix.EPROTO
+	}
+	return t, nil
 }
 
 // CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
@@ -62,13 +72,10 @@ func CheckCanHavePeer(fd int) error {
 	if err := checkDescriptor(fd); err != nil {
 		return err
 	}
-	socketType, err := socketOption(fd, unix.SO_TYPE)
-	switch {
+	switch t, err := socketType(fd); {
 	case err != nil:
 		return err
-	case socketType == 0: // no socket has it: the kernel wrote nothing
-		return unix.EPROTO
-	case socketType == unix.SOCK_DGRAM:
+	case t == unix.SOCK_DGRAM:
 		return unix.ENOTCONN
 	}
 	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
@@ -138,8 +145,11 @@ func socketpair() (fds [2]int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fds, err
+	case fds[0] == fds[1]: // what the kernel did not make is not ours to use, nor to close
+		return fds, unix.EPROTO
 	}
 	unix.CloseOnExec(fds[0])
 	unix.CloseOnExec(fds[1])

@@ -171,7 +171,8 @@ func quoted(text string) string {
 	plain := func(r rune) bool {
 		return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != '"' && r != unicode.ReplacementChar
 	}
-	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+	missing := strings.HasPrefix(text, "-") // see footnotes.missing
+	if text != "" && !missing && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
 		return text
 	}
 	return strconv.Quote(text)

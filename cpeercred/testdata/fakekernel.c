@@ -144,27 +144,31 @@ getpeereid(int fd, uint32_t *euid, uint32_t *egid)
 	return 0;
 }
 
+/* NetBSD's address: its length, its family, and a path of one byte if it has a name. */
 static int
-name(struct sockaddr *address, int named)
+name(struct sockaddr *address, socklen_t *length, int named)
 {
+	const unsigned char bytes[3] = { named ? 3 : 2, AF_UNIX, '/' };
+
 	if (told.name_error != 0)
 		return fail(told.name_error);
-	address->sa_data[0] = named ? '/' : '\0';
+	memcpy(address, bytes, bytes[0]);
+	*length = bytes[0];
 	return 0;
 }
 
 int
 getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-	(void)fd, (void)length;
-	return name(address, told.own_name);
+	(void)fd;
+	return name(address, length, told.own_name);
 }
 
 int
 getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	(void)fd, (void)length;
-	return name(address, told.peer_name);
+	(void)fd;
+	return name(address, length, told.peer_name);
 }
 
 /* illumos: pid, uid and gid are the first bytes of the first reply. */

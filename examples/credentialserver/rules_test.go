@@ -3,9 +3,12 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,4 +185,49 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// FuzzRules: what is accepted says the same to whoever reads JSON as it is written,
+// and names nobody beside.
+func FuzzRules(f *testing.F) {
+	f.Add([]byte(`{"users": ["a", "b"], "groups": ["c"], "lifetime": "5m", "verifiers": {"users": ["d"], "groups": ["e"]}}`))
+	f.Add([]byte(`{"users": null, "verifiers": null}`))
+	f.Add([]byte(`{"users": [], "users": ["root"]}`))
+	f.Add([]byte(`{"Users": ["root"]}`))
+	f.Add([]byte(`{"verifiers": {"lifetime": "1m"}}{}`))
+	f.Add([]byte(`{"groups": ["\ud800"], "lifetime": 1}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := parseRulesText(text)
+		if err != nil {
+			if diff := cmp.Diff(rulesText{}, got, cmp.AllowUnexported(rulesText{})); diff != "" {
+				t.Errorf("%q: %v, and rules:\n%s", text, err, diff)
+			}
+			return
+		}
+		var plain map[string]any
+		if err := json.Unmarshal(text, &plain); err != nil {
+			t.Fatalf("%q is accepted, and %v", text, err)
+		}
+		verifiers, _ := plain["verifiers"].(map[string]any)
+		for key := range plain {
+			if !slices.Contains(ruleKeys, key) {
+				t.Errorf("%q: the key %q is accepted", text, key)
+			}
+		}
+		for key := range verifiers {
+			if key != "users" && key != "groups" {
+				t.Errorf("%q: the verifiers' key %q is accepted", text, key)
+			}
+		}
+		for what, names := range map[string][2]any{
+			"users":               {plain["users"], got.Users},
+			"groups":              {plain["groups"], got.Groups},
+			"verifiers of users":  {verifiers["users"], got.Verifiers.Users},
+			"verifiers of groups": {verifiers["groups"], got.Verifiers.Groups},
+		} {
+			if want, got := fmt.Sprint(names[0]), fmt.Sprint(names[1]); want != got && (names[0] != nil || got != "[]") {
+				t.Errorf("%q: %s are %s, want %s", text, what, got, want)
+			}
+		}
+	})
 }

@@ -1,0 +1,381 @@
+//go:build !android
+
+package peercred_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
+)
+
+// A sandbox that forbids the calls one by one, or makes nothing of them and reports
+// success (a seccomp filter of our own): every public function answers with an error
+// that names the call and wraps its errno, and never with a value.
+
+// victim is what the public functions are asked about.
+type victim struct {
+	conn    *net.UnixConn // to a listener of another process
+	file    *os.File      // a duplicate of it
+	own     *os.File      // connected to ourselves
+	process *peercred.PeerProcess
+}
+
+// wrapper hides everything of a conn but what leads to its descriptor.
+type wrapper struct{ net.Conn }
+
+func (w wrapper) NetConn() net.Conn { return w.Conn }
+
+// embedded has its descriptor by the promoted SyscallConn, so that the kernel is asked
+// what it is.
+type embedded struct{ *net.UnixConn }
+
+// publicFunctions ask, and return what a caller would take for an answer, nil if there
+// is none.
+var publicFunctions = map[string]func(victim) (any, error){
+	"GetPeerCredentials": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerCredentials(v.conn))
+	},
+	"GetPeerCredentials of a wrapper": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerCredentials(wrapper{v.conn}))
+	},
+	"GetPeerCredentialsOf": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerCredentialsOf(v.conn))
+	},
+	"GetPeerCredentialsOf a file": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerCredentialsOf(v.file))
+	},
+	"GetPeerCredentialsOf ourselves": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerCredentialsOf(v.own))
+	},
+	"GetPeerGroups": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerGroups(v.conn))
+	},
+	"GetPeerGroups of a foreign type": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerGroups(embedded{v.conn}))
+	},
+	"GetPeerSecurityLabel": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerSecurityLabel(v.conn))
+	},
+	"GetPeerSecurityLabel of a foreign type": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerSecurityLabel(embedded{v.conn}))
+	},
+	"GetPeerAuditToken": func(v victim) (any, error) {
+		return answerOf(peercred.GetPeerAuditToken(v.conn))
+	},
+	"OpenPeerProcess": func(v victim) (any, error) {
+		p, err := peercred.OpenPeerProcess(v.conn)
+		return answerOf(p != nil, err)
+	},
+	"OpenPeerProcess of a foreign type": func(v victim) (any, error) {
+		p, err := peercred.OpenPeerProcess(embedded{v.conn})
+		return answerOf(p != nil, err)
+	},
+	"Support: uid": func(victim) (any, error) { return answerOf(factOf(peercred.Support().UID)) },
+	"Support: groups": func(victim) (any, error) {
+		return answerOf(factOf(peercred.Support().Groups))
+	},
+	"Support: process": func(victim) (any, error) {
+		return answerOf(factOf(peercred.Support().Process))
+	},
+	"Support: security label": func(victim) (any, error) {
+		return answerOf(factOf(peercred.Support().SecurityLabel))
+	},
+	"Alive":              func(v victim) (any, error) { return answerOf(v.process.Alive()) },
+	"PID":                func(v victim) (any, error) { return answerOf(v.process.PID()) },
+	"Signal":             func(v victim) (any, error) { return nil, v.process.Signal(nil) },
+	"CurrentCredentials": func(v victim) (any, error) { return answerOf(v.process.CurrentCredentials()) },
+	"ExecutablePath":     func(v victim) (any, error) { return answerOf(v.process.ExecutablePath()) },
+	"Executable": func(v victim) (any, error) {
+		file, path, err := v.process.Executable()
+		if file != nil {
+			file.Close()
+			path += ", and a file"
+		}
+		return answerOf(path, err)
+	},
+	"Cmdline": func(v victim) (any, error) { return answerOf(v.process.Cmdline()) },
+	"Cgroup":  func(v victim) (any, error) { return answerOf(v.process.Cgroup()) },
+	"StartTime": func(v victim) (any, error) {
+		started, err := v.process.StartTime()
+		return answerOf(!started.IsZero(), err) // two calls may differ
+	},
+	"Inspect": func(v victim) (any, error) {
+		return nil, v.process.Inspect(func(string) error { return nil })
+	},
+	"Wait": func(v victim) (any, error) { return nil, v.process.Wait(context.Background()) },
+}
+
+func factOf(f peercred.Fact) (bool, error) {
+	if f.Available {
+		return true, nil
+	}
+	return false, errors.New(f.Reason)
+}
+
+// answerOf is the answer as text, nil for one that is none.
+func answerOf[T any](answer T, err error) (any, error) {
+	text, failed := json.Marshal(answer)
+	if failed != nil {
+		return nil, failed
+	}
+	if nothing := []string{"null", `""`, "0", "false", "[0,0,0,0,0,0,0,0]"}; slices.Contains(nothing, string(text)) {
+		return nil, err
+	}
+	return string(text), err
+}
+
+// ofProcess tells the functions that need a handle.
+func ofProcess(function string) bool {
+	return slices.Contains([]string{
+		"Alive", "PID", "Signal", "CurrentCredentials", "ExecutablePath", "Executable", "Cmdline", "Cgroup",
+		"StartTime", "Inspect", "Wait",
+	}, function)
+}
+
+// forgedAnswer is what a function did when the kernel answered with errno.
+type forgedAnswer struct {
+	Forged      syscall.Errno
+	Value       any
+	Err         string
+	Wraps       bool // errors.Is(err, Forged)
+	Protocol    bool // errors.Is(err, EPROTO)
+	Unavailable bool
+}
+
+func forgedAnswerOf(errno syscall.Errno, value any, err error) forgedAnswer {
+	var unavailable *peercred.ErrPeerCredentialsUnavailable
+	return forgedAnswer{
+		errno, value, errString(err), errno != 0 && errors.Is(err, errno), errors.Is(err, unix.EPROTO), errors.As(err, &unavailable),
+	}
+}
+
+// helperForge asks one function about a victim: once while all is well, if it then
+// returns at all, and once for each errno that the calls are forged with.
+func helperForge(r role) error {
+	v, err := newVictim(r.Address, ofProcess(r.Function))
+	if err != nil {
+		return err
+	}
+	ask := func(errno syscall.Errno) forgedAnswer {
+		value, err := publicFunctions[r.Function](v)
+		return forgedAnswerOf(errno, value, err)
+	}
+	var answers []forgedAnswer
+	if r.Function != "Wait" && r.Function != "GetPeerCredentialsOf ourselves" { // which remembers that the kernel is right
+		answers = append(answers, ask(0))
+	} else {
+		answers = append(answers, forgedAnswer{})
+	}
+	for _, errno := range r.Errnos {
+		if err := seccomp.Forge(errno, r.Calls...); err != nil {
+			return err
+		}
+		answers = append(answers, ask(errno))
+	}
+	return reexec.Report(answers)
+}
+
+// helperAskOne asks one function about a victim, on one thread.
+func helperAskOne(r role) error {
+	runtime.LockOSThread() // strace counts calls by thread
+	v, err := newVictim(r.Address, ofProcess(r.Function))
+	if err != nil {
+		return err
+	}
+	value, err := publicFunctions[r.Function](v)
+	return reexec.Report(forgedAnswerOf(0, value, err))
+}
+
+func newVictim(address string, process bool) (v victim, err error) {
+	conn, err := net.Dial("unix", address)
+	if err != nil {
+		return v, err
+	}
+	v.conn = conn.(*net.UnixConn)
+	if v.file, err = v.conn.File(); err != nil {
+		return v, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return v, err
+	}
+	v.own = os.NewFile(uintptr(pair[0]), "socketpair")
+	if process {
+		v.process, err = peercred.OpenPeerProcess(v.conn)
+	}
+	return v, err
+}
+
+// refusals are the errnos that every call is forged with. None of them means
+// anything to any call of ours.
+var refusals = []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.EBADF, unix.EIO}
+
+// What may become of a forged answer, beside an error that names the call and wraps
+// the errno, or EPROTO for success without a write.
+const (
+	silently  = 1 << iota // the errno is in the error's text alone, or not even there
+	explains              // success without a write has an error of its own words
+	believes              // success cannot be told from the real one
+	otherwise             // what the call fails to tell is asked otherwise, and told right
+	retries               // EINTR is asked again, until it ends: here it would not
+	endless               // success is not forged: what the Go library made of it would not end
+	remembers             // it says the first failure ever after
+)
+
+func TestForgedAnswers(t *testing.T) {
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	const (
+		family      = "linux: find out the descriptor's family: "
+		listens     = "linux: find out whether the socket listens or is for datagrams: "
+		credentials = "failed to get peer credentials: "
+		peerCred    = credentials + "linux: getsockopt(SO_PEERCRED): "
+		groups      = "failed to get the peer's groups: "
+		peerGroups  = groups + "linux: getsockopt(SO_PEERGROUPS): "
+		label       = "failed to get the peer's security label: "
+		peerSec     = label + "linux: getsockopt(SO_PEERSEC): "
+		process     = "failed to open the peer's process: "
+		peerPidfd   = process + "linux: getsockopt(SO_PEERPIDFD): "
+		noPoller    = process + "the runtime's poller does not take the pidfd: "
+		poll        = "peer process: linux: poll(pidfd): "
+		fdinfo      = "peer process: linux: read /proc/self/fdinfo/: "
+		probed      = "whether the kernel says so of every peer could not be found out: socket, getsockopt(SO_PEERCRED): "
+		supported   = "the kernel could not be asked: socketpair: "
+	)
+	option := func(o int) []seccomp.Call { return []seccomp.Call{seccomp.Option(o)} }
+	call := func(numbers ...uintptr) (calls []seccomp.Call) {
+		for _, n := range numbers {
+			calls = append(calls, seccomp.Any(n))
+		}
+		return calls
+	}
+	listener := listen(t, "unix")
+	for _, test := range []struct {
+		function, name string // what is asked, and the call that is forged
+		calls          []seccomp.Call
+		says           string // how the error begins
+		but            int
+	}{
+		{"GetPeerCredentials", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerCredentials of a wrapper", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerCredentialsOf", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerCredentialsOf a file", "SO_DOMAIN", option(unix.SO_DOMAIN), credentials + family, 0},
+		{"GetPeerCredentialsOf a file", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerCredentialsOf a file", "SO_TYPE", option(unix.SO_TYPE), credentials + listens, 0},
+		{"GetPeerCredentialsOf a file", "SO_ACCEPTCONN", option(unix.SO_ACCEPTCONN), credentials + listens, 0},
+		// Success is descriptor 0, a pipe here, which has no credentials.
+		{"GetPeerCredentialsOf ourselves", "socket", call(unix.SYS_SOCKET), "peer credentials unavailable on linux: the answer names this process itself, and " + probed, silently},
+
+		{"GetPeerGroups", "SO_PEERGROUPS", option(unix.SO_PEERGROUPS), peerGroups, 0},
+		{"GetPeerGroups of a foreign type", "SO_DOMAIN", option(unix.SO_DOMAIN), groups + family, 0},
+		{"GetPeerGroups of a foreign type", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerGroups of a foreign type", "SO_PEERGROUPS", option(unix.SO_PEERGROUPS), peerGroups, 0},
+		{"GetPeerGroups of a foreign type", "SO_TYPE", option(unix.SO_TYPE), groups + listens, 0},
+		{"GetPeerGroups of a foreign type", "SO_ACCEPTCONN", option(unix.SO_ACCEPTCONN), groups + listens, 0},
+
+		{"GetPeerSecurityLabel", "SO_PEERSEC", option(unix.SO_PEERSEC), peerSec, explains},
+		{"GetPeerSecurityLabel of a foreign type", "SO_DOMAIN", option(unix.SO_DOMAIN), label + family, 0},
+		{"GetPeerSecurityLabel of a foreign type", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"GetPeerSecurityLabel of a foreign type", "SO_PEERSEC", option(unix.SO_PEERSEC), peerSec, explains},
+		// It asks the kernel nothing here.
+		{"GetPeerAuditToken", "getsockopt", call(unix.SYS_GETSOCKOPT), "peer credentials unavailable on linux: ", silently},
+
+		{"OpenPeerProcess", "SO_PEERPIDFD", option(unix.SO_PEERPIDFD), peerPidfd, 0},
+		// It names the call that the descriptor came from. Success leaves it blocking.
+		{"OpenPeerProcess", "fcntl", call(unix.SYS_FCNTL), peerPidfd, explains},
+		{"OpenPeerProcess", "epoll_ctl", call(unix.SYS_EPOLL_CTL), noPoller, silently | believes},
+		// Which is to find out only whether it was reaped already.
+		{"OpenPeerProcess", "pidfd_send_signal", call(unix.SYS_PIDFD_SEND_SIGNAL), "", otherwise},
+		{"OpenPeerProcess of a foreign type", "SO_DOMAIN", option(unix.SO_DOMAIN), process + family, 0},
+		{"OpenPeerProcess of a foreign type", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
+		{"OpenPeerProcess of a foreign type", "SO_PEERPIDFD", option(unix.SO_PEERPIDFD), peerPidfd, 0},
+		{"OpenPeerProcess of a foreign type", "SO_TYPE", option(unix.SO_TYPE), process + listens, 0},
+		{"OpenPeerProcess of a foreign type", "SO_ACCEPTCONN", option(unix.SO_ACCEPTCONN), process + listens, 0},
+
+		{"Support: uid", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
+		{"Support: groups", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
+		{"Support: process", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
+		{"Support: security label", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
+		{"Support: uid", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, silently},
+		{"Support: groups", "SO_PEERGROUPS", option(unix.SO_PEERGROUPS), peerGroups, silently},
+		{"Support: process", "SO_PEERPIDFD", option(unix.SO_PEERPIDFD), peerPidfd, silently},
+
+		{"Alive", "poll", seccomp.Poll, poll, retries | believes},
+		{"Wait", "poll", seccomp.Poll, poll, retries | endless | remembers}, // it waits on
+		{"PID", "ioctl", call(unix.SYS_IOCTL), "peer process: linux: ioctl(PIDFD_GET_INFO): ", 0},
+		{"Signal", "pidfd_send_signal", call(unix.SYS_PIDFD_SEND_SIGNAL), "peer process: linux: pidfd_send_signal: ", believes},
+		{"CurrentCredentials", "ioctl", call(unix.SYS_IOCTL), "", otherwise},
+		{"CurrentCredentials", "ioctl, openat", call(unix.SYS_IOCTL, unix.SYS_OPENAT), fdinfo, retries | endless},
+
+		{"Inspect", "openat", call(unix.SYS_OPENAT), fdinfo, retries | endless},
+		{"Inspect", "read", call(unix.SYS_READ), fdinfo, retries | explains},
+		{"Inspect", "poll", seccomp.Poll, poll, retries | believes},
+		{"Executable", "openat", call(unix.SYS_OPENAT), fdinfo, retries | endless},
+		{"Executable", "readlinkat", call(unix.SYS_READLINKAT), "readlink /proc/self/fd/", retries | explains},
+		{"Executable", "poll", seccomp.Poll, poll, retries | believes},
+		{"ExecutablePath", "readlinkat", call(unix.SYS_READLINKAT), "readlink /proc/", retries | explains},
+		{"ExecutablePath", "poll", seccomp.Poll, poll, retries | believes},
+		{"Cmdline", "openat", call(unix.SYS_OPENAT), fdinfo, retries | endless},
+		{"Cmdline", "read", call(unix.SYS_READ), fdinfo, retries | explains},
+		{"Cmdline", "poll", seccomp.Poll, poll, retries | believes},
+		{"Cgroup", "openat", call(unix.SYS_OPENAT), fdinfo, retries | endless},
+		{"Cgroup", "read", call(unix.SYS_READ), fdinfo, retries | explains},
+		{"StartTime", "openat", call(unix.SYS_OPENAT), fdinfo, retries | endless},
+		{"StartTime", "read", call(unix.SYS_READ), fdinfo, retries | explains},
+	} {
+		t.Run(test.function+"/"+test.name, func(t *testing.T) {
+			if strings.Contains(strings.ToLower(test.function+test.says), "process") {
+				needPidfd(t)
+			}
+			r := role{Do: "forge", Address: listener.Addr().String(), Function: test.function, Calls: test.calls, Errnos: slices.Clone(refusals)}
+			if test.but&remembers != 0 {
+				r.Errnos = r.Errnos[:1]
+			}
+			if test.but&retries == 0 {
+				r.Errnos = append(r.Errnos, unix.EINTR)
+			}
+			if test.but&endless == 0 {
+				r.Errnos = append(r.Errnos, 0)
+			}
+			var answers []forgedAnswer
+			start(t, r).Decode(&answers)
+			if len(answers) != 1+len(r.Errnos) {
+				t.Fatalf("%d answers, want %d", len(answers), 1+len(r.Errnos))
+			}
+			honest := answers[0]
+			for _, got := range answers[1:] {
+				success := got.Forged == 0
+				switch {
+				case test.but&otherwise != 0, success && test.but&believes != 0:
+					if got.Value != honest.Value || got.Err != "" {
+						t.Errorf("%v: %v, %q, want %v as before", got.Forged, got.Value, got.Err, honest.Value)
+					}
+				case got.Value != nil || got.Err == "":
+					t.Errorf("%v: %v, %q, want an error and no value", got.Forged, got.Value, got.Err)
+				case success:
+					if !got.Protocol && test.but&(silently|explains) == 0 {
+						t.Errorf("success without a write: %q, want a protocol error", got.Err)
+					}
+				case !strings.HasPrefix(got.Err, test.says):
+					t.Errorf("%v: %q, want %q", got.Forged, got.Err, test.says)
+				case !got.Wraps && test.but&silently == 0:
+					t.Errorf("%v: %q does not wrap it", got.Forged, got.Err)
+				}
+			}
+		})
+	}
+}

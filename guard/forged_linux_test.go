@@ -1,0 +1,216 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
+)
+
+// A sandbox that forbids the calls that the decisions rest on, or makes nothing of
+// them and reports success (a seccomp filter of our own): nobody is let in, and the
+// refusal says why.
+
+// forgedPolicies let in the helper itself, or would, if its sockets were labelled.
+var forgedPolicies = map[string]Policy{
+	"uid":     UIDs(uint32(os.Geteuid())),
+	"group":   Groups(27),
+	"any":     AnyOf(UIDs(4242), Groups(27)),
+	"all":     AllOf(UIDs(uint32(os.Geteuid())), Groups(27)),
+	"label":   Labels("unconfined"),
+	"process": Func("a process that lives", allowLiving),
+}
+
+func allowLiving(p Peer) error {
+	process, err := p.Process()
+	if err != nil {
+		return err
+	}
+	return process.Signal(nil)
+}
+
+// forgedWays are the ways in, on a connection of the helper to itself.
+var forgedWays = map[string]func(net.Listener, Policy) error{
+	"Accept": func(inner net.Listener, policy Policy) error {
+		denied := make(chan error, 1)
+		listener := NewListener(inner, policy, Options{OnDeny: func(d *Denied) { denied <- d }})
+		accepted := make(chan error, 1)
+		go func() {
+			conn, err := listener.Accept()
+			if err == nil {
+				conn.Close()
+			}
+			accepted <- err
+		}()
+		client, err := net.Dial("unix", inner.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		select {
+		case err := <-denied:
+			return err
+		case err := <-accepted:
+			return err
+		}
+	},
+	"Admit": func(inner net.Listener, policy Policy) error {
+		client, err := net.Dial("unix", inner.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		conn, err := inner.Accept()
+		if err != nil {
+			return err
+		}
+		admitted, err := Admit(conn, policy)
+		if (admitted == nil) == (err == nil) {
+			return errors.New("Admit: both or neither")
+		}
+		if err == nil {
+			admitted.Close()
+		}
+		return err
+	},
+	"Dial": func(inner net.Listener, policy Policy) error {
+		conn, err := Dial(context.Background(), "unix", inner.Addr().String(), policy)
+		if (conn == nil) == (err == nil) {
+			return errors.New("Dial: both or neither")
+		}
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	},
+}
+
+// forgedEntry is what became of one try.
+type forgedEntry struct {
+	Forged syscall.Errno
+	Err    string // "" for who was let in
+	Denied bool
+	Failed bool // Denied.Failed
+	Wraps  bool // errors.Is(err, Forged)
+}
+
+func forgedEntryOf(errno syscall.Errno, err error) forgedEntry {
+	if err == nil {
+		return forgedEntry{Forged: errno}
+	}
+	denied, ok := errors.AsType[*Denied](err)
+	return forgedEntry{errno, err.Error(), ok, ok && denied.Failed, errno != 0 && errors.Is(err, errno)}
+}
+
+// helperForge tries a way in while all is well, and once for each errno.
+func helperForge(r role) error {
+	try := func(errno syscall.Errno) (forgedEntry, error) {
+		inner, err := net.Listen("unix", abstract())
+		if err != nil {
+			return forgedEntry{}, err
+		}
+		defer inner.Close()
+		return forgedEntryOf(errno, forgedWays[r.Way](inner, forgedPolicies[r.Policy])), nil
+	}
+	honest, err := try(0)
+	if err != nil {
+		return err
+	}
+	entries := []forgedEntry{honest}
+	for _, errno := range r.Errnos {
+		if err := seccomp.Forge(errno, r.Calls...); err != nil {
+			return err
+		}
+		entry, err := try(errno)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry)
+	}
+	return reexec.Report(entries)
+}
+
+func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
+	needRoot(t) // for the groups
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	refusals := []syscall.Errno{unix.EPERM, unix.EACCES, unix.EINTR, unix.ENOBUFS, unix.EBADF, unix.EIO, 0}
+	for _, test := range []struct {
+		policy string
+		option int
+		says   string
+		as     string // what success without a write is
+	}{
+		{"uid", unix.SO_PEERCRED, `"a known peer": failed to get peer credentials: linux: getsockopt(SO_PEERCRED): `, "protocol error"},
+		{"group", unix.SO_PEERCRED, `"a known peer": failed to get peer credentials: linux: getsockopt(SO_PEERCRED): `, "protocol error"},
+		{"group", unix.SO_PEERGROUPS, `"group 27": supplementary groups: failed to get the peer's groups: linux: getsockopt(SO_PEERGROUPS): `, "protocol error"},
+		{"any", unix.SO_PEERGROUPS, `"any of (uid 4242; group 27)": group 27: supplementary groups: failed to get the peer's groups: linux: getsockopt(SO_PEERGROUPS): `, "protocol error"},
+		{"all", unix.SO_PEERGROUPS, `"group 27": supplementary groups: failed to get the peer's groups: linux: getsockopt(SO_PEERGROUPS): `, "protocol error"},
+		{"label", unix.SO_PEERSEC, `"security label \"unconfined\"": security label: failed to get the peer's security label: linux: getsockopt(SO_PEERSEC): `, "the label is empty"},
+		{"process", unix.SO_PEERPIDFD, `"a process that lives": failed to open the peer's process: linux: getsockopt(SO_PEERPIDFD): `, "protocol error"},
+	} {
+		for way := range forgedWays {
+			t.Run(way+"/"+test.policy+"/"+strings.TrimSuffix(test.says[strings.LastIndex(test.says, "(")+1:], "): "), func(t *testing.T) {
+				var entries []forgedEntry
+				r := role{Do: "forge", Way: way, Policy: test.policy, Groups: []int{27}, Calls: []seccomp.Call{seccomp.Option(test.option)}, Errnos: slices.Clone(refusals)}
+				reexec.Start(t, r).Decode(&entries)
+				if test.policy == "process" && strings.Contains(entries[0].Err, "since 6.5") {
+					t.Skip("needs SO_PEERPIDFD: ", entries[0].Err)
+				}
+				if test.policy != "label" && entries[0].Err != "" {
+					t.Errorf("while all is well: %q, want to be let in", entries[0].Err)
+				}
+				if len(entries) != 1+len(refusals) {
+					t.Fatalf("%d tries, want %d", len(entries), 1+len(refusals))
+				}
+				for _, got := range entries[1:] {
+					says := test.says
+					if got.Forged == 0 {
+						says = test.as
+					}
+					decidedOn := test.policy == "process" // by a foreign rule, whose error is a plain refusal
+					if !got.Denied || got.Failed == decidedOn || !strings.Contains(got.Err, says) || got.Wraps != (got.Forged != 0) {
+						t.Errorf("%v: %+v, want a refusal that could not be decided, and %q", got.Forged, got, says)
+					}
+				}
+			})
+		}
+	}
+}
+
+// What fails before anybody can be asked is no refusal, and names its call as well.
+func TestForgedConnections(t *testing.T) {
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	passRights := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
+	for _, test := range []struct {
+		way, says string
+		call      seccomp.Call
+	}{
+		{"Accept", "accept4: ", seccomp.Any(unix.SYS_ACCEPT4)},
+		{"Dial", "connect: ", seccomp.Any(unix.SYS_CONNECT)},
+		{"Dial", "setsockopt(SO_PASSRIGHTS): ", passRights},
+	} {
+		t.Run(test.way+"/"+strings.TrimSuffix(test.says, ": "), func(t *testing.T) {
+			var entries []forgedEntry
+			r := role{Do: "forge", Way: test.way, Policy: "uid", Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{unix.EPERM, unix.EBADF}}
+			reexec.Start(t, r).Decode(&entries)
+			for _, got := range entries[1:] {
+				if got.Denied || !got.Wraps || !strings.Contains(got.Err, test.says) {
+					t.Errorf("%v: %+v, want %q", got.Forged, got, test.says)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+// Package seccomp makes system calls of this process fail, or succeed without being
+// made, for tests: what a sandbox does to us in the worst case.
+package seccomp
+
+import (
+	"fmt"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+	"golang.org/x/sys/unix"
+)
+
+// Call is a system call, by its number and, unless Argument is -1, by the lower 32 bits
+// of one argument, such as the option of getsockopt(2).
+type Call struct {
+	Number   uintptr
+	Argument int
+	Value    uint32
+}
+
+// Any is the call whatever its arguments.
+func Any(number uintptr) Call { return Call{number, -1, 0} }
+
+// Option is getsockopt(2) of an option at SOL_SOCKET.
+func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option)} }
+
+// Unusable returns why [Forge] cannot be used here, or "".
+func Unusable() string {
+	switch runtime.GOARCH {
+	case "386", "arm", "mips", "mipsle", "ppc64", "ppc64le", "s390x":
+		return "the C library may ask by socketcall(2), or by another call of two, on " + runtime.GOARCH
+	}
+	action := uint32(unix.SECCOMP_RET_ERRNO)
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 {
+		return "this kernel has no seccomp filters: " + errno.Error()
+	}
+	return ""
+}
+
+// Forge has the kernel answer each of the calls with errno, in all threads, and make
+// none of them. An errno of 0 is success. It cannot be undone, but the last one forged
+// is the one that counts. The process must not have more to do than its test: it
+// cannot gain privileges any more, either.
+//
+// Source: seccomp(2).
+func Forge(errno syscall.Errno, calls ...Call) error {
+	var program []unix.SockFilter
+	for _, c := range calls {
+		program = append(program, c.program(errno)...)
+	}
+	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
+	}
+	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	failed, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
+	switch {
+	case e != 0:
+		return fmt.Errorf("seccomp(2): %w", e)
+	case failed != 0:
+		return fmt.Errorf("seccomp(2): thread %d would not take the filter", failed)
+	}
+	return nil
+}
+
+// Where struct seccomp_data (linux/seccomp.h) has the number, and the arguments.
+const (
+	offsetNumber    = 0
+	offsetArguments = 16
+)
+
+func (c Call) program(errno syscall.Errno) []unix.SockFilter {
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	unlessEqual := func(value uint32, skip uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: skip}
+	}
+	answer := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)}
+	if c.Argument < 0 {
+		return []unix.SockFilter{load(offsetNumber), unlessEqual(uint32(c.Number), 1), answer}
+	}
+	lower := uint32(offsetArguments + 8*c.Argument)
+	if cpu.IsBigEndian {
+		lower += 4
+	}
+	return []unix.SockFilter{load(offsetNumber), unlessEqual(uint32(c.Number), 3), load(lower), unlessEqual(c.Value, 1), answer}
+}
