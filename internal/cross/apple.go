@@ -52,7 +52,7 @@ func writeAppleStubs(ctx context.Context, sdk string) error {
 		}
 		symbols := slices.Sorted(maps.Keys(imports[library]))
 		if len(symbols) == 0 {
-			return fmt.Errorf("Go imports nothing from %s any more", library)
+			return fmt.Errorf("no package of Go imports from %s any more", library)
 		}
 		if err := os.WriteFile(path, fmt.Appendf(nil, stub, library, strings.Join(symbols, ", ")), 0o644); err != nil {
 			return err
