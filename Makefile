@@ -73,19 +73,16 @@ go-for: ## put Go for another system into .go, to be taken there: make go-for PO
 	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
 	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
 
-RUNSC := runsc --platform=ptrace --network=none --ignore-cgroups do
+# gVisor's command: RUNSC=path for another release than the machine's.
+RUNSC ?= runsc
 
 .PHONY: test-gvisor
-test-gvisor: ## show that a kernel which answers for the caller (gVisor before November 2025) is refused
-	@command -v runsc >/dev/null || { echo "test-gvisor needs runsc, and root: apt-get install runsc"; exit 1; }
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	for cgo in 1 0; do \
-		echo "== gVisor, CGO_ENABLED=$$cgo"; \
-		CGO_ENABLED=$$cgo go test -c -o "$$dir/$$cgo.test" .; \
-		PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER=1 $(RUNSC) "$$dir/$$cgo.test" -test.v -test.run '^TestTrap13Kernel$$' >"$$dir/log" 2>&1 || { cat "$$dir/log"; exit 1; }; \
-		cat "$$dir/log"; \
-		grep -q -e '^--- PASS: TestTrap13Kernel' "$$dir/log"; \
-	done
+test-gvisor: ## run the tests on gVisor, which before November 2025 answered for the caller and is refused (needs root)
+	@go run ./internal/testgvisor -runsc "$(RUNSC)"
+
+.PHONY: test-libc
+test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
+	@go run ./internal/testlibc
 
 .PHONY: load
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
@@ -162,7 +159,7 @@ cross-go: ## compile and vet the Go code for every port that Go knows
 		case " $(UNLINKABLE) " in *" $$port "*) \
 			tags=$$os; case $$os in android) os=linux;; ios) os=darwin;; esac;; esac; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
-		echo "cross: $$port builds$${tags:+, and is vetted as $$os/$$arch with the tag $$tags,} and vets with CGO_ENABLED=0"; \
+		echo "proven: $$port native compiled by make cross-go: $$(go env GOVERSION), vetted$${tags:+ as $$os/$$arch with the tag $$tags}"; \
 	done
 	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
 		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
@@ -171,52 +168,23 @@ cross-go: ## compile and vet the Go code for every port that Go knows
 	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
 		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
 
-# Newer headers than the machine's, for processors that number options their own way.
-ZIG_LINUX   := x86_64-linux-gnu x86-linux-gnu aarch64-linux-gnu arm-linux-gnueabihf mips-linux-gnueabi \
-	mips64el-linux-gnuabi64 powerpc64le-linux-gnu riscv64-linux-gnu s390x-linux-gnu loongarch64-linux-gnu \
-	sparc64-linux-gnu x86_64-linux-musl
-ZIG_DARWIN  := x86_64-macos aarch64-macos
-ZIG_FREEBSD := x86_64-freebsd x86-freebsd aarch64-freebsd arm-freebsd-eabihf
-ZIG_NETBSD  := x86_64-netbsd x86-netbsd aarch64-netbsd arm-netbsd-eabi
-ZIG_OPENBSD := x86_64-openbsd x86-openbsd aarch64-openbsd arm-openbsd-eabi powerpc64-openbsd riscv64-openbsd
-IMITATED    := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
+CROSS = go run ./internal/cross -zig $(ZIG_DIR)/ziglang/zig
 
 .PHONY: cross-c
-cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, with its headers where Zig has them
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	compile() { $(ZIG) cc $(STRICT) -c -o "$$dir/object.o" -target "$$@"; }; \
-	all() { for file in $$(echo "$$3" socket); do compile $$1 cpeercred/$$file.c; done; echo "cross: $$2's shim compiles for $$1 with its own headers"; }; \
-	for target in $(ZIG_LINUX); do all $$target linux "credentials_linux groups_linux securitylabel_linux process_linux testdata/linuxheaders"; done; \
-	for target in $(ZIG_DARWIN); do all $$target darwin "credentials_darwin groups_xucred audittoken_darwin"; done; \
-	for target in $(ZIG_FREEBSD); do all $$target freebsd "credentials_freebsd groups_xucred"; done; \
-	for target in $(ZIG_NETBSD); do all $$target netbsd credentials_netbsd; done; \
-	for target in $(ZIG_OPENBSD); do all $$target openbsd credentials_openbsd; done; \
-	for file in credentials_dragonfly groups_xucred socket; do compile x86_64-freebsd -D__DragonFly__ cpeercred/$$file.c; done; \
-	echo "cross: dragonfly's shim compiles with FreeBSD's headers, in want of its own"
-	@for file in credentials groups; do $(IMITATED) -o /dev/null -D__sun -isystem cpeercred/testdata/solaris cpeercred/$${file}_solaris.c || exit 1; done
-	@$(IMITATED) -o /dev/null -D__sun cpeercred/socket.c
-	@$(IMITATED) -o /dev/null -D_AIX -isystem cpeercred/testdata/aix cpeercred/credentials_aix.c
-	@$(IMITATED) -o /dev/null -D_AIX cpeercred/socket.c
-	@echo "cross: solaris's and aix's shims compile with an imitation of their headers"
-
-# The Go binding with its shim, on the systems whose libc Zig carries; and on
-# Windows, which has no shim.
-ZIG_PORTS := darwin/amd64=x86_64-macos darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd \
-	netbsd/amd64=x86_64-netbsd openbsd/amd64=x86_64-openbsd windows/amd64=x86_64-windows-gnu
+cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check which of its calls they refer to
+	@$(CROSS) shims
 
 .PHONY: cross-cgo
-cross-cgo: $(ZIG_DIR)/ziglang ## compile the packages with cgo for other systems, with Zig
-	@for pair in $(ZIG_PORTS); do \
-		port=$${pair%=*}; \
-		PYTHONPATH=$(ZIG_DIR) CC="$(PYTHON) -m ziglang cc -target $${pair#*=} -Wno-unused-command-line-argument" \
-			CGO_ENABLED=1 GOOS=$${port%/*} GOARCH=$${port#*/} go build . ./cpeercred || exit 1; \
-		echo "cross: $$port builds with CGO_ENABLED=1"; \
-	done
+cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
+	@$(CROSS) link
 
 # The shims as objects that link here. Darwin's is compiled to ELF for that.
 ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
 OBJECT      := $(STRICT) -O1 -c
 ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
+DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
+	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
+IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
 DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
 	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
@@ -224,7 +192,7 @@ DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -no
 BUILD_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" cpeercred/$$file.c; done; }; \
 	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
-	with dragonfly "$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__" credentials_dragonfly groups_xucred; \
+	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred; \
 	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
 	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
 	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
