@@ -212,7 +212,7 @@ $(ZIG_DIR)/ziglang:
 # install puts what a file of pip's requirements names, with hashes, into a folder.
 define install
 echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
-$(PYTHON) -m pip install --quiet --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
+$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
 endef
 
 FUZZ = $(BUILD_SHIMS) CGO_ENABLED=1 PEERCRED_SHIMS="$$dir" go run ./internal/fuzz -zig $(ZIG_DIR)
@@ -290,6 +290,9 @@ licences: ## check that the licences of all dependencies ask for no more than ou
 			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
 		echo "licences: $$module is clean"; done
 
+# What is released is built, and looked at, with this one, whatever is installed.
+vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+
 VULNDB ?= https://vuln.go.dev
 
 .PHONY: vulncheck
@@ -310,9 +313,6 @@ vulncheck-offline: ## the same where only the module proxy can be reached
 	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
 COMMAND := -trimpath -o
-
-# A release is built by one release of Go, whatever is installed.
-reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 .PHONY: reproducible
 reproducible: ## build the command of HEAD twice, in two folders, once with an empty cache, and compare
