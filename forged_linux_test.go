@@ -145,6 +145,10 @@ func ofProcess(function string) bool {
 	}, function)
 }
 
+func needsPidfd(function string) bool {
+	return ofProcess(function) || strings.HasPrefix(function, "OpenPeerProcess") || function == "Support: process"
+}
+
 // forgedAnswer is what a function did when the kernel answered with errno.
 type forgedAnswer struct {
 	Forged      syscall.Errno
@@ -338,7 +342,7 @@ func TestForgedAnswers(t *testing.T) {
 		{"StartTime", "read", call(unix.SYS_READ), fdinfo, retries | explains},
 	} {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {
-			if strings.Contains(strings.ToLower(test.function+test.says), "process") {
+			if needsPidfd(test.function) {
 				needPidfd(t)
 			}
 			r := role{Do: "forge", Address: listener.Addr().String(), Function: test.function, Calls: test.calls, Errnos: slices.Clone(refusals)}

@@ -219,7 +219,7 @@ func TestInjectedValues(t *testing.T) {
 		{"Alive", "?poll,?ppoll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
 	} {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {
-			if ofProcess(test.function) || test.function == "OpenPeerProcess" {
+			if needsPidfd(test.function) {
 				needPidfd(t)
 			}
 			if test.function == "PID" {

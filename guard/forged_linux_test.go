@@ -165,7 +165,7 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 				r := role{Do: "forge", Way: way, Policy: test.policy, Groups: []int{27}, Calls: []seccomp.Call{seccomp.Option(test.option)}, Errnos: slices.Clone(refusals)}
 				reexec.Start(t, r).Decode(&entries)
 				if test.policy == "process" && strings.Contains(entries[0].Err, "since 6.5") {
-					t.Skip("needs SO_PEERPIDFD: ", entries[0].Err)
+					t.Skip("needs SO_PEERPIDFD, which this kernel does not have: ", entries[0].Err)
 				}
 				if test.policy != "label" && entries[0].Err != "" {
 					t.Errorf("while all is well: %q, want to be let in", entries[0].Err)
