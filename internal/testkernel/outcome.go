@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"example.com/peercred/internal/testlog"
 )
 
 // outcome is what one boot told.
@@ -20,7 +22,7 @@ type outcome struct {
 func newOutcome(runs []run, filter string) *outcome {
 	o := &outcome{filter: filter}
 	for _, r := range runs {
-		o.results = append(o.results, &result{run: r, reasons: map[string]string{}})
+		o.results = append(o.results, &result{run: r})
 	}
 	return o
 }
@@ -38,7 +40,7 @@ func (o *outcome) read(line string) {
 	case told(line, endLine):
 		o.ended = true
 	case o.current != nil:
-		o.current.read(line)
+		o.current.Read(line)
 	case told(line, kernelLine, &o.kernel, &o.modules):
 		fmt.Printf("  "+strings.TrimPrefix(kernelLine, mark)+"\n", o.kernel, o.modules)
 	}
@@ -52,12 +54,10 @@ func told(line, format string, values ...any) bool {
 func (o *outcome) has(i int) bool { return 0 <= i && i < len(o.results) }
 
 // total is what all binaries of a setting told.
-func (o *outcome) total(s setting) (t counts) {
+func (o *outcome) total(s setting) (t testlog.Counts) {
 	for _, r := range o.results {
 		if r.Setting == s.name() {
-			t.passed += r.passed
-			t.failed += r.failed
-			t.skipped = append(t.skipped, r.skipped...)
+			t.Add(r.Counts)
 		}
 	}
 	return t
@@ -72,12 +72,12 @@ func (o *outcome) complaints() (list []string) {
 		for _, c := range r.complaints() {
 			list = append(list, r.Setting+" "+r.Package+" "+c)
 		}
-		if o.filter == "" && r.passed == 0 {
+		if o.filter == "" && r.Passed == 0 {
 			list = append(list, r.Setting+" "+r.Package+" passed no test")
 		}
 	}
 	for _, s := range settings {
-		if o.total(s).passed == 0 {
+		if o.total(s).Passed == 0 {
 			list = append(list, s.name()+" passed no test")
 		}
 	}
@@ -91,8 +91,8 @@ func (o *outcome) print() {
 	for _, s := range settings {
 		t := o.total(s)
 		fmt.Printf("  %s on %s: %s\n", s.name(), o.kernel, t)
-		for _, s := range t.skipped {
-			fmt.Printf("    skipped %s: %s\n", s.test, s.reason)
+		for _, s := range t.Skipped {
+			fmt.Printf("    skipped %s: %s\n", s.Test, s.Reason)
 		}
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/peercred/internal/testlog"
+	"github.com/google/go-cmp/cmp"
 )
 
 // A boot in which all is well, as the machine prints it.
@@ -54,9 +57,9 @@ func TestGoodBoot(t *testing.T) {
 		t.Errorf("complaints about a good boot: %q", got)
 	}
 	const reason = "needs strace, to see: not found"
-	got := o.total(settings[0])
-	if got.passed != 2 || got.failed != 0 || !slices.Equal(got.skipped, []skip{{"TestNeedy", reason}, {"TestParent/b", reason}}) {
-		t.Errorf("the first setting's total is %+v", got)
+	want := testlog.Counts{Passed: 2, Skipped: []testlog.Skip{{Test: "TestNeedy", Reason: reason}, {Test: "TestParent/b", Reason: reason}}}
+	if diff := cmp.Diff(want, o.total(settings[0])); diff != "" {
+		t.Errorf("the first setting's total (-want +got):\n%s", diff)
 	}
 }
 
