@@ -1,9 +1,10 @@
 //go:build linux && (cgo || !android)
 
-// Command testkernel runs the tests on a kernel that is not this machine's: on
-// Debian's 6.1, in a virtual machine without KVM. It builds the test binaries,
-// packs them with itself into an initramfs, and boots that once per security
-// module that matters. In the machine it is the init, and runs them as root.
+// Command testkernel runs the tests on kernels that are not this machine's: on
+// those of Debian, for several architectures and security modules, in virtual
+// machines without KVM. It builds the test binaries, packs them with itself into
+// an initramfs, and boots that once per line of a table. In the machine it is the
+// init, and runs them as root.
 package main
 
 import (
@@ -15,52 +16,20 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// boot is one start of the machine, and what the tests are to find there. They
-// are told, so that a test cannot take what it finds for what it should find.
-type boot struct {
-	title       string
-	parameters  string // of the kernel
-	tests       string // a regexp for those that matter there, if not all do
-	environment []string
-}
-
-var boots = []boot{
-	{
-		title:      "no security module",
-		parameters: "lsm=",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no", // SO_PEERPIDFD came with 6.5
-			"PEERCRED_TEST_SECURITY_LABEL=",
-		},
-	},
-	{
-		// As security=none leaves it: SO_PEERSEC succeeds, and writes nothing.
-		title:      "the BPF security module alone",
-		parameters: "lsm=bpf",
-		tests:      "Label|Support",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no",
-			"PEERCRED_TEST_SECURITY_LABEL=",
-		},
-	},
-	{
-		title:      "SELinux without a policy",
-		parameters: "security=selinux selinux=1",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no",
-			"PEERCRED_TEST_SECURITY_LABEL=kernel",
-		},
-	},
-}
-
 const (
-	bootTimeout = 10 * time.Minute
-	testTimeout = 4 * time.Minute // of one binary, earlier, because it says where it hangs
+	bootTimeout = 20 * time.Minute
+	testTimeout = 8 * time.Minute // of one binary, earlier, because it says where it hangs
 )
+
+const usage = `usage: go run ./internal/testkernel [-list] [-boot regexp] [-run regexp] [-jobs n] [-v], from the module's root
+`
 
 func main() {
 	log.SetFlags(0)
@@ -69,31 +38,63 @@ func main() {
 		guest()
 		return
 	}
+	list := flag.Bool("list", false, "list the boots, and boot none")
+	which := flag.String("boot", "", "boot only those whose line in -list matches `regexp`")
 	run := flag.String("run", "", "run only the tests that match `regexp`")
-	verbose := flag.Bool("v", false, "print all that the machine prints, not only when it failed")
+	jobs := flag.Int("jobs", 2, "boot `n` machines at a time")
+	verbose := flag.Bool("v", false, "print all that the machines print, not only of those that failed")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: go run ./internal/testkernel [-run regexp] [-v], from the module's root\n")
+		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() > 0 {
+	chosen, err := choose(*which)
+	if flag.NArg() > 0 || *jobs < 1 || err != nil {
+		if err != nil {
+			fmt.Fprintln(flag.CommandLine.Output(), err)
+		}
 		flag.Usage()
 		os.Exit(2)
 	}
-	// SIGPIPE too, since the machine and our files must not outlive a reader who left.
+	if *list {
+		for _, b := range chosen {
+			fmt.Println(b)
+		}
+		return
+	}
+	// SIGPIPE too, since the machines and our files must not outlive a reader who left.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
-	if err := host(ctx, *run, *verbose); err != nil {
+	if err := host(ctx, chosen, options{*run, *jobs, *verbose}); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func host(ctx context.Context, filter string, verbose bool) error {
-	if err := checkTools(); err != nil {
-		return err
-	}
-	kernel, err := fetchKernel(ctx)
+// choose returns the boots whose lines match which.
+func choose(which string) (chosen []boot, err error) {
+	pattern, err := regexp.Compile(which)
 	if err != nil {
+		return nil, err
+	}
+	for _, b := range boots {
+		if pattern.MatchString(b.String()) {
+			chosen = append(chosen, b)
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("no boot matches %q; -list prints them", which)
+	}
+	return chosen, nil
+}
+
+type options struct {
+	filter  string
+	jobs    int
+	verbose bool
+}
+
+func host(ctx context.Context, chosen []boot, o options) error {
+	if err := checkTools(chosen); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "peercred-testkernel")
@@ -101,43 +102,88 @@ func host(ctx context.Context, filter string, verbose bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	root := filepath.Join(dir, "root")
-	runs, err := build(ctx, root)
+	started, err := prepareAll(ctx, dir, chosen, o)
 	if err != nil {
 		return err
 	}
-	failed := 0
-	for _, b := range boots {
-		initramfs := filepath.Join(dir, "initramfs")
-		tests := cmp.Or(filter, b.tests)
-		some := only(tests, runs)
-		if err := pack(ctx, root, plan{b.environment, some}, initramfs); err != nil {
-			return err
-		}
-		if !b.run(ctx, kernel, initramfs, newOutcome(some, tests), verbose) {
-			failed++
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+	waiting := make(chan *start, len(started))
+	for _, s := range started {
+		waiting <- s
+	}
+	close(waiting)
+	var group sync.WaitGroup
+	for range o.jobs {
+		group.Go(func() {
+			for s := range waiting {
+				s.run(ctx, dir)
+			}
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var failed []string
+	for _, s := range started {
+		if !s.succeeded {
+			failed = append(failed, s.boot.name())
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d boots failed", failed, len(boots))
+	if failed != nil {
+		return fmt.Errorf("%d of %d boots failed: %s", len(failed), len(started), strings.Join(failed, " "))
 	}
+	fmt.Printf("%d boots went well\n", len(started))
 	return nil
 }
 
-// run boots once, and says whether all went well.
-func (b boot) run(ctx context.Context, kernel, initramfs string, o *outcome, verbose bool) bool {
+// start is a boot with all that it takes.
+type start struct {
+	boot
+	image
+	suite
+	options
+	succeeded bool
+}
+
+// prepareAll fetches each kernel, and builds the tests for each architecture, once.
+func prepareAll(ctx context.Context, dir string, chosen []boot, o options) (all []*start, err error) {
+	images, suites := map[string]image{}, map[string]suite{}
+	for _, b := range chosen {
+		which := b.kernel.name + "/" + b.arch
+		if _, has := images[which]; !has {
+			if images[which], err = b.kernel.fetch(ctx, b.arch); err != nil {
+				return nil, err
+			}
+		}
+		if _, has := suites[b.arch]; !has {
+			if suites[b.arch], err = build(ctx, dir, b.arch); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, &start{boot: b, image: images[which], suite: suites[b.arch], options: o})
+	}
+	return all, nil
+}
+
+// tell prints a line of this boot, beside those of others.
+func (s *start) tell(line string) { fmt.Printf("%s: %s\n", s.boot.name(), line) }
+
+// run boots once, and says how it went.
+func (s *start) run(ctx context.Context, dir string) {
+	if ctx.Err() != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
-	fmt.Printf("== %s (%s)\n", b.title, b.parameters)
 	begin := time.Now()
+	tests := cmp.Or(s.filter, s.tests)
+	s.tell(cmp.Or(tests, "all tests") + ", with " + s.module.parameters)
+	o := newOutcome(s.boot, s.release, only(tests, s.runs), tests, s.tell)
 	var all []string
-	err := emulate(ctx, kernel, initramfs, b.parameters, func(line string) {
+	emulator, err := s.emulate(ctx, dir, tests, func(line string) {
 		all = append(all, line)
-		if verbose {
-			fmt.Println(line)
+		if s.verbose {
+			s.tell(line)
 		}
 		o.read(line)
 	})
@@ -145,15 +191,49 @@ func (b boot) run(ctx context.Context, kernel, initramfs string, o *outcome, ver
 	if err != nil {
 		complaints = append(complaints, err.Error())
 	}
-	if len(complaints) > 0 && !verbose {
-		for _, line := range all {
-			fmt.Println(line)
-		}
+	if len(complaints) > 0 && !s.verbose {
+		s.tell("all that the machine printed:\n" + strings.Join(all, "\n"))
 	}
-	o.print()
-	fmt.Printf("  booted and powered off in %.0fs\n", time.Since(begin).Seconds())
+	o.summary()
+	s.tell(fmt.Sprintf("booted and powered off in %.0fs", time.Since(begin).Seconds()))
 	for _, c := range complaints {
-		fmt.Printf("  FAILED: %s\n", c)
+		s.tell("FAILED: " + c)
 	}
-	return len(complaints) == 0
+	s.succeeded = len(complaints) == 0
+	if s.succeeded && s.filter == "" {
+		s.prove(o.modules, emulator)
+	}
+}
+
+// emulate returns the emulator's name and version.
+func (s *start) emulate(ctx context.Context, dir, tests string, line func(string)) (emulator string, err error) {
+	m := machines[s.arch]
+	if emulator, err = m.version(ctx); err != nil {
+		return "", err
+	}
+	initramfs := filepath.Join(dir, strings.ReplaceAll(s.boot.name(), "/", "-"))
+	defer os.Remove(initramfs)
+	p := plan{
+		Environment:      s.environment(),
+		NoUserNamespaces: s.noUserNamespaces,
+		AppArmorProfile:  s.module == apparmor,
+		Runs:             only(tests, s.runs),
+	}
+	if err := s.withPlan(ctx, p, initramfs); err != nil {
+		return "", err
+	}
+	return emulator, m.emulate(ctx, s.path, initramfs, s.module.parameters, line)
+}
+
+// prove prints what the boot has shown, in the form that the README's table of
+// systems is made from.
+func (s *start) prove(modules, emulator string) {
+	namespaces := "with user namespaces"
+	if s.noUserNamespaces {
+		namespaces = "without user namespaces"
+	}
+	for _, setting := range settings {
+		fmt.Printf("proven: linux/%s %s ran by make test-kernel: Linux %s, security modules %s, %s, %s without KVM, %s\n",
+			s.arch, setting.implementation, s.release, modules, namespaces, emulator, cmp.Or(s.tests, "all tests"))
+	}
 }

@@ -6,8 +6,10 @@ import "slices"
 
 // plan is what the host tells the guest, in planFile.
 type plan struct {
-	Environment []string
-	Runs        []run
+	Environment      []string
+	NoUserNamespaces bool
+	AppArmorProfile  bool
+	Runs             []run
 }
 
 // run is one test binary.

@@ -1,0 +1,155 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"cmp"
+	"strings"
+)
+
+// boot is one start of a machine.
+type boot struct {
+	kernel           kernel
+	arch             string // as Go and Debian call it
+	module           securityModule
+	noUserNamespaces bool
+	tests            string // a regexp for those that matter there, if not all do
+	quick            bool   // one of those that show most in little time
+}
+
+// securityModule is what the kernel is told to use. The names are those in
+// /sys/kernel/security/lsm.
+type securityModule struct {
+	name       string
+	parameters string // of the kernel
+}
+
+var (
+	none     = securityModule{"no-lsm", "lsm="}
+	bpf      = securityModule{"bpf", "lsm=bpf"} // where SO_PEERSEC succeeds, and writes nothing
+	selinux  = securityModule{"selinux", "security=selinux selinux=1"}
+	apparmor = securityModule{"apparmor", "security=apparmor apparmor=1"}
+	smack    = securityModule{"smack", "security=smack"} // which no kernel of Debian has
+)
+
+// exclusive are the modules that label sockets, of which one at most is active.
+var exclusive = []securityModule{selinux, apparmor, smack}
+
+// labels are the tests that a security module matters to.
+const labels = "Label|Support"
+
+var boots = []boot{
+	{kernel: stable, arch: "amd64", module: none, quick: true},
+	{kernel: stable, arch: "amd64", module: bpf, tests: labels, quick: true},
+	{kernel: stable, arch: "amd64", module: selinux, quick: true},
+	{kernel: stable, arch: "amd64", module: apparmor, tests: labels},
+	{kernel: stable, arch: "amd64", module: none, noUserNamespaces: true},
+
+	{kernel: backports, arch: "amd64", module: apparmor},
+	{kernel: backports, arch: "amd64", module: selinux, tests: labels},
+
+	{kernel: newest, arch: "amd64", module: apparmor, quick: true},
+	{kernel: newest, arch: "amd64", module: none, tests: labels},
+	{kernel: newest, arch: "amd64", module: bpf, tests: labels},
+	{kernel: newest, arch: "amd64", module: selinux},
+	{kernel: newest, arch: "amd64", module: smack, tests: labels},
+	{kernel: newest, arch: "amd64", module: selinux, noUserNamespaces: true},
+
+	{kernel: stable, arch: "arm64", module: selinux},
+	{kernel: stable, arch: "arm64", module: apparmor, tests: labels},
+	{kernel: newest, arch: "arm64", module: apparmor},
+	{kernel: newest, arch: "arm64", module: selinux, tests: labels},
+	{kernel: newest, arch: "arm64", module: smack, tests: labels},
+	{kernel: newest, arch: "arm64", module: none, noUserNamespaces: true},
+
+	{kernel: stable, arch: "s390x", module: selinux},
+	{kernel: stable, arch: "s390x", module: apparmor, tests: labels},
+	{kernel: newest, arch: "s390x", module: apparmor},
+	{kernel: newest, arch: "s390x", module: selinux, tests: labels},
+	{kernel: newest, arch: "s390x", module: smack, tests: labels},
+	{kernel: newest, arch: "s390x", module: none, noUserNamespaces: true},
+}
+
+func (b boot) name() string {
+	name := b.kernel.name + "/" + b.arch + "/" + b.module.name
+	if b.noUserNamespaces {
+		name += "/no-userns"
+	}
+	return name
+}
+
+// String is the boot's line in the list, which a regexp chooses it by.
+func (b boot) String() string {
+	line := b.name() + " " + cmp.Or(b.tests, "all tests")
+	if b.quick {
+		line += " quick"
+	}
+	return line
+}
+
+// environment tells the tests what they are to find, so that they cannot take
+// what they find for what they should find.
+func (b boot) environment() []string {
+	environment := []string{
+		"PEERCRED_TEST_KERNEL_HAS_PIDFD=" + yesOrNo(b.kernel.pidfd),
+		"PEERCRED_TEST_SECURITY_LABEL=" + b.label(),
+	}
+	if b.module == apparmor {
+		environment = append(environment,
+			"PEERCRED_TEST_CONFINED_EXECUTABLE="+confinedExecutable,
+			"PEERCRED_TEST_CONFINED_LABEL="+confinedLabel)
+	}
+	return environment
+}
+
+// label is what SO_PEERSEC tells of every peer that no policy is about.
+func (b boot) label() string {
+	switch {
+	case b.module == selinux:
+		return "kernel"
+	case b.module == apparmor && b.kernel.appArmorLabels:
+		return "unconfined"
+	}
+	return ""
+}
+
+func yesOrNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+const noUserNamespaces = `needs user namespaces: /proc/sys/user/max_user_namespaces is "0\n", <nil>`
+
+// skips begin the reasons that tests have not to run there. Each of them is to
+// keep some test from running, and nothing else is.
+func (b boot) skips() []string {
+	reasons := []string{ // the machine holds the test binaries and nothing else
+		"needs strace, ",
+		"needs a C compiler ",
+		"needs the source beside the test: ",
+	}
+	if !b.kernel.pidfd {
+		reasons = append(reasons, "needs SO_PEERPIDFD, ")
+	}
+	if !b.kernel.passRights {
+		reasons = append(reasons, "needs SO_PASSRIGHTS, ")
+	}
+	if b.noUserNamespaces {
+		reasons = append(reasons, noUserNamespaces)
+	}
+	return reasons
+}
+
+// labelling returns those of a comma-separated list of modules that label sockets.
+func labelling(list string) (names []string) {
+	for _, name := range strings.Split(list, ",") {
+		for _, m := range exclusive {
+			if name == m.name {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
