@@ -4,6 +4,8 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,27 +24,30 @@ type boot struct {
 type securityModule struct {
 	name       string
 	parameters string // of the kernel
+	absent     bool   // Debian's kernels do not have it
 }
 
 var (
-	none     = securityModule{"no-lsm", "lsm="}
-	bpf      = securityModule{"bpf", "lsm=bpf"} // where SO_PEERSEC succeeds, and writes nothing
-	selinux  = securityModule{"selinux", "security=selinux selinux=1"}
-	apparmor = securityModule{"apparmor", "security=apparmor apparmor=1"}
-	smack    = securityModule{"smack", "security=smack"} // which no kernel of Debian has
+	none     = securityModule{name: "no-lsm", parameters: "lsm="}
+	bpf      = securityModule{name: "bpf", parameters: "lsm=bpf"} // where SO_PEERSEC succeeds, and writes nothing
+	selinux  = securityModule{name: "selinux", parameters: "security=selinux selinux=1"}
+	apparmor = securityModule{name: "apparmor", parameters: "security=apparmor apparmor=1"}
+	smack    = securityModule{name: "smack", parameters: "security=smack", absent: true}
 )
 
-// exclusive are the modules that label sockets, of which one at most is active.
-var exclusive = []securityModule{selinux, apparmor, smack}
-
-// labels are the tests that a security module matters to.
-const labels = "Label|Support"
+// The tests that a security module matters to, and with them those that take a
+// user namespace.
+const (
+	labels              = "Label|Support"
+	labelsAndNamespaces = labels + "|UserNamespaces|OverflowIDs"
+)
 
 var boots = []boot{
 	{kernel: stable, arch: "amd64", module: none, quick: true},
 	{kernel: stable, arch: "amd64", module: bpf, tests: labels, quick: true},
 	{kernel: stable, arch: "amd64", module: selinux, quick: true},
 	{kernel: stable, arch: "amd64", module: apparmor, tests: labels},
+	{kernel: stable, arch: "amd64", module: smack, tests: labels},
 	{kernel: stable, arch: "amd64", module: none, noUserNamespaces: true},
 
 	{kernel: backports, arch: "amd64", module: apparmor},
@@ -51,23 +56,20 @@ var boots = []boot{
 	{kernel: newest, arch: "amd64", module: apparmor, quick: true},
 	{kernel: newest, arch: "amd64", module: none, tests: labels},
 	{kernel: newest, arch: "amd64", module: bpf, tests: labels},
-	{kernel: newest, arch: "amd64", module: selinux},
 	{kernel: newest, arch: "amd64", module: smack, tests: labels},
 	{kernel: newest, arch: "amd64", module: selinux, noUserNamespaces: true},
 
-	{kernel: stable, arch: "arm64", module: selinux},
-	{kernel: stable, arch: "arm64", module: apparmor, tests: labels},
+	{kernel: stable, arch: "arm64", module: selinux, noUserNamespaces: true},
+	{kernel: stable, arch: "arm64", module: apparmor, tests: labelsAndNamespaces},
 	{kernel: newest, arch: "arm64", module: apparmor},
 	{kernel: newest, arch: "arm64", module: selinux, tests: labels},
 	{kernel: newest, arch: "arm64", module: smack, tests: labels},
-	{kernel: newest, arch: "arm64", module: none, noUserNamespaces: true},
 
-	{kernel: stable, arch: "s390x", module: selinux},
-	{kernel: stable, arch: "s390x", module: apparmor, tests: labels},
+	{kernel: stable, arch: "s390x", module: selinux, noUserNamespaces: true},
+	{kernel: stable, arch: "s390x", module: apparmor, tests: labelsAndNamespaces},
 	{kernel: newest, arch: "s390x", module: apparmor},
 	{kernel: newest, arch: "s390x", module: selinux, tests: labels},
 	{kernel: newest, arch: "s390x", module: smack, tests: labels},
-	{kernel: newest, arch: "s390x", module: none, noUserNamespaces: true},
 }
 
 func (b boot) name() string {
@@ -142,14 +144,18 @@ func (b boot) skips() []string {
 	return reasons
 }
 
-// labelling returns those of a comma-separated list of modules that label sockets.
-func labelling(list string) (names []string) {
-	for _, name := range strings.Split(list, ",") {
-		for _, m := range exclusive {
-			if name == m.name {
-				names = append(names, name)
-			}
+// wrongModules says what is wrong with the modules that the kernel lists, if
+// anything: the one that it was told to use is there, and no other that labels
+// sockets.
+func (b boot) wrongModules(list string) (complaints []string) {
+	names := strings.Split(list, ",")
+	for _, m := range []securityModule{selinux, apparmor, smack} {
+		if m != b.module && slices.Contains(names, m.name) {
+			complaints = append(complaints, m.name+" is active")
 		}
 	}
-	return names
+	if b.module != none && slices.Contains(names, b.module.name) == b.module.absent {
+		complaints = append(complaints, fmt.Sprintf("%s is active: %v, want %v", b.module.name, b.module.absent, !b.module.absent))
+	}
+	return complaints
 }

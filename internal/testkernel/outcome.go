@@ -12,11 +12,9 @@ import (
 
 // outcome is what one boot told.
 type outcome struct {
-	want struct {
-		release string
-		modules []string // that label sockets
-		skips   []string // the reasons for them
-	}
+	boot    boot
+	release string       // of the kernel that was started
+	skips   []string     // the reasons for them that are expected
 	filter  string       // of the tests that were run
 	tell    func(string) // takes a line of progress
 	kernel  string
@@ -28,11 +26,7 @@ type outcome struct {
 
 // newOutcome is to be that of runs in b, with a kernel of the given release.
 func newOutcome(b boot, release string, runs []run, filter string, tell func(string)) *outcome {
-	o := &outcome{filter: filter, tell: tell}
-	o.want.release, o.want.modules, o.want.skips = release, labelling(b.module.name), b.skips()
-	if b.module == smack {
-		o.want.modules = nil
-	}
+	o := &outcome{boot: b, release: release, skips: b.skips(), filter: filter, tell: tell}
 	for _, r := range runs {
 		o.results = append(o.results, &result{run: r})
 	}
@@ -78,14 +72,14 @@ func (o *outcome) total(s setting) (t testlog.Counts) {
 
 // complaints are what is wrong with the boot, if anything.
 func (o *outcome) complaints() (list []string) {
-	if o.kernel != o.want.release {
-		list = append(list, fmt.Sprintf("the machine tells kernel %q, want %q", o.kernel, o.want.release))
+	if o.kernel != o.release {
+		list = append(list, fmt.Sprintf("the machine tells kernel %q, want %q", o.kernel, o.release))
 	}
-	if got := labelling(o.modules); !slices.Equal(got, o.want.modules) {
-		list = append(list, fmt.Sprintf("security modules %q label sockets, want %q", got, o.want.modules))
+	for _, c := range o.boot.wrongModules(o.modules) {
+		list = append(list, "security module "+c)
 	}
 	for _, r := range o.results {
-		for _, c := range r.complaints(o.want.skips) {
+		for _, c := range r.complaints(o.skips) {
 			list = append(list, r.Setting+" "+r.Package+" "+c)
 		}
 		if o.filter == "" && r.Passed == 0 {
@@ -113,7 +107,7 @@ func (o *outcome) unused(s setting) []string {
 		return nil
 	}
 	skipped := o.total(s).Skipped
-	return slices.DeleteFunc(slices.Clone(o.want.skips), func(reason string) bool {
+	return slices.DeleteFunc(slices.Clone(o.skips), func(reason string) bool {
 		return slices.ContainsFunc(skipped, func(s testlog.Skip) bool { return strings.HasPrefix(s.Reason, reason) })
 	})
 }
@@ -123,7 +117,7 @@ func (o *outcome) summary() {
 	for _, s := range settings {
 		t := o.total(s)
 		o.tell(fmt.Sprintf("%s on %s: %s", s.name(), o.kernel, t))
-		for _, reason := range o.want.skips {
+		for _, reason := range o.skips {
 			n := 0
 			for _, s := range t.Skipped {
 				if strings.HasPrefix(s.Reason, reason) {
