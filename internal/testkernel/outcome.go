@@ -15,7 +15,6 @@ type outcome struct {
 	boot    boot
 	release string       // of the kernel that was started
 	skips   []string     // the reasons for them that are expected
-	filter  string       // of the tests that were run
 	tell    func(string) // takes a line of progress
 	kernel  string
 	modules string
@@ -25,8 +24,8 @@ type outcome struct {
 }
 
 // newOutcome is to be that of runs in b, with a kernel of the given release.
-func newOutcome(b boot, release string, runs []run, filter string, tell func(string)) *outcome {
-	o := &outcome{boot: b, release: release, skips: b.skips(), filter: filter, tell: tell}
+func newOutcome(b boot, release string, runs []run, tell func(string)) *outcome {
+	o := &outcome{boot: b, release: release, skips: b.skips(), tell: tell}
 	for _, r := range runs {
 		o.results = append(o.results, &result{run: r})
 	}
@@ -82,7 +81,7 @@ func (o *outcome) complaints() (list []string) {
 		for _, c := range r.complaints(o.skips) {
 			list = append(list, r.Setting+" "+r.Package+" "+c)
 		}
-		if o.filter == "" && r.Passed == 0 {
+		if o.boot.tests == "" && r.Passed == 0 {
 			list = append(list, r.Setting+" "+r.Package+" passed no test")
 		}
 	}
@@ -103,7 +102,7 @@ func (o *outcome) complaints() (list []string) {
 // unused are the reasons for which all tests together are to skip something, and
 // did not.
 func (o *outcome) unused(s setting) []string {
-	if o.filter != "" {
+	if o.boot.tests != "" {
 		return nil
 	}
 	skipped := o.total(s).Skipped

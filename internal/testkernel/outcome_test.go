@@ -48,7 +48,7 @@ PASS
 
 func readBoot(text, filter string) *outcome {
 	runs := []run{{Setting: settings[0].name(), Package: "p"}, {Setting: settings[1].name(), Package: "p"}}
-	o := newOutcome(boot{module: selinux}, "6.1.0-56-amd64", runs, filter, func(string) {})
+	o := newOutcome(boot{module: selinux, tests: filter}, "6.1.0-56-amd64", runs, func(string) {})
 	o.skips = []string{"needs strace, "}
 	for line := range strings.Lines(text) {
 		o.read(strings.TrimSuffix(line, "\n"))
