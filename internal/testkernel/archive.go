@@ -32,7 +32,6 @@ func openArchive(ctx context.Context, dir, arch string, suites []string) (*archi
 	for name, value := range map[string]string{
 		"APT::Architecture":    arch,
 		"Dir::Etc::SourceList": filepath.Join(dir, "sources.list"),
-		"Dir::Etc::Parts":      "/dev/null",
 		"Dir::State":           dir,
 		"Dir::State::status":   filepath.Join(dir, "status"),
 		"Dir::Cache":           dir,
