@@ -107,6 +107,7 @@ func (b boot) whichTests() string {
 func (b boot) environment() []string {
 	environment := []string{
 		"PEERCRED_TEST_KERNEL_HAS_PIDFD=" + yesOrNo(b.kernel.pidfd),
+		"PEERCRED_TEST_KERNEL_HAS_PIDFD_INFO=" + yesOrNo(b.kernel.pidfdInfo),
 		"PEERCRED_TEST_SECURITY_LABEL=" + b.label(),
 	}
 	if b.module == apparmor {

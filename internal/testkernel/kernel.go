@@ -18,6 +18,7 @@ type kernel struct {
 	series         string   // that its release begins with, if it is to be a certain one
 	suites         []string // of the archive, each "URI SUITE"
 	pidfd          bool     // SO_PEERPIDFD, since 6.5
+	pidfdInfo      bool     // PIDFD_GET_INFO, since 6.13
 	passRights     bool     // SO_PASSRIGHTS, since 6.16
 	appArmorLabels bool     // AppArmor labels Unix sockets, since 6.17
 }
@@ -27,7 +28,7 @@ const debian = "http://deb.debian.org/debian "
 var (
 	stable    = kernel{name: "6.1", series: "6.1.", suites: []string{debian + "bookworm", "http://deb.debian.org/debian-security bookworm-security"}}
 	backports = kernel{name: "6.12", series: "6.12.", suites: []string{debian + "bookworm-backports"}, pidfd: true}
-	newest    = kernel{name: "newest", suites: []string{debian + "sid"}, pidfd: true, passRights: true, appArmorLabels: true}
+	newest    = kernel{name: "newest", suites: []string{debian + "sid"}, pidfd: true, pidfdInfo: true, passRights: true, appArmorLabels: true}
 )
 
 // image is a kernel that can be booted.
