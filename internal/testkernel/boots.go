@@ -45,7 +45,7 @@ const (
 
 // load are the tests that take minutes where the processor is emulated, and tell
 // more of us than of the kernel.
-const load = "ManyConnections|ManyProcesses|AskWhileClosing"
+const load = "ManyConnections|ManyProcesses|AskWhileClosing|SocketFileIs(Watched|NeverWider)"
 
 var boots = []boot{
 	{kernel: stable, arch: "amd64", module: none, quick: true},
