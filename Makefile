@@ -106,8 +106,8 @@ bench-check: ## check that asking takes no more allocations, system calls and in
 	@cd benchmarks && go run . -check
 
 .PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernel 6.1 under several security modules, in a virtual machine
-	@go run ./internal/testkernel
+test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
+	@go run ./internal/testkernel -boot '$(BOOT)'
 
 .PHONY: test-arch
 test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x

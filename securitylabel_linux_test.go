@@ -4,6 +4,7 @@ package peercred_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -35,6 +36,40 @@ func TestSecurityLabel(t *testing.T) {
 				t.Errorf("GetPeerSecurityLabel: %v, want unavailable and the call", err)
 			}
 		}
+	}
+}
+
+// confinedVariable is where an executable is to be that AppArmor has a profile for,
+// if it has one; and confinedLabelVariable what its processes are labelled then.
+const (
+	confinedVariable      = "PEERCRED_TEST_CONFINED_EXECUTABLE"
+	confinedLabelVariable = "PEERCRED_TEST_CONFINED_LABEL"
+)
+
+// A peer that has a profile is told by it, where AppArmor labels sockets at all.
+func TestSecurityLabelOfAConfinedPeer(t *testing.T) {
+	executable, want := os.Getenv(confinedVariable), os.Getenv(confinedLabelVariable)
+	if executable == "" {
+		t.Logf("no profile of AppArmor is to be loaded here: %s is empty", confinedVariable)
+		return
+	}
+	copyFile(t, "/proc/self/exe", executable)
+	t.Cleanup(func() { os.Remove(executable) })
+	peer, server := connected(t, role{Do: "connect"}, withExecutable(executable))
+	current, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", peer.PID()))
+	if string(current) != want+"\n" {
+		t.Fatalf("the peer's own label is %q, %v, want %q", current, err, want)
+	}
+	if os.Getenv(labelVariable) == "" {
+		want = ""
+	}
+	for _, i := range implementations {
+		if got, err := i.securityLabel(descriptor(t, server)); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s.SecurityLabel = %q, %v, want %q", i.name, got, err, want)
+		}
+	}
+	if got, err := peercred.GetPeerSecurityLabel(server); got != want || (err == nil) != (want != "") {
+		t.Errorf("GetPeerSecurityLabel = %q, %v, want %q", got, err, want)
 	}
 }
 

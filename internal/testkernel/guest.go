@@ -33,6 +33,16 @@ func runPlan() error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return err
 	}
+	if p.NoUserNamespaces {
+		if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+			return err
+		}
+	}
+	if p.AppArmorProfile {
+		if err := loadProfile(); err != nil {
+			return err
+		}
+	}
 	if err := reportKernel(); err != nil {
 		return err
 	}

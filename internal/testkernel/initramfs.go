@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,59 +17,76 @@ import (
 // setting is one of the two builds of the tests, static because the guest has no
 // libraries.
 type setting struct {
-	cgo   string // CGO_ENABLED
-	flags []string
+	cgo            string // CGO_ENABLED
+	implementation string // that it links
+	flags          []string
 }
 
 var settings = []setting{
-	{"1", []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w -linkmode external -extldflags -static"}},
-	{"0", []string{"-ldflags", "-s -w"}},
+	{"1", "cpeercred", []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w -linkmode external -extldflags -static"}},
+	{"0", "native", []string{"-ldflags", "-s -w"}},
 }
 
 func (s setting) name() string { return "CGO_ENABLED=" + s.cgo }
 
-// packages are those whose tests speak to the kernel, by directory.
-var packages = []struct{ name, dir string }{
+// tested are the packages whose tests speak to the kernel, by directory.
+var tested = []struct{ name, dir string }{
 	{"peercred", "."},
 	{"cpeercred", "./cpeercred"},
 	{"native", "./native"},
 	{"guard", "./guard"},
 }
 
-// build puts this command as init and the test binaries into root, and tells how
-// to run them.
-func build(ctx context.Context, root string) ([]run, error) {
-	if err := goCommand(ctx, "0", "build", "-o", filepath.Join(root, "init"), "./internal/testkernel"); err != nil {
-		return nil, err
+// suite is the tests for one architecture, as an archive that its kernel unpacks.
+type suite struct {
+	archive string
+	runs    []run // how to run them
+}
+
+// build makes the suite in dir, with this command as init.
+func build(ctx context.Context, dir, arch string) (s suite, err error) {
+	fmt.Printf("building the tests for %s\n", arch)
+	root := filepath.Join(dir, "root-"+arch)
+	if err := goCommand(ctx, arch, "0", "build", "-o", filepath.Join(root, "init"), "-ldflags", "-s -w", "./internal/testkernel"); err != nil {
+		return s, err
 	}
-	var runs []run
-	for _, s := range settings {
-		for _, p := range packages {
-			binary := filepath.Join("/tests", s.cgo, p.name+".test")
-			arguments := append([]string{"test", "-c", "-o", filepath.Join(root, binary)}, s.flags...)
-			if err := goCommand(ctx, s.cgo, append(arguments, p.dir)...); err != nil {
-				return nil, err
+	for _, setting := range settings {
+		for _, p := range tested {
+			binary := filepath.Join("/tests", setting.cgo, p.name+".test")
+			arguments := append([]string{"test", "-c", "-o", filepath.Join(root, binary)}, setting.flags...)
+			if err := goCommand(ctx, arch, setting.cgo, append(arguments, p.dir)...); err != nil {
+				return s, err
 			}
-			runs = append(runs, run{
-				Setting:   s.name(),
+			s.runs = append(s.runs, run{
+				Setting:   setting.name(),
 				Package:   p.name,
 				Binary:    binary,
 				Arguments: []string{"-test.v", "-test.timeout=" + testTimeout.String()},
 			})
 		}
 	}
-	return runs, nil
+	if err := compileProfile(ctx, root); err != nil {
+		return s, err
+	}
+	s.archive = filepath.Join(dir, "suite-"+arch)
+	return s, pack(ctx, root, s.archive)
 }
 
-func goCommand(ctx context.Context, cgo string, arguments ...string) error {
+func goCommand(ctx context.Context, arch, cgo string, arguments ...string) error {
 	cmd := exec.CommandContext(ctx, "go", arguments...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED="+cgo, "CC="+machines[arch].compiler)
 	_, err := output(cmd)
 	return err
 }
 
-// pack writes root with the plan as an archive that the kernel unpacks.
-func pack(ctx context.Context, root string, p plan, initramfs string) error {
+// withPlan writes the suite and p to initramfs: a kernel unpacks one archive after
+// the other.
+func (s suite) withPlan(ctx context.Context, p plan, initramfs string) error {
+	root, err := os.MkdirTemp(filepath.Dir(initramfs), "plan")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
 	text, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -76,11 +94,41 @@ func pack(ctx context.Context, root string, p plan, initramfs string) error {
 	if err := os.WriteFile(filepath.Join(root, planFile), text, 0o644); err != nil {
 		return err
 	}
+	second := filepath.Join(filepath.Dir(root), filepath.Base(root)+".cpio")
+	defer os.Remove(second)
+	if err := pack(ctx, root, second); err != nil {
+		return err
+	}
+	return concatenate(initramfs, s.archive, second)
+}
+
+func concatenate(to string, from ...string) error {
+	file, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for _, name := range from {
+		part, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(file, part)
+		part.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return file.Close()
+}
+
+// pack writes what is in root as an archive that the kernel unpacks.
+func pack(ctx context.Context, root, archive string) error {
 	names, err := namesIn(root)
 	if err != nil {
 		return err
 	}
-	cpio := exec.CommandContext(ctx, "cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet", "-O", initramfs)
+	cpio := exec.CommandContext(ctx, "cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet", "-O", archive)
 	cpio.Dir = root
 	cpio.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
 	_, err = output(cpio)

@@ -12,76 +12,89 @@ import (
 	"strings"
 )
 
-// The expectations of the boots are those of this kernel.
-const kernelSeries = "6.1."
+// kernel is one that Debian has, and what the tests are to find in it.
+type kernel struct {
+	name           string
+	series         string   // that its release begins with, if it is to be a certain one
+	suites         []string // of the archive, each "URI SUITE"
+	pidfd          bool     // SO_PEERPIDFD, since 6.5
+	pidfdInfo      bool     // PIDFD_GET_INFO, since 6.13
+	passRights     bool     // SO_PASSRIGHTS, since 6.16
+	appArmorLabels bool     // AppArmor labels Unix sockets, since 6.17
+}
+
+const debian = "http://deb.debian.org/debian "
 
 var (
-	kernelDependency = regexp.MustCompile(`(?m)^ *Depends: (linux-image-(\S+))$`)
+	stable    = kernel{name: "6.1", series: "6.1.", suites: []string{debian + "bookworm", "http://deb.debian.org/debian-security bookworm-security"}}
+	backports = kernel{name: "6.12", series: "6.12.", suites: []string{debian + "bookworm-backports"}, pidfd: true}
+	newest    = kernel{name: "newest", suites: []string{debian + "sid"}, pidfd: true, pidfdInfo: true, passRights: true, appArmorLabels: true}
+)
+
+// image is a kernel that can be booted.
+type image struct{ release, path string }
+
+// fetch returns the kernel that the package linux-image-ARCH stands for. It is
+// downloaded, not installed, and kept under its version.
+func (k kernel) fetch(ctx context.Context, arch string) (image, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return image{}, err
+	}
+	cache = filepath.Join(cache, "peercred")
+	a, err := openArchive(ctx, filepath.Join(cache, "apt", k.name+"-"+arch), arch, k.suites)
+	if err != nil {
+		return image{}, err
+	}
+	release, version, err := k.find(ctx, a, arch)
+	if err != nil {
+		return image{}, err
+	}
+	i := image{release, filepath.Join(cache, "vmlinuz-"+release+"_"+version)}
+	if _, err := os.Stat(i.path); err == nil {
+		return i, nil
+	}
+	fmt.Printf("downloading Linux %s to %s\n", release, i.path)
+	return i, i.download(ctx, a, version)
+}
+
+var (
+	kernelDependency = regexp.MustCompile(`(?m)^Depends:.*\blinux-image-(\d\S*)`)
 	packageVersion   = regexp.MustCompile(`(?m)^Version: (\S+)$`)
 )
 
-// fetchKernel returns the path of the kernel that linux-image-amd64 stands for.
-// It is downloaded, not installed, and kept under its version.
-func fetchKernel(ctx context.Context) (string, error) {
-	name, release, err := kernelPackage(ctx)
+func (k kernel) find(ctx context.Context, a *archive, arch string) (release, version string, err error) {
+	out, err := a.apt(ctx, "apt-cache", "show", "--no-all-versions", "linux-image-"+arch)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	out, err := output(exec.CommandContext(ctx, "apt-cache", "show", "--no-all-versions", name))
-	if err != nil {
-		return "", err
+	on, has := kernelDependency.FindStringSubmatch(out), packageVersion.FindStringSubmatch(out)
+	if on == nil || has == nil || !strings.HasPrefix(on[1], k.series) {
+		return "", "", fmt.Errorf("linux-image-%s in %q is to depend on a kernel %sx:\n%s", arch, k.suites, k.series, out)
 	}
-	version := packageVersion.FindStringSubmatch(out)
-	if version == nil {
-		return "", fmt.Errorf("apt-cache shows no version of %s; apt-get update", name)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	kernel := filepath.Join(cache, "peercred", "vmlinuz-"+release+"_"+version[1])
-	if _, err := os.Stat(kernel); err == nil {
-		return kernel, nil
-	}
-	fmt.Printf("downloading the kernel of %s %s to %s\n", name, version[1], kernel)
-	return kernel, downloadKernel(ctx, name+"="+version[1], release, kernel)
+	return on[1], has[1], nil
 }
 
-func kernelPackage(ctx context.Context) (name, release string, err error) {
-	out, err := output(exec.CommandContext(ctx, "apt-cache", "depends", "linux-image-amd64"))
-	if err != nil {
-		return "", "", fmt.Errorf("%w\n(is this Debian, and was there an apt-get update?)", err)
+// download takes the kernel out of its package, which is one of its own since 7.x.
+func (i image) download(ctx context.Context, a *archive, version string) error {
+	name, member := "linux-binary-"+i.release, "./usr/lib/modules/"+i.release+"/vmlinuz"
+	if !a.has(ctx, name) {
+		name, member = "linux-image-"+i.release, "./boot/vmlinuz-"+i.release
 	}
-	found := kernelDependency.FindStringSubmatch(out)
-	if found == nil || !strings.HasPrefix(found[2], kernelSeries) {
-		return "", "", fmt.Errorf("linux-image-amd64 depends on no kernel %sx, which Debian 12 has:\n%s", kernelSeries, out)
-	}
-	return found[1], found[2], nil
-}
-
-func downloadKernel(ctx context.Context, packageAndVersion, release, kernel string) error {
-	if err := os.MkdirAll(filepath.Dir(kernel), 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(kernel), "download") // where a rename is atomic
+	dir, err := os.MkdirTemp(filepath.Dir(i.path), "download") // where a rename is atomic
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	download := exec.CommandContext(ctx, "apt-get", "download", packageAndVersion)
-	download.Dir = dir
-	if _, err := output(download); err != nil {
-		return fmt.Errorf("%w\n(was there an apt-get update?)", err)
-	}
-	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(archives) != 1 {
-		return fmt.Errorf("apt-get download left %q, %v, want one package", archives, err)
-	}
-	part := filepath.Join(dir, "vmlinuz")
-	if err := unpackFile(ctx, archives[0], "./boot/vmlinuz-"+release, part); err != nil {
+	file, err := a.download(ctx, name+"="+version, dir)
+	if err != nil {
 		return err
 	}
-	return os.Rename(part, kernel)
+	part := filepath.Join(dir, "vmlinuz")
+	if err := unpackFile(ctx, file, member, part); err != nil {
+		return err
+	}
+	return os.Rename(part, i.path)
 }
 
 // unpackFile writes one file of a Debian package to another name.

@@ -7,22 +7,36 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
-const qemu = "qemu-system-x86_64"
+// machine is what qemu emulates for an architecture, and what builds for it.
+type machine struct {
+	qemu      string
+	arguments []string
+	console   string // that is the serial port
+	compiler  string
+}
+
+var machines = map[string]machine{
+	"amd64": {"qemu-system-x86_64", []string{"-cpu", "max"}, "ttyS0", "x86_64-linux-gnu-gcc"},
+	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "neoverse-n1"}, "ttyAMA0", "aarch64-linux-gnu-gcc"},
+	"s390x": {"qemu-system-s390x", []string{"-cpu", "max"}, "ttysclp0", "s390x-linux-gnu-gcc"},
+}
 
 // emulate runs the machine until it powers off, and calls line with each line
 // that its serial port, or qemu, prints.
-func emulate(ctx context.Context, kernel, initramfs, parameters string, line func(string)) error {
-	cmd := exec.CommandContext(ctx, qemu,
-		"-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2G",
+func (m machine) emulate(ctx context.Context, kernel, initramfs, parameters string, line func(string)) error {
+	cmd := exec.CommandContext(ctx, m.qemu, slices.Concat(m.arguments, []string{
+		"-accel", "tcg", "-smp", "2", "-m", "2G",
 		// Not -nographic, with which the BIOS writes to the serial port, and clears
 		// the screen of who reads it.
 		"-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", initramfs,
 		// A panic ends the machine; nothing less may print between the tests' lines.
-		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 "+parameters)
+		"-append", "console=" + m.console + " quiet loglevel=1 panic=-1 " + parameters,
+	})...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -46,7 +60,20 @@ func emulate(ctx context.Context, kernel, initramfs, parameters string, line fun
 		return fmt.Errorf("the machine was stopped: %w", ctx.Err())
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", qemu, err)
+		return fmt.Errorf("%s: %w", m.qemu, err)
 	}
 	return nil
+}
+
+// version names the emulator.
+func (m machine) version(ctx context.Context) (string, error) {
+	out, err := output(exec.CommandContext(ctx, m.qemu, "--version"))
+	if err != nil {
+		return "", err
+	}
+	var version string
+	if _, err := fmt.Sscanf(out, "QEMU emulator version %s", &version); err != nil {
+		return "", fmt.Errorf("%s --version: %w: %s", m.qemu, err, out)
+	}
+	return m.qemu + " " + version, nil
 }

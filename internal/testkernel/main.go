@@ -1,66 +1,33 @@
 //go:build linux && (cgo || !android)
 
-// Command testkernel runs the tests on a kernel that is not this machine's: on
-// Debian's 6.1, in a virtual machine without KVM. It builds the test binaries,
-// packs them with itself into an initramfs, and boots that once per security
-// module that matters. In the machine it is the init, and runs them as root.
+// Command testkernel runs the tests on kernels that are not this machine's: on
+// those of Debian, for several architectures and security modules, in virtual
+// machines without KVM. It builds the test binaries, packs them with itself into
+// an initramfs, and boots that once per line of a table. In the machine it is the
+// init, and runs them as root.
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// boot is one start of the machine, and what the tests are to find there. They
-// are told, so that a test cannot take what it finds for what it should find.
-type boot struct {
-	title       string
-	parameters  string // of the kernel
-	tests       string // a regexp for those that matter there, if not all do
-	environment []string
-}
-
-var boots = []boot{
-	{
-		title:      "no security module",
-		parameters: "lsm=",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no", // SO_PEERPIDFD came with 6.5
-			"PEERCRED_TEST_SECURITY_LABEL=",
-		},
-	},
-	{
-		// As security=none leaves it: SO_PEERSEC succeeds, and writes nothing.
-		title:      "the BPF security module alone",
-		parameters: "lsm=bpf",
-		tests:      "Label|Support",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no",
-			"PEERCRED_TEST_SECURITY_LABEL=",
-		},
-	},
-	{
-		title:      "SELinux without a policy",
-		parameters: "security=selinux selinux=1",
-		environment: []string{
-			"PEERCRED_TEST_KERNEL_HAS_PIDFD=no",
-			"PEERCRED_TEST_SECURITY_LABEL=kernel",
-		},
-	},
-}
-
 const (
-	bootTimeout = 10 * time.Minute
-	testTimeout = 4 * time.Minute // of one binary, earlier, because it says where it hangs
+	bootTimeout = 40 * time.Minute
+	testTimeout = 15 * time.Minute // of one binary, earlier, because it says where it hangs
 )
+
+const usage = `usage: go run ./internal/testkernel [-list] [-boot regexp] [-run regexp] [-jobs n] [-v], from the module's root
+`
 
 func main() {
 	log.SetFlags(0)
@@ -69,31 +36,63 @@ func main() {
 		guest()
 		return
 	}
+	list := flag.Bool("list", false, "list the boots, and boot none")
+	which := flag.String("boot", "", "boot only those whose line in -list matches `regexp`")
 	run := flag.String("run", "", "run only the tests that match `regexp`")
-	verbose := flag.Bool("v", false, "print all that the machine prints, not only when it failed")
+	jobs := flag.Int("jobs", 2, "boot `n` machines at a time")
+	verbose := flag.Bool("v", false, "print all that the machines print, not only of those that failed")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: go run ./internal/testkernel [-run regexp] [-v], from the module's root\n")
+		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() > 0 {
+	chosen, err := choose(*which)
+	if flag.NArg() > 0 || *jobs < 1 || err != nil {
+		if err != nil {
+			fmt.Fprintln(flag.CommandLine.Output(), err)
+		}
 		flag.Usage()
 		os.Exit(2)
 	}
-	// SIGPIPE too, since the machine and our files must not outlive a reader who left.
+	if *list {
+		for _, b := range chosen {
+			fmt.Println(b)
+		}
+		return
+	}
+	// SIGPIPE too, since the machines and our files must not outlive a reader who left.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
-	if err := host(ctx, *run, *verbose); err != nil {
+	if err := host(ctx, chosen, options{*run, *jobs, *verbose}); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func host(ctx context.Context, filter string, verbose bool) error {
-	if err := checkTools(); err != nil {
-		return err
-	}
-	kernel, err := fetchKernel(ctx)
+// choose returns the boots whose lines match which.
+func choose(which string) (chosen []boot, err error) {
+	pattern, err := regexp.Compile(which)
 	if err != nil {
+		return nil, err
+	}
+	for _, b := range boots {
+		if pattern.MatchString(b.String()) {
+			chosen = append(chosen, b)
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("no boot matches %q; -list prints them", which)
+	}
+	return chosen, nil
+}
+
+type options struct {
+	filter  string
+	jobs    int
+	verbose bool
+}
+
+func host(ctx context.Context, chosen []boot, o options) error {
+	if err := checkTools(chosen); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "peercred-testkernel")
@@ -101,59 +100,36 @@ func host(ctx context.Context, filter string, verbose bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	root := filepath.Join(dir, "root")
-	runs, err := build(ctx, root)
+	started, err := prepareAll(ctx, dir, chosen, o)
 	if err != nil {
 		return err
 	}
-	failed := 0
-	for _, b := range boots {
-		initramfs := filepath.Join(dir, "initramfs")
-		tests := cmp.Or(filter, b.tests)
-		some := only(tests, runs)
-		if err := pack(ctx, root, plan{b.environment, some}, initramfs); err != nil {
-			return err
-		}
-		if !b.run(ctx, kernel, initramfs, newOutcome(some, tests), verbose) {
-			failed++
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+	waiting := make(chan *start, len(started))
+	for _, s := range started {
+		waiting <- s
+	}
+	close(waiting)
+	var group sync.WaitGroup
+	for range o.jobs {
+		group.Go(func() {
+			for s := range waiting {
+				s.run(ctx, dir)
+			}
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var failed []string
+	for _, s := range started {
+		if !s.succeeded {
+			failed = append(failed, s.boot.name())
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d boots failed", failed, len(boots))
+	if failed != nil {
+		return fmt.Errorf("%d of %d boots failed: %s", len(failed), len(started), strings.Join(failed, " "))
 	}
+	fmt.Printf("%d boots went well\n", len(started))
 	return nil
-}
-
-// run boots once, and says whether all went well.
-func (b boot) run(ctx context.Context, kernel, initramfs string, o *outcome, verbose bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
-	defer cancel()
-	fmt.Printf("== %s (%s)\n", b.title, b.parameters)
-	begin := time.Now()
-	var all []string
-	err := emulate(ctx, kernel, initramfs, b.parameters, func(line string) {
-		all = append(all, line)
-		if verbose {
-			fmt.Println(line)
-		}
-		o.read(line)
-	})
-	complaints := o.complaints()
-	if err != nil {
-		complaints = append(complaints, err.Error())
-	}
-	if len(complaints) > 0 && !verbose {
-		for _, line := range all {
-			fmt.Println(line)
-		}
-	}
-	o.print()
-	fmt.Printf("  booted and powered off in %.0fs\n", time.Since(begin).Seconds())
-	for _, c := range complaints {
-		fmt.Printf("  FAILED: %s\n", c)
-	}
-	return len(complaints) == 0
 }

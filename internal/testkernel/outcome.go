@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"example.com/peercred/internal/testlog"
@@ -11,7 +12,10 @@ import (
 
 // outcome is what one boot told.
 type outcome struct {
-	filter  string
+	boot    boot
+	release string       // of the kernel that was started
+	skips   []string     // the reasons for them that are expected
+	tell    func(string) // takes a line of progress
 	kernel  string
 	modules string
 	results []*result
@@ -19,8 +23,9 @@ type outcome struct {
 	ended   bool
 }
 
-func newOutcome(runs []run, filter string) *outcome {
-	o := &outcome{filter: filter}
+// newOutcome is to be that of runs in b, with a kernel of the given release.
+func newOutcome(b boot, release string, runs []run, tell func(string)) *outcome {
+	o := &outcome{boot: b, release: release, skips: b.skips(), tell: tell}
 	for _, r := range runs {
 		o.results = append(o.results, &result{run: r})
 	}
@@ -36,13 +41,14 @@ func (o *outcome) read(line string) {
 		o.current.begin()
 	case told(line, exitLine, &i, &code) && o.has(i):
 		o.results[i].exit(code)
+		o.tell(o.results[i].progress())
 		o.current = nil
 	case told(line, endLine):
 		o.ended = true
 	case o.current != nil:
 		o.current.Read(line)
 	case told(line, kernelLine, &o.kernel, &o.modules):
-		fmt.Printf("  "+strings.TrimPrefix(kernelLine, mark)+"\n", o.kernel, o.modules)
+		o.tell(strings.TrimPrefix(line, mark))
 	}
 }
 
@@ -65,20 +71,26 @@ func (o *outcome) total(s setting) (t testlog.Counts) {
 
 // complaints are what is wrong with the boot, if anything.
 func (o *outcome) complaints() (list []string) {
-	if !strings.HasPrefix(o.kernel, kernelSeries) {
-		list = append(list, fmt.Sprintf("the machine tells kernel %q, want %sx", o.kernel, kernelSeries))
+	if o.kernel != o.release {
+		list = append(list, fmt.Sprintf("the machine tells kernel %q, want %q", o.kernel, o.release))
+	}
+	for _, c := range o.boot.wrongModules(o.modules) {
+		list = append(list, "security module "+c)
 	}
 	for _, r := range o.results {
-		for _, c := range r.complaints() {
+		for _, c := range r.complaints(o.skips) {
 			list = append(list, r.Setting+" "+r.Package+" "+c)
 		}
-		if o.filter == "" && r.Passed == 0 {
+		if o.boot.tests == "" && r.Passed == 0 {
 			list = append(list, r.Setting+" "+r.Package+" passed no test")
 		}
 	}
 	for _, s := range settings {
 		if o.total(s).Passed == 0 {
 			list = append(list, s.name()+" passed no test")
+		}
+		for _, reason := range o.unused(s) {
+			list = append(list, fmt.Sprintf("%s skipped nothing for the reason that is expected: %s", s.name(), reason))
 		}
 	}
 	if !o.ended {
@@ -87,12 +99,33 @@ func (o *outcome) complaints() (list []string) {
 	return list
 }
 
-func (o *outcome) print() {
+// unused are the reasons for which all tests together are to skip something, and
+// did not.
+func (o *outcome) unused(s setting) []string {
+	if o.boot.tests != "" {
+		return nil
+	}
+	skipped := o.total(s).Skipped
+	return slices.DeleteFunc(slices.Clone(o.skips), func(reason string) bool {
+		return slices.ContainsFunc(skipped, func(s testlog.Skip) bool { return strings.HasPrefix(s.Reason, reason) })
+	})
+}
+
+// summary tells what was counted, and what was skipped why.
+func (o *outcome) summary() {
 	for _, s := range settings {
 		t := o.total(s)
-		fmt.Printf("  %s on %s: %s\n", s.name(), o.kernel, t)
-		for _, s := range t.Skipped {
-			fmt.Printf("    skipped %s: %s\n", s.Test, s.Reason)
+		o.tell(fmt.Sprintf("%s on %s: %s", s.name(), o.kernel, t))
+		for _, reason := range o.skips {
+			n := 0
+			for _, s := range t.Skipped {
+				if strings.HasPrefix(s.Reason, reason) {
+					n++
+				}
+			}
+			if n > 0 {
+				o.tell(fmt.Sprintf("  skipped %d: %s", n, strings.TrimRight(reason, ", :")))
+			}
 		}
 	}
 }

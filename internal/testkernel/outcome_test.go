@@ -13,7 +13,7 @@ import (
 
 // A boot in which all is well, as the machine prints it.
 const good = `
-@testkernel: kernel 6.1.0-56-amd64 with security modules lockdown,capability
+@testkernel: kernel 6.1.0-56-amd64 with security modules lockdown,capability,selinux,bpf
 
 @testkernel: run 0 starts
 === RUN   TestNeedy
@@ -35,6 +35,9 @@ PASS
 @testkernel: run 1 starts
 === RUN   TestOther
 --- PASS: TestOther (0.00s)
+=== RUN   TestOtherNeedy
+    cost_linux_test.go:51: needs strace, to see: not found
+--- SKIP: TestOtherNeedy (0.01s)
 PASS
 
 @testkernel: run 1 exits with 0
@@ -44,7 +47,9 @@ PASS
 `
 
 func readBoot(text, filter string) *outcome {
-	o := newOutcome([]run{{Setting: settings[0].name(), Package: "p"}, {Setting: settings[1].name(), Package: "p"}}, filter)
+	runs := []run{{Setting: settings[0].name(), Package: "p"}, {Setting: settings[1].name(), Package: "p"}}
+	o := newOutcome(boot{module: selinux, tests: filter}, "6.1.0-56-amd64", runs, func(string) {})
+	o.skips = []string{"needs strace, "}
 	for line := range strings.Lines(text) {
 		o.read(strings.TrimSuffix(line, "\n"))
 	}
@@ -67,9 +72,15 @@ func TestGoodBoot(t *testing.T) {
 func TestBadBoots(t *testing.T) {
 	first, _, _ := strings.Cut(good, "\n@testkernel: run 1 starts")
 	for name, test := range map[string]struct{ boot, filter, want string }{
-		"nothing": {"", "", `the machine tells kernel "", want 6.1.x`},
+		"nothing": {"", "", `the machine tells kernel "", want "6.1.0-56-amd64"`},
 		"another kernel": {strings.ReplaceAll(good, "6.1.0-56", "6.12.1"), "",
-			`the machine tells kernel "6.12.1-amd64", want 6.1.x`},
+			`the machine tells kernel "6.12.1-amd64", want "6.1.0-56-amd64"`},
+		"another security module": {strings.ReplaceAll(good, "selinux", "apparmor"), "",
+			"security module apparmor is active"},
+		"no security module": {strings.ReplaceAll(good, ",selinux", ""), "",
+			"security module selinux is active: false, want true"},
+		"a test ran that is to be skipped": {strings.ReplaceAll(good, "SKIP: TestOtherNeedy", "PASS: TestOtherNeedy"), "",
+			"CGO_ENABLED=0 skipped nothing for the reason that is expected: needs strace, "},
 		"a panic before the second run": {first, "", "CGO_ENABLED=0 p did not end"},
 		"no end":                        {strings.ReplaceAll(good, "@testkernel: end", ""), "", "the machine did not come to the end of its plan"},
 		"a test failed": {strings.ReplaceAll(good, "--- PASS: TestOther", "--- FAIL: TestOther"), "",

@@ -6,8 +6,10 @@ import "slices"
 
 // plan is what the host tells the guest, in planFile.
 type plan struct {
-	Environment []string
-	Runs        []run
+	Environment      []string
+	NoUserNamespaces bool
+	AppArmorProfile  bool
+	Runs             []run
 }
 
 // run is one test binary.
@@ -18,10 +20,10 @@ type run struct {
 	Arguments []string
 }
 
-// only returns the same runs, of the tests that match filter.
-func only(filter string, runs []run) (some []run) {
+// only returns the same runs, of the tests that match filter and not leavesOut.
+func only(filter, leavesOut string, runs []run) (some []run) {
 	for _, r := range runs {
-		r.Arguments = append(slices.Clone(r.Arguments), "-test.run="+filter)
+		r.Arguments = append(slices.Clone(r.Arguments), "-test.run="+filter, "-test.skip="+leavesOut)
 		some = append(some, r)
 	}
 	return some
