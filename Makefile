@@ -159,9 +159,19 @@ DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -no
 	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
 .PHONY: test-shims
-test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
+test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" cpeercred/$$file.c; done; }; \
+	$(MAKE) --no-print-directory shims SHIMS="$$dir"; \
+	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
+	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
+
+# The shims of all systems, each linked to the fake kernel, in SHIMS.
+SHIM_SOURCES ?= cpeercred
+
+.PHONY: shims
+shims: $(ZIG_DIR)/ziglang
+	@set -e; dir="$(SHIMS)"; \
+	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
 	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
 	with dragonfly "$(ZIG_OBJECT) -target x86_64-freebsd -D__DragonFly__" credentials_dragonfly groups_xucred; \
 	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
@@ -171,9 +181,7 @@ test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kerne
 	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
 	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done; \
-	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native; \
-	PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -run '^$$' -fuzz '^FuzzShims$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
 
 $(ZIG_DIR)/ziglang:
 	@echo "installing Zig, for its headers, in $(ZIG_DIR)"
@@ -186,6 +194,10 @@ fuzz: ## fuzz every target for FUZZTIME (30s)
 	@CGO_ENABLED=1 go test -run='^$$' -fuzz='^FuzzSocketStates$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x .
 	@for target in FuzzDecode FuzzDecodeFacts; do \
 		go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./native || exit 1; done
+
+.PHONY: mutate
+mutate: ## show the changes to conditions that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
+	@go run ./internal/mutate $(MUTATE)
 
 .PHONY: cover
 cover: ## show which share of each function the tests reach, in both settings

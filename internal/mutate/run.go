@@ -1,0 +1,151 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// outcome is what became of a mutant.
+type outcome string
+
+const (
+	killed       outcome = "killed"
+	timedOut     outcome = "timed out" // killed, too
+	uncompilable outcome = "uncompilable"
+	survived     outcome = "survived"
+)
+
+// test is one of a binary's, and how long it takes without a mutation.
+type test struct {
+	name string
+	took time.Duration
+}
+
+// slow tests run when the others have let a mutant live.
+const slow = 100 * time.Millisecond
+
+var (
+	verdict = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)`)
+	failure = regexp.MustCompile(`(?m)^\s*(--- FAIL: \S+|panic: .*|fatal error: .*|FAIL: .*)`)
+)
+
+// measure runs all tests without a mutation, and returns those that pass and the names
+// of those that fail.
+func (b *binary) measure(ctx context.Context, tmp string) (passed []test, failed []string, err error) {
+	only := b.only
+	if only == "" {
+		only = "."
+	}
+	out, err := b.run(ctx, tmp, "-test.v", "-test.run="+only)
+	for _, m := range verdict.FindAllSubmatch(out, -1) {
+		name := string(m[2])
+		seconds, _ := strconv.ParseFloat(string(m[3]), 64)
+		switch string(m[1]) {
+		case "PASS":
+			passed = append(passed, test{name, time.Duration(seconds * float64(time.Second))})
+		case "FAIL":
+			failed = append(failed, name)
+		}
+	}
+	if err != nil && len(failed) == 0 || len(passed) == 0 {
+		return nil, nil, fmt.Errorf("%s: %w\n%s", b.path, errors.Join(err, errors.New("no test failed, and yet it did not pass")), out)
+	}
+	return passed, failed, nil
+}
+
+// run runs a binary by itself: in a process group that ends with it, with a folder for
+// temporary files that does too.
+func (b *binary) run(ctx context.Context, tmp string, arguments ...string) ([]byte, error) {
+	// Its path is short, as those of sockets must be, and as open as that of /tmp.
+	dir, err := os.MkdirTemp(tmp, "")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(b.path)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, arguments...)
+	cmd.Dir = b.dir
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+dir), b.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	if cmd.Process != nil {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a failed test left
+	}
+	return out.Bytes(), err
+}
+
+// suite is binaries with the tests that pass in them.
+type suite struct {
+	binaries []*binary
+	tests    map[*binary][]test
+	tmp      string
+}
+
+// phase is some tests of one binary.
+type phase struct {
+	*binary
+	names []string
+	took  time.Duration
+}
+
+// phases are all tests, in the order in which they are worth their time.
+func (s *suite) phases() (phases []phase) {
+	for _, wantSlow := range []bool{false, true} {
+		for _, b := range s.binaries {
+			p := phase{binary: b}
+			for _, t := range s.tests[b] {
+				if t.took >= slow == wantSlow {
+					p.names = append(p.names, regexp.QuoteMeta(t.name))
+					p.took += t.took
+				}
+			}
+			if len(p.names) > 0 {
+				phases = append(phases, p)
+			}
+		}
+	}
+	return phases
+}
+
+// try runs the tests on a mutant, of those that the binaries hold if id is not 0.
+func (s *suite) try(ctx context.Context, id int) (o outcome, by string, err error) {
+	for _, p := range s.phases() {
+		b := *p.binary
+		b.env = append(b.env[:len(b.env):len(b.env)], variable+"="+strconv.Itoa(id))
+		limited, cancel := context.WithTimeout(ctx, 20*time.Second+10*p.took)
+		out, err := b.run(limited, s.tmp, "-test.failfast", "-test.run=^("+strings.Join(p.names, "|")+")$")
+		late := limited.Err() != nil
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return "", "", ctx.Err()
+		case late:
+			return timedOut, "", nil
+		case err != nil:
+			return killed, strings.TrimSpace(string(failure.Find(out))), nil
+		}
+	}
+	return survived, "", nil
+}
