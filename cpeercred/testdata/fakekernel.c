@@ -49,7 +49,7 @@ static struct {
 	struct reply option[2]; /* the first getsockopt, and the second */
 	int eid_error;
 	uint32_t euid, egid;
-	int name_error, own_name, peer_name;
+	int name_error, own_name, peer_name; /* -1 for a name whose call fails */
 } told;
 
 static int questions;          /* calls of getsockopt so far */
@@ -147,7 +147,7 @@ getpeereid(int fd, uint32_t *euid, uint32_t *egid)
 static int
 name(struct sockaddr *address, int named)
 {
-	if (told.name_error != 0)
+	if (named == -1)
 		return fail(told.name_error);
 	address->sa_data[0] = named ? '/' : '\0';
 	return 0;
@@ -167,7 +167,7 @@ getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	return name(address, told.peer_name);
 }
 
-/* illumos: pid, uid and gid are the first bytes of the first reply. */
+/* illumos: pid, uid and gid are the first bytes of the first reply; without any bytes it succeeds and gives no ucred. */
 static uint32_t
 word(size_t offset)
 {
@@ -183,7 +183,7 @@ getpeerucred(int fd, void **ucred)
 	(void)fd;
 	if (told.option[0].error != 0)
 		return fail(told.option[0].error);
-	*ucred = &told;
+	*ucred = told.option[0].written > 0 ? &told : NULL;
 	return 0;
 }
 
@@ -267,12 +267,14 @@ handed_out(int error, const uint32_t *words, size_t n)
  * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
  * HEX what it handed out. COUNT begins as 7, which a failure
  * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
- * where a failure has touched them; and 1 for the one word of the others.
+ * where a failure has touched them; and 1 for the one word of the others. ERRNO is
+ * -1 if the shim wrote past its room.
  */
 static int
 ask_list(char fact)
 {
-	static uint32_t room[32];
+	static uint32_t room[33];
+	static const unsigned char fence[sizeof(room[0])] = { 0xa5, 0xa5, 0xa5, 0xa5 };
 	size_t capacity, count = 7, size = sizeof(room[0]);
 	int error;
 
@@ -283,11 +285,17 @@ ask_list(char fact)
 	memset(room, fact == 'l' ? '!' : 0, sizeof(room));
 	switch (fact) {
 	case 'g':
+		memcpy(room + capacity, fence, sizeof(fence));
 		error = cpeercred_groups(3, room, capacity, &count);
+		if (memcmp(room + capacity, fence, sizeof(fence)) != 0)
+			error = -1;
 		break;
 	case 'l':
 		size = 1;
+		memcpy((char *)room + capacity, fence, sizeof(fence));
 		error = cpeercred_security_label(3, (char *)room, capacity, &count);
+		if (memcmp((char *)room + capacity, fence, sizeof(fence)) != 0)
+			error = -1;
 		break;
 	case 't':
 		error = cpeercred_audit_token(3, room);
@@ -332,6 +340,7 @@ ask(void)
 		return 0;
 	questions = level_asked = option_asked = 0;
 	closed = -1;
+	errno = system_errno = EL2HLT; /* which means nothing unless a call fails */
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
 	fflush(stdout);
 	return answered;

@@ -96,15 +96,12 @@ func mutate(ctx context.Context, chosen []*subject, o options) error {
 	if err != nil {
 		return err
 	}
-	// Short, and such that other users can enter.
-	dir, err := os.MkdirTemp("", "mutate")
-	if err != nil {
+	// Other users can enter it, and its path is short, as those of sockets must be.
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("m%d", os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
 	failed := 0
 	for _, s := range chosen {
 		r := &run{subject: s, options: o, reasons: why, dir: filepath.Join(dir, s.name)}
