@@ -7,8 +7,8 @@
 // they let pass.
 //
 // All mutants of a package but those of a switch's cases are compiled into one program,
-// which picks one as it runs. Whatever survives in there, which is some hundred times
-// quicker, is compiled by itself and tried again, with all tests.
+// which picks one as it runs: so it is compiled once and not a thousand times. Whatever
+// survives in there is compiled by itself, and tried again with all tests.
 //
 // gremlins and go-mutesting, which do this for Go, replace operators and no whole
 // conditions: a guard that is a call, a name or a case of a switch they leave alone, and
