@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,8 +36,22 @@ type test struct {
 	took time.Duration
 }
 
-// slow tests run when the others have let a mutant live.
-const slow = 100 * time.Millisecond
+// quick tells the tests that run first: those that together take a quarter of the time
+// of all, or less.
+func quick(tests []test) map[test]bool {
+	sorted := slices.SortedFunc(slices.Values(tests), func(a, b test) int { return cmp.Compare(a.took, b.took) })
+	var all, some time.Duration
+	for _, t := range sorted {
+		all += t.took
+	}
+	are := map[test]bool{}
+	for _, t := range sorted {
+		if some += t.took; some <= all/4 {
+			are[t] = true
+		}
+	}
+	return are
+}
 
 var (
 	verdict = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)`)
@@ -115,11 +131,12 @@ type phase struct {
 
 // phases are all tests, in the order in which they are worth their time.
 func (s *suite) phases() (phases []phase) {
-	for _, wantSlow := range []bool{false, true} {
+	for _, first := range []bool{true, false} {
 		for _, b := range s.binaries {
 			p := phase{binary: b}
+			are := quick(s.tests[b])
 			for _, t := range s.tests[b] {
-				if t.took >= slow == wantSlow {
+				if are[t] == first {
 					p.names = append(p.names, regexp.QuoteMeta(t.name))
 					p.took += t.took
 				}
