@@ -34,9 +34,9 @@ import (
 )
 
 type options struct {
-	packages, file, function string
-	line, jobs               int
-	list, fresh, kills       bool
+	packages, paths, function string
+	line, jobs                int
+	list, fresh, kills        bool
 }
 
 func main() {
@@ -48,7 +48,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.packages, "package", strings.Join(names, ","), "mutate only these `packages`")
-	flag.StringVar(&o.file, "file", "", "mutate only the files whose `path` has this in it")
+	flag.StringVar(&o.paths, "file", "", "mutate only the files whose `paths` have one of these in them")
 	flag.StringVar(&o.function, "function", "", "mutate only the functions whose `name` has this in it")
 	flag.IntVar(&o.line, "line", 0, "mutate only this `line`")
 	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "try so `many` mutants at a time")
@@ -177,7 +177,8 @@ func (r *run) choose() {
 	for _, source := range r.sources {
 		for _, m := range source.mutants {
 			r.of[m] = source
-			if strings.Contains(m.File, r.file) && strings.Contains(m.Function, r.function) && (r.line == 0 || r.line == m.line) {
+			named := func(part string) bool { return strings.Contains(m.File, part) }
+			if slices.ContainsFunc(strings.Split(r.paths, ","), named) && strings.Contains(m.Function, r.function) && (r.line == 0 || r.line == m.line) {
 				r.chosen = append(r.chosen, m)
 			}
 		}

@@ -38,7 +38,7 @@ func (r *run) report(others []string) {
 		fmt.Printf("   files that cannot run here: %s\n", strings.Join(others, " "))
 	}
 	for _, m := range late {
-		fmt.Printf("   timed out: %s:%d %s, %q %s\n", m.File, m.line, m.Function, m.Condition, m.Change)
+		fmt.Printf("   timed out: %s:%d %s, %q %s, in %s\n", m.File, m.line, m.Function, m.Condition, m.Change, r.results[m].By)
 	}
 	for _, m := range equivalent {
 		fmt.Printf("   accepted: %s:%d %s, %q %s: %s\n", m.File, m.line, m.Function, m.Condition, m.Change, r.reasons[m.identity])

@@ -108,3 +108,11 @@ func TestAcceptedHaveReasons(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAfterHang(t *testing.T) {
+	const out = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n=== RUN   TestB/one\n"
+	hung, others := afterHang([]byte(out), []string{"TestA", "TestB", "TestC"})
+	if diff := cmp.Diff([]string{"TestB", "TestC"}, append([]string{hung}, others...)); diff != "" {
+		t.Errorf("the test that hung, and the others (-want +got):\n%s", diff)
+	}
+}
