@@ -47,7 +47,9 @@ func TestShimsOpenProcess(t *testing.T) {
 	} {
 		s.compareList(t, "an error", listQuestion{fact: 'o', first: reply{errno: int(errno), length: 4}}, failed(want))
 	}
-	s.compareList(t, "a pidfd that stays blocking", listQuestion{fact: 'o', first: says(words(5), 4), second: reply{errno: int(unix.EINVAL)}}, failed(unix.EINVAL))
+	for _, command := range []uint32{unix.F_GETFL, unix.F_SETFL} {
+		s.compareList(t, "a pidfd that stays blocking", listQuestion{fact: 'o', first: says(words(5), 4), second: reply{errno: int(unix.EINVAL), length: command}}, failed(unix.EINVAL))
+	}
 }
 
 func TestShimsProcessExited(t *testing.T) {

@@ -118,12 +118,12 @@ ioctl(int fd, unsigned long command, ...)
 	return 0;
 }
 
-/* Of open_process: the second reply is whether its descriptor becomes non-blocking. */
+/* Of open_process: the second reply's error is that of the command that its length names. */
 int
 fcntl(int fd, int command, ...)
 {
-	(void)fd, (void)command;
-	return told.option[1].error != 0 ? fail(told.option[1].error) : 0;
+	(void)fd;
+	return told.option[1].error != 0 && told.option[1].length == (unsigned)command ? fail(told.option[1].error) : 0;
 }
 
 int
