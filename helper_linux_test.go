@@ -59,6 +59,8 @@ var roles = map[string]func(role) error{
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,
 	"ask without descriptors":   helperAskWithoutDescriptors,
+	"ask a wrong kernel":        helperAskWrongKernel,
+	"ask about ourselves often": helperAskAboutOurselvesOften,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 }
 
@@ -358,6 +360,17 @@ func askOften(r role, ask func(net.Conn) error) error {
 	return nil
 }
 
+// helperAskAboutOurselvesOften is its own server.
+func helperAskAboutOurselvesOften(r role) error {
+	listener, err := net.Listen("unix", abstract())
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	r.Network, r.Address = "unix", listener.Addr().String()
+	return helperAskOften(r)
+}
+
 // helperComeAndGo connects and closes Count times.
 func helperComeAndGo(r role) error {
 	for n := range r.Count {
@@ -403,6 +416,32 @@ func helperAskWithoutDescriptors(r role) error {
 	}
 	peer, err = peercred.GetPeerCredentialsOf(file)
 	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+}
+
+// ourSocket is the descriptor that a wrong kernel gives in place of any new socket.
+const ourSocket = 100
+
+// helperAskWrongKernel asks on a kernel whose new sockets have this process as their
+// peer, without being connected.
+func helperAskWrongKernel(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	r := report{Implementations: map[string]answer{}}
+	for _, i := range implementations {
+		if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil {
+			return err
+		}
+		wrong, err := i.answersForCaller()
+		r.Implementations[i.name] = answer{Err: fmt.Sprint(wrong, err)}
+	}
+	if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	r.Peer, err = peercred.GetPeerCredentialsOf(os.NewFile(uintptr(fds[1]), "socketpair"))
+	r.Err = errString(err)
+	return reexec.Report(r)
 }
 
 // helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
