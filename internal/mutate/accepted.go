@@ -21,6 +21,10 @@ var accepted = []acceptance{
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
 		"equivalent: the error of guard.Admit is always *guard.Denied"},
+	{identity{File: "audittoken.go", Function: "askAuditToken", Condition: "err != nil"}, []change{always},
+		"equivalent on Linux, where the call always fails"},
+	{identity{File: "cpeercred/cpeercred.go", Function: "isDescriptor", Condition: "fd <= math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "guard/acl_linux.go", Function: "dropDefaultACL", Condition: "errors.Is(err, unix.ENODATA)"}, []change{never},
 		"no file system at hand says ENODATA, which removexattr(2) documents; without the check a socket is not made there, and nobody is let in"},
 	{identity{File: "guard/conn.go", Function: "ask", Condition: "!plain"}, []change{always},
@@ -29,6 +33,10 @@ var accepted = []acceptance{
 		"equivalent: CompareAndSwap leaves alone what is there; it saves an allocation"},
 	{identity{File: "guard/conn.go", Function: "Conn.closeFacts", Condition: "!c.facts.CompareAndSwap(nil, closedFacts)"}, []change{always},
 		"equivalent: closing closedFacts does nothing, since its facts are settled as errors"},
+	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 }
 
 // reasons are the acceptances by mutant. It is an error if there are two for one.

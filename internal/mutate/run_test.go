@@ -116,3 +116,11 @@ func TestAfterHang(t *testing.T) {
 		t.Errorf("the test that hung, and the others (-want +got):\n%s", diff)
 	}
 }
+
+func TestTurns(t *testing.T) {
+	tests := []test{{"TestLong", 700}, {"TestShort", 10}, {"TestNothing", 0}, {"TestMiddling", 190}, {"TestShorter", 100}}
+	want := map[test]int{tests[0]: 2, tests[1]: 0, tests[2]: 0, tests[3]: 2, tests[4]: 1}
+	if diff := cmp.Diff(want, turns(tests), cmp.AllowUnexported(test{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
