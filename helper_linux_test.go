@@ -428,20 +428,27 @@ func helperAskWrongKernel(role) error {
 	if err != nil {
 		return err
 	}
-	r := report{Implementations: map[string]answer{}}
-	for _, i := range implementations {
-		if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil {
-			return err
-		}
-		wrong, err := i.answersForCaller()
-		r.Implementations[i.name] = answer{Err: fmt.Sprint(wrong, err)}
-	}
-	if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil {
+	file := os.NewFile(uintptr(fds[1]), "socketpair")
+	conn, err := net.FileConn(file)
+	if err != nil {
 		return err
 	}
-	r.Peer, err = peercred.GetPeerCredentialsOf(os.NewFile(uintptr(fds[1]), "socketpair"))
-	r.Err = errString(err)
-	return reexec.Report(r)
+	questions := map[string]func() (any, error){
+		"file": func() (any, error) { return peercred.GetPeerCredentialsOf(file) },
+		"conn": func() (any, error) { return peercred.GetPeerCredentials(conn) },
+	}
+	for _, i := range implementations {
+		questions[i.name] = func() (any, error) { return i.answersForCaller() }
+	}
+	said := map[string]string{}
+	for name, ask := range questions {
+		if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil { // the question closes it
+			return err
+		}
+		answer, err := ask()
+		said[name] = fmt.Sprintf("%v, %v", answer, err)
+	}
+	return reexec.Report(said)
 }
 
 // helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
