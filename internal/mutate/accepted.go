@@ -21,6 +21,8 @@ var accepted = []acceptance{
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
 		"equivalent: the error of guard.Admit is always *guard.Denied"},
+	{identity{File: "ask.go", Function: "refusal", Condition: "errors.Is(err, errors.ErrUnsupported)"}, []change{always},
+		"equivalent: where there is no call, both implementations say nothing but that"},
 	{identity{File: "audittoken.go", Function: "askAuditToken", Condition: "err != nil"}, []change{always},
 		"equivalent on Linux, where the call always fails"},
 	{identity{File: "cpeercred/cpeercred.go", Function: "isDescriptor", Condition: "fd <= math.MaxInt32"}, []change{boundary},
@@ -35,6 +37,8 @@ var accepted = []acceptance{
 		"equivalent: closing closedFacts does nothing, since its facts are settled as errors"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
+		"equivalent: a NUL at the beginning is the case before"},
 	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 }
