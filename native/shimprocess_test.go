@@ -106,6 +106,9 @@ func TestShimsProcessInfo(t *testing.T) {
 		s.compareInfo(t, fmt.Sprintf("%d bytes written", written), good[:written])
 		s.compareInfo(t, fmt.Sprintf("%d zeroes written", written), make([]byte, written))
 	}
+	for _, pid := range []uint32{1, 1<<31 - 1} {
+		s.compareList(t, "a pid at the end", listQuestion{fact: 'p', first: says(append(goodInfo()[:20], words(pid)...), 0)}, oneWord(int32(pid), nil))
+	}
 	for _, pid := range []uint32{0, 1 << 31, noID} {
 		malformed := append(goodInfo()[:20], words(pid)...)
 		s.compareList(t, "a pid of no process", listQuestion{fact: 'p', first: says(malformed, 0)}, failed(unix.EPROTO))

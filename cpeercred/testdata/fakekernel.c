@@ -35,6 +35,9 @@ OPTIONAL int cpeercred_process_exited(int pidfd, int *exited);
 OPTIONAL int cpeercred_process_pid(int pidfd, int32_t *pid);
 OPTIONAL int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
 OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
+OPTIONAL int cpeercred_kind(int fd, int *kind);
+OPTIONAL int cpeercred_check_can_have_peer(int fd);
+OPTIONAL int cpeercred_answers_for_caller(int *answers);
 
 /* One system call's answer: an errno, or the bytes written and a length. */
 struct reply {
@@ -68,7 +71,8 @@ fail(int error)
 	return -1;
 }
 
-int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
+/* Unless socket.c is there. */
+OPTIONAL int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
 
 int
 getsockopt(int fd, int level, int option, void *value, socklen_t *length)
@@ -317,6 +321,18 @@ ask_list(char fact)
 		error = cpeercred_process_pid(3, (int32_t *)room);
 		count = handed_out(error, room, 1);
 		break;
+	case 'k':
+		error = cpeercred_kind(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'h':
+		error = cpeercred_check_can_have_peer(3);
+		count = handed_out(error, room, 1);
+		break;
+	case 'a':
+		error = cpeercred_answers_for_caller((int *)room);
+		count = handed_out(error, room, 1);
+		break;
 	default:
 		return 0;
 	}
@@ -328,7 +344,8 @@ ask_list(char fact)
 
 /*
  * A question is c for credentials, g groups, l label, t token, o a process opened, e
- * whether it exited, p its pid or i its ids, and its rest.
+ * whether it exited, p its pid or i its ids, k what a socket is, h whether it can have a
+ * peer, a whether the kernel answers for the caller, and its rest.
  */
 static int
 ask(void)

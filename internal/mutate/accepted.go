@@ -17,6 +17,8 @@ var accepted = []acceptance{
 		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `errno == syscall.EOPNOTSUPP`}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
+	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
+		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
 	{identity{File: "grpcpeer/interceptors.go", Function: "gate.check", Condition: "!ok"}, []change{never},
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
