@@ -12,6 +12,9 @@ type acceptance struct {
 	reason   string
 }
 
+// theLongWay is what the short way to the credentials is there to save.
+const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and gives the same answers; it costs a few per cent more time"
+
 var accepted = []acceptance{
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP`}, []change{never},
 		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
@@ -19,6 +22,28 @@ var accepted = []acceptance{
 		"equivalent on Linux, where the operand beside it never holds"},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
 		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok || c == nil || !supported || !isConnectedStream(c)"}, []change{always},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok"}, []change{never},
+		"equivalent: what is no *net.UnixConn leaves c nil, which is the next operand"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok"}, []change{inverted},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "c == nil"}, []change{never},
+		"equivalent: a nil *net.UnixConn has no remote address, for which isConnectedStream says no"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "c == nil"}, []change{inverted},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!supported"}, []change{never},
+		"equivalent on Linux, where supported is a constant and true"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!supported"}, []change{inverted},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil || r.err != nil || r.pid == self"}, []change{always},
+		"unusual says the same of what is usual; it costs a call"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil", Nth: 1}, []change{never},
+		"equivalent: where Control fails r.err still says that there is no descriptor, which is the next operand"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil", Nth: 1}, []change{inverted},
+		"unusual says the same of what is usual; it costs a call"},
+	{identity{File: "direct.go", Function: "credentialsOfSyscallConn", Condition: "ok"}, []change{never},
+		theLongWay},
 	{identity{File: "grpcpeer/interceptors.go", Function: "gate.check", Condition: "!ok"}, []change{never},
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
