@@ -89,6 +89,12 @@ func (b *binary) measure(ctx context.Context, tmp string) (passed []test, failed
 	return passed, failed, nil
 }
 
+// failAgain tells whether any of these fails a second time.
+func (b *binary) failAgain(ctx context.Context, tmp string, failed []string) bool {
+	_, err := b.run(ctx, tmp, "-test.run=^("+strings.Join(failed, "|")+")$")
+	return err != nil
+}
+
 var runs atomic.Int32
 
 // run runs a binary by itself: in a process group that ends with it, with a folder for
@@ -172,6 +178,9 @@ func (s *suite) try(ctx context.Context, id int) (o outcome, by string, err erro
 			case late: // which can be the machine's fault: better a test that fails
 				hung, p.names = afterHang(out, p.names)
 				continue
+			case err != nil && !b.fails(ctx, s.tmp, out):
+				p.names = slices.DeleteFunc(slices.Clone(p.names), func(name string) bool { return name == regexp.QuoteMeta(failedTest(out)) })
+				continue
 			case err != nil:
 				return killed, strings.TrimSpace(string(failure.Find(out))), nil
 			}
@@ -190,6 +199,26 @@ func (b *binary) tryTests(ctx context.Context, tmp string, p phase) (out []byte,
 	defer cancel()
 	out, err = b.run(ctx, tmp, "-test.v", "-test.failfast", "-test.run=^("+strings.Join(p.names, "|")+")$")
 	return out, ctx.Err() != nil, err
+}
+
+// fails tells whether the test that failed fails again, alone. One that does not has met
+// a slow machine, and no mutant.
+func (b *binary) fails(ctx context.Context, tmp string, out []byte) bool {
+	name := failedTest(out)
+	if name == "" { // the program crashed
+		return true
+	}
+	_, _, err := b.tryTests(ctx, tmp, phase{names: []string{regexp.QuoteMeta(name)}, took: 10 * time.Second})
+	return err != nil
+}
+
+var top = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+func failedTest(out []byte) string {
+	if m := top.FindSubmatch(out); m != nil {
+		return string(m[1])
+	}
+	return ""
 }
 
 var begun = regexp.MustCompile(`(?m)^=== RUN   ([^/\s]+)$`)
