@@ -270,6 +270,20 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+func TestDecodeInt(t *testing.T) {
+	for _, v := range []int32{0, 1, 1<<31 - 1, -1 << 31, -1} {
+		for length := range uint32(9) {
+			want, wantErr := int(v), error(nil)
+			if length != 4 || v == -1 {
+				want, wantErr = 0, unix.EPROTO
+			}
+			if got, err := decodeInt(v, length); got != want || err != wantErr {
+				t.Errorf("decodeInt(%d, %d) = %d, %v, want %d, %v", v, length, got, err, want, wantErr)
+			}
+		}
+	}
+}
+
 // Each word of a credible answer in turn, at the ends of what it can be: the decision
 // is that which the offsets of the C headers call for, and 1 is a pid.
 func TestDecodeEnds(t *testing.T) {

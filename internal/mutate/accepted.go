@@ -15,11 +15,16 @@ type acceptance struct {
 // theLongWay is what the short way to the credentials is there to save.
 const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and gives the same answers; it costs a few per cent more time"
 
+// maxGroupsBounds is why it may be absent.
+const maxGroupsBounds = "it bounds the memory that a kernel can have us take; no Linux has more than 65,536 groups to tell, and strace cannot forge the length"
+
 var accepted = []acceptance{
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP`}, []change{never},
 		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `errno == syscall.EOPNOTSUPP`}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
+	{identity{File: "cpeercred/groups.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
+		maxGroupsBounds},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
 		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
 	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok || c == nil || !supported || !isConnectedStream(c)"}, []change{always},
@@ -42,6 +47,8 @@ var accepted = []acceptance{
 		"unusual says the same of what is usual; it costs a call"},
 	{identity{File: "direct.go", Function: "credentialsOfSyscallConn", Condition: "ok"}, []change{never},
 		theLongWay},
+	{identity{File: "direct.go", Function: "reply.judge", Condition: "r.pid == self"}, []change{always},
+		"it doubts the kernel also where there is no reason to: of a kernel that is right that costs a question, once; another is refused"},
 	{identity{File: "grpcpeer/interceptors.go", Function: "gate.check", Condition: "!ok"}, []change{never},
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
@@ -64,6 +71,8 @@ var accepted = []acceptance{
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
 		"equivalent: a NUL at the beginning is the case before"},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
+		maxGroupsBounds},
 	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 }
