@@ -19,7 +19,12 @@ import (
 // returns its report.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject)
+	return injectedInto(t, "getsockopt", r, inject)
+}
+
+func injectedInto(t *testing.T, call string, r role, inject string) (got report) {
+	t.Helper()
+	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace="+call, "-e", "inject="+call+":"+inject)
 	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &got)
@@ -89,13 +94,13 @@ func TestTrap01InjectedChecks(t *testing.T) {
 // that asks once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {
 	listener := listen(t, "unix")
-	for _, fact := range []struct{ do, call, lacks string }{
-		{"ask groups", "getsockopt(SO_PEERGROUPS)", ": this kernel does not have it; Linux has it since 4.13"},
-		{"ask label", "getsockopt(SO_PEERSEC)", ": no Linux security module labels this socket"},
-		{"ask process", "getsockopt(SO_PEERPIDFD)", ": this kernel does not have it; Linux has it since 6.5"},
+	for _, fact := range []struct{ do, call, unwritten, lacks string }{
+		{"ask groups", "getsockopt(SO_PEERGROUPS)", "protocol error", ": this kernel does not have it; Linux has it since 4.13"},
+		{"ask label", "getsockopt(SO_PEERSEC)", "the label is empty", ": no Linux security module labels this socket"},
+		{"ask process", "getsockopt(SO_PEERPIDFD)", "protocol error", ": this kernel does not have it; Linux has it since 6.5"},
 	} {
 		for _, test := range []struct{ inject, says string }{
-			{"retval=0", ""},
+			{"retval=0", fact.unwritten},
 			{"error=EPERM", "operation not permitted"},
 			{"error=EINTR", "interrupted system call"},
 			{"error=ENOBUFS", "no buffer space available"},
@@ -123,6 +128,21 @@ func TestTrap01InjectedFacts(t *testing.T) {
 					t.Errorf("the public function says %q, want %s and %q", got.Err, fact.call, test.says)
 				}
 			})
+		}
+	}
+}
+
+// A pidfd that cannot be made non-blocking is not handed out. The first three calls of
+// fcntl are Go's, which looks at the standard descriptors.
+func TestInjectedBlocking(t *testing.T) {
+	listener := listen(t, "unix")
+	got := injectedInto(t, "fcntl", role{Do: "ask process", Network: "unix", Address: listener.Addr().String()}, "error=EPERM:when=4+")
+	if !strings.Contains(got.Err, "operation not permitted") {
+		t.Errorf("the public function says %q, want EPERM", got.Err)
+	}
+	for name, a := range got.Implementations {
+		if a != refused(unix.EPERM) {
+			t.Errorf("%s says %+v, want EPERM", name, a)
 		}
 	}
 }

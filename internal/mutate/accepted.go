@@ -25,6 +25,8 @@ var accepted = []acceptance{
 		"equivalent on Linux, where the operand beside it never holds"},
 	{identity{File: "cpeercred/groups.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
 		maxGroupsBounds},
+	{identity{File: "cpeercred/groups.go", Function: "groupsError", Condition: `runtime.GOOS == "linux"`}, []change{always},
+		"equivalent on Linux"},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
 		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
 	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok || c == nil || !supported || !isConnectedStream(c)"}, []change{always},
@@ -45,8 +47,6 @@ var accepted = []acceptance{
 		"equivalent: where Control fails r.err still says that there is no descriptor, which is the next operand"},
 	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil", Nth: 1}, []change{inverted},
 		"unusual says the same of what is usual; it costs a call"},
-	{identity{File: "direct.go", Function: "credentialsOfSyscallConn", Condition: "ok"}, []change{never},
-		theLongWay},
 	{identity{File: "direct.go", Function: "reply.judge", Condition: "r.pid == self"}, []change{always},
 		"it doubts the kernel also where there is no reason to: of a kernel that is right that costs a question, once; another is refused"},
 	{identity{File: "grpcpeer/interceptors.go", Function: "gate.check", Condition: "!ok"}, []change{never},
@@ -75,6 +75,8 @@ var accepted = []acceptance{
 		maxGroupsBounds},
 	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "reach.go", Function: "question.ofConn", Condition: "ok"}, []change{never},
+		"equivalent: askWrapper knows a *net.UnixConn too; it costs the guard against panics"},
 }
 
 // reasons are the acceptances by mutant. It is an error if there are two for one.
