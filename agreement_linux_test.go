@@ -436,3 +436,17 @@ func TestDescriptorZero(t *testing.T) {
 		}
 	}
 }
+
+// A type that IP has too makes no socket one of IP.
+func TestKindOfOtherFamilies(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Skipf("needs a netlink socket: %v", err)
+	}
+	defer unix.Close(fd)
+	for _, i := range implementations {
+		if kind, err := i.kind(fd); kind != "unknown" || err != nil {
+			t.Errorf("%s.Kind of a netlink socket = %q, %v, want unknown", i.name, kind, err)
+		}
+	}
+}

@@ -58,6 +58,7 @@ var roles = map[string]func(role) error{
 	"reuse a pid":               helperReuseAPID,
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,
+	"ask a TCP file":            helperAskTCPFile,
 	"ask without descriptors":   helperAskWithoutDescriptors,
 	"ask a wrong kernel":        helperAskWrongKernel,
 	"ask about ourselves often": helperAskAboutOurselvesOften,
@@ -105,6 +106,15 @@ func helperAskConnectedFile(role) error {
 		return err
 	}
 	return reportFile(fds[0])
+}
+
+// helperAskTCPFile does the same about a socket of another family.
+func helperAskTCPFile(role) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fd)
 }
 
 func reportFile(fd int) error {

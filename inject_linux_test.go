@@ -90,6 +90,20 @@ func TestTrap01InjectedChecks(t *testing.T) {
 	}
 }
 
+// The second question about a socket of another family is what type it is. Where that
+// is not told, it is not said.
+func TestInjectedKind(t *testing.T) {
+	for inject, want := range map[string]string{
+		"error=EPERM:when=2": "failed to get peer credentials: linux: find out the descriptor's family: operation not permitted",
+		"retval=0:when=2":    "failed to get peer credentials: linux: find out the descriptor's family: protocol error",
+		"error=EPERM:when=3": "peer credentials only available for Unix sockets, got TCP",
+	} {
+		if got := injected(t, role{Do: "ask a TCP file"}, inject); got.Peer != nil || got.Err != want {
+			t.Errorf("%s: %v, %q, want %q", inject, got.Peer, got.Err, want)
+		}
+	}
+}
+
 // The same to the other questions. What is forged is every getsockopt of a helper
 // that asks once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {

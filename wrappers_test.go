@@ -130,6 +130,7 @@ func TestNothingToAsk(t *testing.T) {
 		{name: "nil *net.TCPConn", conn: (*net.TCPConn)(nil), want: "TCP"},
 		{name: "tls.Conn of TCP", conn: tls.Server(tcp, &tls.Config{}), want: "TCP"},
 		{name: "embedded TCP", conn: struct{ *net.TCPConn }{tcp}, want: "TCP"},
+		{name: "nil *net.UDPConn", conn: (*net.UDPConn)(nil), want: "UDP"},
 		{name: "UDP", conn: udp.(*net.UDPConn), want: "UDP"},
 		{name: "embedded UDP", conn: struct{ *net.UDPConn }{udp.(*net.UDPConn)}, want: "UDP"},
 		{name: "net.Pipe", conn: pipe, want: "unknown"},
