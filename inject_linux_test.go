@@ -78,7 +78,7 @@ const questionsAboutAFile = 5
 func TestTrap01InjectedChecks(t *testing.T) {
 	for _, do := range []string{"ask a listening file", "ask a connected file"} {
 		for when := 1; when <= questionsAboutAFile+1; when++ {
-			for _, forged := range []string{"retval=0", "error=EPERM"} {
+			for _, forged := range []string{"retval=0", "error=EPERM", "error=ENOPROTOOPT"} {
 				inject := fmt.Sprintf("%s:when=%d", forged, when)
 				got := injected(t, role{Do: do}, inject)
 				answered := do == "ask a connected file" && when > questionsAboutAFile
