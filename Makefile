@@ -188,23 +188,33 @@ IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
 DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
 	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
-# Builds a program of each system's shims and a fake kernel in $$dir, a temporary folder.
-BUILD_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" cpeercred/$$file.c; done; }; \
+.PHONY: test-shims
+test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
+	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
+
+# What follows finds them in a folder that is there meanwhile.
+WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
+
+# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
+# possible that a call fails and errno is 0.)
+SHIM_SOURCES ?= cpeercred
+
+.PHONY: shims
+shims: $(ZIG_DIR)/ziglang
+	@set -e; dir="$(SHIMS)"; \
+	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
 	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
 	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred; \
 	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
 	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
 	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
 	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
+	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
 	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
 	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done;
-
-.PHONY: test-shims
-test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
-	@$(BUILD_SHIMS) PEERCRED_SHIMS="$$dir" go test -count=1 -tags shims -v -run '^TestShims' ./native
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
 
 $(ZIG_DIR)/ziglang:
 	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
@@ -215,7 +225,7 @@ echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
 $(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
 endef
 
-FUZZ = $(BUILD_SHIMS) CGO_ENABLED=1 PEERCRED_SHIMS="$$dir" go run ./internal/fuzz -zig $(ZIG_DIR)
+FUZZ = $(WITH_SHIMS) CGO_ENABLED=1 go run ./internal/fuzz -zig $(ZIG_DIR)
 
 .PHONY: fuzz
 fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
@@ -233,6 +243,10 @@ fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the
 .PHONY: fuzz-planted
 fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
 	@$(FUZZ) -time $(FUZZTIME) -planted
+
+.PHONY: mutate
+mutate: ## show the changes to conditions that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
+	@go run ./internal/mutate $(MUTATE)
 
 .PHONY: cover
 cover: ## show which share of each function the tests reach, in both settings

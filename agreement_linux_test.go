@@ -402,3 +402,51 @@ func TestTrap01OtherFamilies(t *testing.T) {
 		})
 	}
 }
+
+// 0 is a descriptor as any other, though mostly taken.
+func TestDescriptorZero(t *testing.T) {
+	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Dup3(stdin, 0, 0); err != nil {
+			t.Error(err)
+		}
+		for _, fd := range []int{stdin, fds[0], fds[1]} {
+			unix.Close(fd)
+		}
+	}()
+	if err := unix.Dup3(fds[0], 0, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range implementations {
+		if diff := cmp.Diff(ourselves(), i.ask(0)); diff != "" {
+			t.Errorf("%s.Credentials (-want +got):\n%s", i.name, diff)
+		}
+		if kind, err := i.kind(0); kind != "Unix" || err != nil {
+			t.Errorf("%s.Kind = %q, %v, want Unix", i.name, kind, err)
+		}
+		if err := i.checkCanHavePeer(0); err != nil {
+			t.Errorf("%s.CheckCanHavePeer = %v, want nil", i.name, err)
+		}
+	}
+}
+
+// A type that IP has too makes no socket one of IP.
+func TestKindOfOtherFamilies(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Skipf("needs a netlink socket: %v", err)
+	}
+	defer unix.Close(fd)
+	for _, i := range implementations {
+		if kind, err := i.kind(fd); kind != "unknown" || err != nil {
+			t.Errorf("%s.Kind of a netlink socket = %q, %v, want unknown", i.name, kind, err)
+		}
+	}
+}

@@ -63,7 +63,10 @@ var roles = map[string]func(role) error{
 	"reuse a pid":               helperReuseAPID,
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,
+	"ask a TCP file":            helperAskTCPFile,
 	"ask without descriptors":   helperAskWithoutDescriptors,
+	"ask a wrong kernel":        helperAskWrongKernel,
+	"ask about ourselves often": helperAskAboutOurselvesOften,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 	"forge":                     helperForge,
 	"ask one":                   helperAskOne,
@@ -110,6 +113,15 @@ func helperAskConnectedFile(role) error {
 		return err
 	}
 	return reportFile(fds[0])
+}
+
+// helperAskTCPFile does the same about a socket of another family.
+func helperAskTCPFile(role) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fd)
 }
 
 func reportFile(fd int) error {
@@ -365,6 +377,17 @@ func askOften(r role, ask func(net.Conn) error) error {
 	return nil
 }
 
+// helperAskAboutOurselvesOften is its own server.
+func helperAskAboutOurselvesOften(r role) error {
+	listener, err := net.Listen("unix", abstract())
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	r.Network, r.Address = "unix", listener.Addr().String()
+	return helperAskOften(r)
+}
+
 // helperComeAndGo connects and closes Count times.
 func helperComeAndGo(r role) error {
 	for n := range r.Count {
@@ -410,6 +433,39 @@ func helperAskWithoutDescriptors(r role) error {
 	}
 	peer, err = peercred.GetPeerCredentialsOf(file)
 	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+}
+
+// ourSocket is the descriptor that a wrong kernel gives in place of any new socket.
+const ourSocket = 100
+
+// helperAskWrongKernel asks on a kernel whose new sockets have this process as their
+// peer, without being connected.
+func helperAskWrongKernel(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fds[1]), "socketpair")
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return err
+	}
+	questions := map[string]func() (any, error){
+		"file": func() (any, error) { return peercred.GetPeerCredentialsOf(file) },
+		"conn": func() (any, error) { return peercred.GetPeerCredentials(conn) },
+	}
+	for _, i := range implementations {
+		questions[i.name] = func() (any, error) { return i.answersForCaller() }
+	}
+	said := map[string]string{}
+	for name, ask := range questions {
+		if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil { // the question closes it
+			return err
+		}
+		answer, err := ask()
+		said[name] = fmt.Sprintf("%v, %v", answer, err)
+	}
+	return reexec.Report(said)
 }
 
 // helperSupportAndNoDescriptor reports Support when no descriptor can be opened.

@@ -22,7 +22,12 @@ import (
 // returns its report.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject), &got)
+	return injectedInto(t, "getsockopt", r, inject)
+}
+
+func injectedInto(t *testing.T, call string, r role, inject string) (got report) {
+	t.Helper()
+	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace="+call, "-e", "inject="+call+":"+inject), &got)
 	return got
 }
 
@@ -81,7 +86,7 @@ const questionsAboutAFile = 5
 func TestTrap01InjectedChecks(t *testing.T) {
 	for _, do := range []string{"ask a listening file", "ask a connected file"} {
 		for when := 1; when <= questionsAboutAFile+1; when++ {
-			for _, forged := range []string{"retval=0", "error=EPERM"} {
+			for _, forged := range []string{"retval=0", "error=EPERM", "error=ENOPROTOOPT"} {
 				inject := fmt.Sprintf("%s:when=%d", forged, when)
 				got := injected(t, role{Do: do}, inject)
 				answered := do == "ask a connected file" && when > questionsAboutAFile
@@ -93,17 +98,31 @@ func TestTrap01InjectedChecks(t *testing.T) {
 	}
 }
 
+// The second question about a socket of another family is what type it is. Where that
+// is not told, it is not said.
+func TestInjectedKind(t *testing.T) {
+	for inject, want := range map[string]string{
+		"error=EPERM:when=2": "failed to get peer credentials: linux: find out the descriptor's family: operation not permitted",
+		"retval=0:when=2":    "failed to get peer credentials: linux: find out the descriptor's family: protocol error",
+		"error=EPERM:when=3": "peer credentials only available for Unix sockets, got TCP",
+	} {
+		if got := injected(t, role{Do: "ask a TCP file"}, inject); got.Peer != nil || got.Err != want {
+			t.Errorf("%s: %v, %q, want %q", inject, got.Peer, got.Err, want)
+		}
+	}
+}
+
 // The same to the other questions. What is forged is every getsockopt of a helper
 // that asks once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {
 	listener := listen(t, "unix")
-	for _, fact := range []struct{ do, call, lacks string }{
-		{"ask groups", "getsockopt(SO_PEERGROUPS)", ": this kernel does not have it; Linux has it since 4.13"},
-		{"ask label", "getsockopt(SO_PEERSEC)", ": no Linux security module labels this socket"},
-		{"ask process", "getsockopt(SO_PEERPIDFD)", ": this kernel does not have it; Linux has it since 6.5"},
+	for _, fact := range []struct{ do, call, unwritten, lacks string }{
+		{"ask groups", "getsockopt(SO_PEERGROUPS)", "protocol error", ": this kernel does not have it; Linux has it since 4.13"},
+		{"ask label", "getsockopt(SO_PEERSEC)", "the label is empty", ": no Linux security module labels this socket"},
+		{"ask process", "getsockopt(SO_PEERPIDFD)", "protocol error", ": this kernel does not have it; Linux has it since 6.5"},
 	} {
 		for _, test := range []struct{ inject, says string }{
-			{"retval=0", ""},
+			{"retval=0", fact.unwritten},
 			{"error=EPERM", "operation not permitted"},
 			{"error=EINTR", "interrupted system call"},
 			{"error=ENOBUFS", "no buffer space available"},
@@ -131,6 +150,21 @@ func TestTrap01InjectedFacts(t *testing.T) {
 					t.Errorf("the public function says %q, want %s and %q", got.Err, fact.call, test.says)
 				}
 			})
+		}
+	}
+}
+
+// A pidfd that cannot be made non-blocking is not handed out. The first three calls of
+// fcntl are Go's, which looks at the standard descriptors.
+func TestInjectedBlocking(t *testing.T) {
+	listener := listen(t, "unix")
+	got := injectedInto(t, "fcntl", role{Do: "ask process", Network: "unix", Address: listener.Addr().String()}, "error=EPERM:when=4+")
+	if !strings.Contains(got.Err, "operation not permitted") {
+		t.Errorf("the public function says %q, want EPERM", got.Err)
+	}
+	for name, a := range got.Implementations {
+		if a != refused(unix.EPERM) {
+			t.Errorf("%s says %+v, want EPERM", name, a)
 		}
 	}
 }

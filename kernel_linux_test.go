@@ -3,7 +3,9 @@
 package peercred_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -70,5 +72,38 @@ func TestTrap13KernelCannotBeAsked(t *testing.T) {
 	want.PID = int32(with.PID)
 	if diff := cmp.Diff(want, with.Peer); diff != "" {
 		t.Errorf("with one: %s (-want +got):\n%s", with.Err, diff)
+	}
+}
+
+// A kernel that answers for the caller is found out on others too: here strace has
+// socket(2) give a socket whose peer is this process.
+func TestTrap13ImitatedKernel(t *testing.T) {
+	cmd := straced(t, role{Do: "ask a wrong kernel"}, "-o", os.DevNull, "-e", "trace=socket", "-e", fmt.Sprintf("inject=socket:retval=%d", ourSocket))
+	out, err := cmd.Output()
+	var got map[string]string
+	if err == nil {
+		err = json.Unmarshal(out, &got)
+	}
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	const refusal = "<nil>, peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)"
+	want := map[string]string{"file": refusal, "conn": refusal}
+	for _, i := range implementations {
+		want[i.name] = "true, <nil>"
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The kernel is asked whether it answers for the caller once in a process.
+func TestTrap13KernelIsAskedOnce(t *testing.T) {
+	const questions = 100
+	listener := listen(t, "unix")
+	none := callsOf(t, listener, "ask about ourselves often", 0)
+	got := callsOf(t, listener, "ask about ourselves often", questions)
+	if n := got["getsockopt"] - none["getsockopt"]; n != questions+1 {
+		t.Errorf("getsockopt was called %d times for %d questions, want once more", n, questions)
 	}
 }

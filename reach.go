@@ -40,13 +40,11 @@ func (q *question[T]) ofConn(conn net.Conn) (T, error) {
 	return q.ofWrapper(conn)
 }
 
-// ofSyscallConn is ofConn for what gives access to its descriptor.
+// ofSyscallConn is ofConn for what gives access to its descriptor, and is no
+// *net.UnixConn.
 func (q *question[T]) ofSyscallConn(conn syscall.Conn) (T, error) {
-	switch c := conn.(type) {
-	case *net.UnixConn:
-		return q.ofUnixConn(c)
-	case *os.File:
-		return q.ofFile(c)
+	if file, ok := conn.(*os.File); ok {
+		return q.ofFile(file)
 	}
 	return q.ofForeign(conn)
 }

@@ -110,14 +110,14 @@ func TestNothingToAsk(t *testing.T) {
 		is   error  // the error that errors.Is must find, or
 		text string // what the error must say
 	}{
-		{name: "nil", conn: nil, text: "nil"},
-		{name: "nil *net.UnixConn", conn: (*net.UnixConn)(nil), text: "nil"},
+		{name: "nil", conn: nil, text: "the connection is nil"},
+		{name: "nil *net.UnixConn", conn: (*net.UnixConn)(nil), text: "the connection is nil"},
 		{name: "zero net.UnixConn", conn: &net.UnixConn{}, is: syscall.EINVAL},
 		{name: "nil *tls.Conn", conn: (*tls.Conn)(nil), text: "panicked"},
-		{name: "zero tls.Conn", conn: &tls.Conn{}, text: "nil"},
-		{name: "tls.Conn around nil", conn: tls.Server(nil, &tls.Config{}), text: "nil"},
-		{name: "NetConn of nil", conn: netConn{}, text: "nil"},
-		{name: "NetConn of a nil *net.UnixConn", conn: nest((*net.UnixConn)(nil), 1), text: "nil"},
+		{name: "zero tls.Conn", conn: &tls.Conn{}, text: "the connection is nil"},
+		{name: "tls.Conn around nil", conn: tls.Server(nil, &tls.Config{}), text: "the connection is nil"},
+		{name: "NetConn of nil", conn: netConn{}, text: "the connection is nil"},
+		{name: "NetConn of a nil *net.UnixConn", conn: nest((*net.UnixConn)(nil), 1), text: "the connection is nil"},
 		{name: "embedded nil *net.UnixConn", conn: struct{ *net.UnixConn }{}, text: "failed to get peer credentials"},
 		{name: "embedded nil net.Conn", conn: struct{ net.Conn }{}, text: "panicked"},
 		{name: "a wrapper of itself", conn: &itself{}, text: "NetConn"},
@@ -130,6 +130,7 @@ func TestNothingToAsk(t *testing.T) {
 		{name: "nil *net.TCPConn", conn: (*net.TCPConn)(nil), want: "TCP"},
 		{name: "tls.Conn of TCP", conn: tls.Server(tcp, &tls.Config{}), want: "TCP"},
 		{name: "embedded TCP", conn: struct{ *net.TCPConn }{tcp}, want: "TCP"},
+		{name: "nil *net.UDPConn", conn: (*net.UDPConn)(nil), want: "UDP"},
 		{name: "UDP", conn: udp.(*net.UDPConn), want: "UDP"},
 		{name: "embedded UDP", conn: struct{ *net.UDPConn }{udp.(*net.UDPConn)}, want: "UDP"},
 		{name: "net.Pipe", conn: pipe, want: "unknown"},
@@ -252,9 +253,10 @@ func TestNothingToAskOf(t *testing.T) {
 		conn syscall.Conn
 		is   error
 		want string
+		text string
 	}{
-		{name: "nil", conn: nil},
-		{name: "nil *net.UnixConn", conn: (*net.UnixConn)(nil)},
+		{name: "nil", conn: nil, text: "the connection is nil"},
+		{name: "nil *net.UnixConn", conn: (*net.UnixConn)(nil), text: "the connection is nil"},
 		{name: "nil *os.File", conn: (*os.File)(nil), is: os.ErrInvalid},
 		{name: "a zero os.File", conn: new(os.File)},
 		{name: "a closed file", conn: closed, is: os.ErrClosed},
@@ -273,6 +275,30 @@ func TestNothingToAskOf(t *testing.T) {
 		}
 		if test.want != "" && (!errors.As(err, &notUnix) || notUnix.ConnType != test.want) {
 			t.Errorf("%s: %v, want *ErrNotUnixSocket{%s}", test.name, err, test.want)
+		}
+		if !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%s: %v, want an error that says %q", test.name, err, test.text)
+		}
+	}
+}
+
+// network is an address of which nothing but its network is known.
+type network string
+
+func (n network) Network() string { return string(n) }
+func (network) String() string    { return "" }
+
+// What hides its descriptor is taken at its word for what it is, and refused.
+func TestHiddenConnections(t *testing.T) {
+	skipUnlessTold(t)
+	for name, want := range map[network]string{
+		"tcp": "TCP", "tcp4": "TCP", "tcp6": "TCP", "udp": "UDP", "udp4": "UDP", "udp6": "UDP",
+		"unix": "Unix", "unixpacket": "Unix", "unixgram": "Unix", "": "unknown", "ip": "unknown",
+	} {
+		got, err := peercred.GetPeerCredentials(hidden{address: name})
+		notUnix, ok := errors.AsType[*peercred.ErrNotUnixSocket](err)
+		if got != nil || !ok || notUnix.ConnType != want {
+			t.Errorf("%s: %v, %v, want *ErrNotUnixSocket{%s}", name, got, err, want)
 		}
 	}
 }

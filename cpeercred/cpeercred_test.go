@@ -52,3 +52,13 @@ func TestKernelDoesNotAnswerForCaller(t *testing.T) {
 		t.Errorf("AnswersForCaller() = %v, %v, want false", wrong, err)
 	}
 }
+
+// Only NetBSD's shim chooses this errno itself; elsewhere it is the kernel's.
+func TestErrnoOfNetBSD(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOTCONN} {
+		bare := runtime.GOOS != "netbsd" || errno != syscall.EOPNOTSUPP
+		if err := credentialsError(errno); (err == error(errno)) != bare {
+			t.Errorf("credentialsError(%v) = %v, want it bare: %v", errno, err, bare)
+		}
+	}
+}

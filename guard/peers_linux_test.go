@@ -784,6 +784,41 @@ func TestACLOfTheDirectory(t *testing.T) {
 	}
 }
 
+// Only a list that is not there is no error: what cannot be dropped would let others in.
+func TestACLThatCannotBeDropped(t *testing.T) {
+	fd, err := unix.Open(t.TempDir(), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := os.NewFile(uintptr(fd), "a path alone")
+	defer path.Close()
+	if err := dropDefaultACL(path); !errors.Is(err, unix.EBADF) {
+		t.Errorf("dropDefaultACL of what cannot be changed = %v, want EBADF", err)
+	}
+	pipe, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	defer other.Close()
+	if err := dropDefaultACL(pipe); err != nil {
+		t.Errorf("dropDefaultACL of what has no lists = %v, want nil", err)
+	}
+}
+
+// A socket that cannot be told to refuse descriptors is an error, unless no socket of
+// this kernel can.
+func TestDescriptorsThatCannotBeRefused(t *testing.T) {
+	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
+		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
+	}
+}
+
+// noDescriptor hands out what no descriptor is.
+type noDescriptor struct{ syscall.RawConn }
+
+func (noDescriptor) Control(f func(uintptr)) error { f(1<<31 - 1); return nil }
+
 // A name is that of the user database, and not what the environment says of us.
 func TestUserOfTheEnvironment(t *testing.T) {
 	if os.Geteuid() == 0 {

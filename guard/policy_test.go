@@ -195,6 +195,15 @@ func TestDeniedUnwraps(t *testing.T) {
 	}
 }
 
+func TestDeniedIsNothingElse(t *testing.T) {
+	err := UIDs(0).Allow(reticent(1, 1))
+	for target, want := range map[error]bool{ErrDenied: true, fs.ErrPermission: true, fs.ErrNotExist: false, errRefused: false} {
+		if got := errors.Is(err, target); got != want {
+			t.Errorf("errors.Is(a refusal, %v) = %v, want %v", target, got, want)
+		}
+	}
+}
+
 func TestDeniedInLogs(t *testing.T) {
 	var log strings.Builder
 	hook := LogDenied(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -218,8 +227,13 @@ level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, want := UIDs(0).Allow(reticent(1, 2)).Error(), `peer denied, pid=0 uid=1 gid=2, by the rule "uid 0"`; got != want {
-		t.Errorf("%q, want %q", got, want)
+	for peer, want := range map[Peer]string{
+		reticent(1, 2): `peer denied, pid=0 uid=1 gid=2, by the rule "uid 0"`,
+		{}:             `peer denied, by the rule "a known peer": guard: there is no peer`,
+	} {
+		if got := UIDs(0).Allow(peer).Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

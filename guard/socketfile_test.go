@@ -385,6 +385,8 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unix", "@", Config{}, "empty"},
 		{"unix", long, Config{}, "has at most"},
 		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-4) + "tmp/s", Config{}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-5) + "tmp/s", Config{}, "made in a directory beside"},
 		{"unix", strings.Repeat("/", maxPath-6) + "tmp/s", Config{}, "made in a directory beside"},
 		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{}, "no such file"},
 		{"tcp", "127.0.0.1:0", Config{}, "unknown network tcp"},

@@ -25,6 +25,14 @@ const (
 	poisonVersion = ^uint32(0)
 )
 
+// decodeInt takes an int that fills length bytes of a buffer poisoned with -1.
+func decodeInt(v int32, length uint32) (int, error) {
+	if uintptr(length) != unsafe.Sizeof(v) || v == -1 {
+		return 0, unix.EPROTO
+	}
+	return int(v), nil
+}
+
 // linuxUcred is struct ucred (linux/socket.h).
 type linuxUcred struct {
 	pid int32

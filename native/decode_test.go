@@ -3,6 +3,7 @@
 package native
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -266,6 +267,39 @@ func TestDecode(t *testing.T) {
 				t.Errorf("% x, length %d (-want +got):\n%s", test.buffer, test.length, diff)
 			}
 		})
+	}
+}
+
+func TestDecodeInt(t *testing.T) {
+	for _, v := range []int32{0, 1, 1<<31 - 1, -1 << 31, -1} {
+		for length := range uint32(9) {
+			want, wantErr := int(v), error(nil)
+			if length != 4 || v == -1 {
+				want, wantErr = 0, unix.EPROTO
+			}
+			if got, err := decodeInt(v, length); got != want || err != wantErr {
+				t.Errorf("decodeInt(%d, %d) = %d, %v, want %d, %v", v, length, got, err, want, wantErr)
+			}
+		}
+	}
+}
+
+// Each word of a credible answer in turn, at the ends of what it can be: the decision
+// is that which the offsets of the C headers call for, and 1 is a pid.
+func TestDecodeEnds(t *testing.T) {
+	for _, l := range layouts {
+		for at := 0; at < l.size; at += 4 {
+			for _, value := range []uint32{0, 1, 2, 15, 16, 17, 1<<31 - 1, 1 << 31, noID - 1, noID} {
+				buffer := bytes.Repeat(answer(4, write{0, 9}), l.size/4)
+				if l.size >= 76 {
+					buffer = ngroups(answer(l.size, write{4, 9}, write{12, 9}), 9)
+				}
+				binary.NativeEndian.PutUint32(buffer[at:], value)
+				if got, want := l.decode(buffer, uint32(l.size)), l.want(buffer, uint32(l.size)); got != want {
+					t.Errorf("%s, %d at offset %d: %v, want %v", l.name, value, at, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -33,11 +33,8 @@ func getsockopt(fd, level, option int, p unsafe.Pointer, size uintptr) (length u
 func socketOption(fd, option int) (value int, err error) {
 	v := int32(-1)
 	length, err := getsockopt(fd, unix.SOL_SOCKET, option, unsafe.Pointer(&v), unsafe.Sizeof(v))
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case uintptr(length) != unsafe.Sizeof(v) || v == -1:
-		return 0, unix.EPROTO
 	}
-	return int(v), nil
+	return decodeInt(v, length)
 }

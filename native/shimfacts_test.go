@@ -40,6 +40,7 @@ type list struct {
 // command of an ioctl.
 var asked = map[string][2]int{
 	"linux g": {1, 59}, "linux l": {1, 31}, "linux o": {1, 77}, "linux e": {0, 0},
+	"linux k": {1, unix.SO_DOMAIN}, "linux h": {1, unix.SO_TYPE}, "linux a": {1, unix.SO_PEERCRED},
 	"linux p": {0, pidfdGetInfo}, "linux i": {0, pidfdGetInfo},
 	"darwin g": {0, 1}, "freebsd g": {0, 1}, "dragonfly g": {0, 1}, "solaris g": {0, 0},
 	"darwin t": {0, 6},
@@ -66,6 +67,9 @@ func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 	wantClosed := -1
 	if q.fact == 'o' && q.second.errno != 0 { // the descriptor cannot be made non-blocking
 		wantClosed = int(word(q.first.bytes, 0))
+	}
+	if q.fact == 'a' { // the socket that it made
+		wantClosed = max(closed, 3)
 	}
 	if closed != wantClosed {
 		t.Errorf("%s, %v: closed %d, want %d", s.name, q, closed, wantClosed)
@@ -191,6 +195,12 @@ func TestShimsGroupsOfXucred(t *testing.T) {
 				t.Errorf("%s, %s: %+v, want an error", name, what, got)
 			}
 		}
+		for n := range int16(15) {
+			buffer := ngroups(goodBuffer(s.shim), n+1)
+			copy(buffer[16:], words(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+			want := handedOut([]uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}[:n], nil)
+			s.compareList(t, "just enough room", listQuestion{fact: 'g', capacity: int(n), first: says(buffer, s.size)}, want)
+		}
 	}
 }
 
@@ -207,6 +217,8 @@ func TestShimsGroupsOnSolaris(t *testing.T) {
 		{"some", listQuestion{first: cred, second: says(words(7, 0), 2)}, handedOut([]uint32{7, 0}, nil)},
 		{"not in this ucred", listQuestion{first: cred, second: says(nil, -1)}, malformed},
 		{"counted, and none there", listQuestion{first: cred, second: says(nil, 2)}, malformed},
+		{"as many as there is room for", listQuestion{first: cred, second: says(words(1, 2, 3, 4), 4)}, handedOut([]uint32{1, 2, 3, 4}, nil)},
+		{"no ucred", listQuestion{first: says(nil, 12), second: says(words(7, 0), 2)}, malformed},
 		{"-1", listQuestion{first: cred, second: says(words(7, noID), 2)}, malformed},
 		{"too many", listQuestion{first: cred, second: says(words(1, 2, 3, 4, 5), 5)}, list{Count: 5, Bytes: "-", Err: unix.ERANGE}},
 		{"the family is another", listQuestion{familyErrno: 124, first: cred}, list{Count: 7, Bytes: "-", Err: syscall.Errno(124)}},
@@ -264,6 +276,8 @@ func TestShimsAuditToken(t *testing.T) {
 		func(t *auditToken) { t[4] = noID },
 		func(t *auditToken) { t[5] = 0 },
 		func(t *auditToken) { t[5] = noID },
+		func(t *auditToken) { t[5] = 1 },
+		func(t *auditToken) { t[5] = 1<<31 - 1 },
 		func(t *auditToken) { t[5] = 1 << 31 },
 		func(t *auditToken) { t[6] = noID },
 		func(t *auditToken) { t[7] = noID },
@@ -282,14 +296,17 @@ func TestShimsAuditToken(t *testing.T) {
 			}
 		}
 	}
-	for what, q := range map[string]listQuestion{
-		"success without a word": {first: says(nil, 32)},
-		"the family is another":  {familyErrno: 47, first: says(words(good[:]...), 32)},
-		"the peer has closed":    {first: reply{errno: 57}},
+	whole := says(words(good[:]...), 32)
+	for _, test := range []struct {
+		name string
+		q    listQuestion
+		want error
+	}{
+		{"success without a word", listQuestion{first: says(nil, 32)}, unix.EPROTO},
+		{"the family is another", listQuestion{familyErrno: 47, first: whole}, syscall.Errno(47)},
+		{"the peer has closed", listQuestion{first: reply{errno: 57, length: 32}}, syscall.Errno(57)},
 	} {
-		q.fact = 't'
-		if got := s.askList(t, q); got.Err == nil || got.Bytes != "-" {
-			t.Errorf("%s: %+v, want an error", what, got)
-		}
+		test.q.fact = 't'
+		s.compareList(t, test.name, test.q, failed(test.want))
 	}
 }

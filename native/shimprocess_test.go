@@ -47,7 +47,9 @@ func TestShimsOpenProcess(t *testing.T) {
 	} {
 		s.compareList(t, "an error", listQuestion{fact: 'o', first: reply{errno: int(errno), length: 4}}, failed(want))
 	}
-	s.compareList(t, "a pidfd that stays blocking", listQuestion{fact: 'o', first: says(words(5), 4), second: reply{errno: int(unix.EINVAL)}}, failed(unix.EINVAL))
+	for _, command := range []uint32{unix.F_GETFL, unix.F_SETFL} {
+		s.compareList(t, "a pidfd that stays blocking", listQuestion{fact: 'o', first: says(words(5), 4), second: reply{errno: int(unix.EINVAL), length: command}}, failed(unix.EINVAL))
+	}
 }
 
 func TestShimsProcessExited(t *testing.T) {
@@ -103,6 +105,9 @@ func TestShimsProcessInfo(t *testing.T) {
 	for written := range infoSize {
 		s.compareInfo(t, fmt.Sprintf("%d bytes written", written), good[:written])
 		s.compareInfo(t, fmt.Sprintf("%d zeroes written", written), make([]byte, written))
+	}
+	for _, pid := range []uint32{1, 1<<31 - 1} {
+		s.compareList(t, "a pid at the end", listQuestion{fact: 'p', first: says(append(goodInfo()[:20], words(pid)...), 0)}, oneWord(int32(pid), nil))
 	}
 	for _, pid := range []uint32{0, 1 << 31, noID} {
 		malformed := append(goodInfo()[:20], words(pid)...)

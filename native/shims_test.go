@@ -94,6 +94,9 @@ var shims = []shim{
 		return got
 	}},
 	{"solaris", "illumos ucred", 12, 71, 0, 0, func(q question) ids {
+		if len(q.first.bytes) == 0 { // no ucred at all, where x/sys has no answer to give
+			return ids{Err: unix.EPROTO}
+		}
 		var b [12]byte
 		copy(b[:], q.first.bytes)
 		return decoded(decodeUcred(int(int32(word(b[:], 0))), int(word(b[:], 4)), int(word(b[:], 8))))
@@ -220,6 +223,19 @@ func idOffsets(s shim) []int {
 	return []int{0, 4, 8}
 }
 
+// withPID is q with another pid, where the system tells one.
+func withPID(s shim, q question, pid int32) question {
+	at, ok := map[string]int{"linux": 0, "netbsd": 0, "aix": 0, "solaris": 0, "openbsd": 8, "freebsd": 80}[s.name]
+	switch {
+	case ok:
+		q.first.bytes = bytes.Clone(q.first.bytes)
+		copy(q.first.bytes[at:], answer(4, write{0, uint32(pid)}))
+	case s.name == "darwin":
+		q.second.bytes = answer(4, write{0, uint32(pid)})
+	}
+	return q
+}
+
 func goodBuffer(s shim) []byte {
 	switch s.name {
 	case "darwin", "freebsd", "dragonfly":
@@ -278,20 +294,35 @@ func TestShimsAnswer(t *testing.T) {
 					q.own, q.peer = names[0], names[1]
 					check("the end may be the connecting one", q, ids{Err: syscall.Errno(eopnotsupp)})
 				}
-				q := good
-				q.nameErrno = 57
-				check("the names cannot be asked", q, ids{Err: syscall.Errno(57)})
+				for what, names := range map[string][2]int{"own": {-1, 0}, "peer's": {1, -1}} {
+					q := good
+					q.nameErrno, q.own, q.peer = 57, names[0], names[1]
+					check("the "+what+" name cannot be asked", q, ids{Err: syscall.Errno(57)})
+				}
 			}
 			if s.name == "darwin" || s.name == "aix" {
 				q := good
 				q.euid++
 				check("getpeereid says another uid", q, ids{Err: unix.EPROTO})
 				q = good
-				q.egid++
+				q.egid-- // one more would be -1, which is refused by itself
 				check("getpeereid says another gid", q, ids{Err: unix.EPROTO})
 				q = good
 				q.eidErrno = 22
 				check("getpeereid fails", q, ids{Err: syscall.Errno(22)})
+			}
+			for pid := range int32(2) {
+				q := withPID(s, good, pid)
+				want := ids{PID: pid, UID: 1000, GID: 4294967294}
+				switch s.name {
+				case "openbsd", "netbsd", "aix": // which always tell one
+					if pid == 0 {
+						want = ids{Err: unix.EPROTO}
+					}
+				case "dragonfly":
+					want.PID = 0
+				}
+				check(fmt.Sprintf("pid %d", pid), q, want)
 			}
 			for _, at := range idOffsets(s) {
 				q := good
@@ -325,12 +356,22 @@ func TestShimsAnswer(t *testing.T) {
 				}
 			}
 			if s.size >= 76 {
+				for _, version := range []uint32{1, noID} {
+					q := good
+					q.first.bytes = bytes.Clone(good.first.bytes)
+					copy(q.first.bytes, answer(4, write{0, version}))
+					check(fmt.Sprintf("a structure of version %d", version), q, ids{Err: unix.EPROTO})
+				}
 				q := good
 				q.first.bytes = ngroups(answer(12), 1)
 				q.euid, q.egid = 0, 0
 				check("root, of whose groups none was written", q, ids{Err: unix.EPROTO})
 			}
-			if s.name != "solaris" {
+			if s.name == "solaris" {
+				q := good
+				q.first.bytes = nil
+				check("success without a ucred", q, ids{Err: unix.EPROTO})
+			} else {
 				for _, written := range []int{0, 4, 8} {
 					q := good
 					q.first.bytes = make([]byte, written)

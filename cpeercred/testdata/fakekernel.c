@@ -35,6 +35,9 @@ OPTIONAL int cpeercred_process_exited(int pidfd, int *exited);
 OPTIONAL int cpeercred_process_pid(int pidfd, int32_t *pid);
 OPTIONAL int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
 OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
+OPTIONAL int cpeercred_kind(int fd, int *kind);
+OPTIONAL int cpeercred_check_can_have_peer(int fd);
+OPTIONAL int cpeercred_answers_for_caller(int *answers);
 
 /* One system call's answer: an errno, or the bytes written and a length. */
 struct reply {
@@ -49,7 +52,7 @@ static struct {
 	struct reply option[2]; /* the first getsockopt, and the second */
 	int eid_error;
 	uint32_t euid, egid;
-	int name_error, own_name, peer_name;
+	int name_error, own_name, peer_name; /* -1 for a name whose call fails */
 } told;
 
 static int questions;          /* calls of getsockopt so far */
@@ -68,7 +71,8 @@ fail(int error)
 	return -1;
 }
 
-int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
+/* Unless socket.c is there. */
+OPTIONAL int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
 
 int
 getsockopt(int fd, int level, int option, void *value, socklen_t *length)
@@ -118,12 +122,12 @@ ioctl(int fd, unsigned long command, ...)
 	return 0;
 }
 
-/* Of open_process: the second reply is whether its descriptor becomes non-blocking. */
+/* Of open_process: the second reply's error is that of the command that its length names. */
 int
 fcntl(int fd, int command, ...)
 {
-	(void)fd, (void)command;
-	return told.option[1].error != 0 ? fail(told.option[1].error) : 0;
+	(void)fd;
+	return told.option[1].error != 0 && told.option[1].length == (unsigned)command ? fail(told.option[1].error) : 0;
 }
 
 int
@@ -150,7 +154,7 @@ name(struct sockaddr *address, socklen_t *length, int named)
 {
 	const unsigned char bytes[3] = { named ? 3 : 2, AF_UNIX, '/' };
 
-	if (told.name_error != 0)
+	if (named == -1)
 		return fail(told.name_error);
 	memcpy(address, bytes, bytes[0]);
 	*length = bytes[0];
@@ -171,7 +175,7 @@ getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	return name(address, length, told.peer_name);
 }
 
-/* illumos: pid, uid and gid are the first bytes of the first reply. */
+/* illumos: pid, uid and gid are the first bytes of the first reply; without any bytes it succeeds and gives no ucred. */
 static uint32_t
 word(size_t offset)
 {
@@ -187,7 +191,7 @@ getpeerucred(int fd, void **ucred)
 	(void)fd;
 	if (told.option[0].error != 0)
 		return fail(told.option[0].error);
-	*ucred = &told;
+	*ucred = told.option[0].written > 0 ? &told : NULL;
 	return 0;
 }
 
@@ -271,12 +275,14 @@ handed_out(int error, const uint32_t *words, size_t n)
  * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
  * HEX what it handed out. COUNT begins as 7, which a failure
  * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
- * where a failure has touched them; and 1 for the one word of the others.
+ * where a failure has touched them; and 1 for the one word of the others. ERRNO is
+ * -1 if the shim wrote past its room.
  */
 static int
 ask_list(char fact)
 {
-	static uint32_t room[32];
+	static uint32_t room[33];
+	static const unsigned char fence[sizeof(room[0])] = { 0xa5, 0xa5, 0xa5, 0xa5 };
 	size_t capacity, count = 7, size = sizeof(room[0]);
 	int error;
 
@@ -287,11 +293,17 @@ ask_list(char fact)
 	memset(room, fact == 'l' ? '!' : 0, sizeof(room));
 	switch (fact) {
 	case 'g':
+		memcpy(room + capacity, fence, sizeof(fence));
 		error = cpeercred_groups(3, room, capacity, &count);
+		if (memcmp(room + capacity, fence, sizeof(fence)) != 0)
+			error = -1;
 		break;
 	case 'l':
 		size = 1;
+		memcpy((char *)room + capacity, fence, sizeof(fence));
 		error = cpeercred_security_label(3, (char *)room, capacity, &count);
+		if (memcmp((char *)room + capacity, fence, sizeof(fence)) != 0)
+			error = -1;
 		break;
 	case 't':
 		error = cpeercred_audit_token(3, room);
@@ -313,6 +325,18 @@ ask_list(char fact)
 		error = cpeercred_process_pid(3, (int32_t *)room);
 		count = handed_out(error, room, 1);
 		break;
+	case 'k':
+		error = cpeercred_kind(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'h':
+		error = cpeercred_check_can_have_peer(3);
+		count = handed_out(error, room, 1);
+		break;
+	case 'a':
+		error = cpeercred_answers_for_caller((int *)room);
+		count = handed_out(error, room, 1);
+		break;
 	default:
 		return 0;
 	}
@@ -324,7 +348,8 @@ ask_list(char fact)
 
 /*
  * A question is c for credentials, g groups, l label, t token, o a process opened, e
- * whether it exited, p its pid or i its ids, and its rest.
+ * whether it exited, p its pid or i its ids, k what a socket is, h whether it can have a
+ * peer, a whether the kernel answers for the caller, and its rest.
  */
 static int
 ask(void)
@@ -336,6 +361,7 @@ ask(void)
 		return 0;
 	questions = level_asked = option_asked = 0;
 	closed = -1;
+	errno = system_errno = EL2HLT; /* which means nothing unless a call fails */
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
 	fflush(stdout);
 	return answered;

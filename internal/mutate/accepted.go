@@ -1,0 +1,115 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import "fmt"
+
+// acceptance is mutants of one condition that may survive, and why: because nothing
+// can tell them from the original here, or because they cost no more than time.
+type acceptance struct {
+	identity // without the change
+	changes  []change
+	reason   string
+}
+
+// theLongWay is what the short way to the credentials is there to save.
+const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and gives the same answers; it costs a few per cent more time"
+
+// maxGroupsBounds is why it may be absent.
+const maxGroupsBounds = "it bounds the memory that a kernel can have us take; no Linux has more than 65,536 groups to tell, and strace cannot forge the length"
+
+var accepted = []acceptance{
+	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP`}, []change{never},
+		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
+	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `errno == syscall.EOPNOTSUPP`}, []change{always, inverted},
+		"equivalent on Linux, where the operand beside it never holds"},
+	{identity{File: "cpeercred/groups.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
+		maxGroupsBounds},
+	{identity{File: "cpeercred/groups.go", Function: "groupsError", Condition: `runtime.GOOS == "linux"`}, []change{always},
+		"equivalent on Linux"},
+	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
+		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok || c == nil || !supported || !isConnectedStream(c)"}, []change{always},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok"}, []change{never},
+		"equivalent: what is no *net.UnixConn leaves c nil, which is the next operand"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok"}, []change{inverted},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!supported"}, []change{never},
+		"equivalent on Linux, where supported is a constant and true"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!supported"}, []change{inverted},
+		theLongWay},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil || r.err != nil || r.pid == self"}, []change{always},
+		"unusual says the same of what is usual; it costs a call"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil"}, []change{never},
+		"equivalent: SyscallConn fails for a *net.UnixConn without a descriptor alone, and that has no remote address either"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil", Nth: 1}, []change{never},
+		"equivalent: where Control fails r.err still says that there is no descriptor, which is the next operand"},
+	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "err != nil", Nth: 1}, []change{inverted},
+		"unusual says the same of what is usual; it costs a call"},
+	{identity{File: "direct.go", Function: "reply.judge", Condition: "r.pid == self"}, []change{always},
+		"it doubts the kernel also where there is no reason to: of a kernel that is right that costs a question, once; another is refused"},
+	{identity{File: "grpcpeer/interceptors.go", Function: "gate.check", Condition: "!ok"}, []change{never},
+		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
+	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
+		"equivalent: the error of guard.Admit is always *guard.Denied"},
+	{identity{File: "ask.go", Function: "refusal", Condition: "errors.Is(err, errors.ErrUnsupported)"}, []change{always},
+		"equivalent: where there is no call, both implementations say nothing but that"},
+	{identity{File: "audittoken.go", Function: "askAuditToken", Condition: "err != nil"}, []change{always},
+		"equivalent on Linux, where the call always fails"},
+	{identity{File: "cpeercred/cpeercred.go", Function: "isDescriptor", Condition: "fd <= math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "guard/acl_linux.go", Function: "dropDefaultACL", Condition: "errors.Is(err, unix.ENODATA)"}, []change{never},
+		"no file system at hand says ENODATA, which removexattr(2) documents; without the check a socket is not made there, and nobody is let in"},
+	{identity{File: "guard/conn.go", Function: "ask", Condition: "!plain"}, []change{always},
+		"equivalent: find finds nothing in a *net.UnixConn; it saves the look"},
+	{identity{File: "guard/conn.go", Function: "Conn.known", Condition: "f != nil"}, []change{never},
+		"equivalent: CompareAndSwap leaves alone what is there; it saves an allocation"},
+	{identity{File: "guard/conn.go", Function: "Conn.closeFacts", Condition: "!c.facts.CompareAndSwap(nil, closedFacts)"}, []change{always},
+		"equivalent: closing closedFacts does nothing, since its facts are settled as errors"},
+	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
+		"equivalent: a NUL at the beginning is the case before"},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
+		maxGroupsBounds},
+	{identity{File: "native/socket.go", Function: "Kind", Condition: "err != nil"}, []change{never},
+		"equivalent on Linux, where getsockopt checks the descriptor too"},
+	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "err != nil"}, []change{never},
+		"equivalent on Linux, where getsockopt checks the descriptor too"},
+	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "socketType == 0"}, []change{never},
+		"equivalent on Linux, where decodeInt refuses what the kernel did not write"},
+	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: `runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT)`}, []change{never},
+		"equivalent on Linux, where it never holds"},
+	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "errors.Is(err, unix.ENOPROTOOPT)"}, []change{always, inverted},
+		"equivalent on Linux, where the operand beside it never holds"},
+	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
+		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
+	{identity{File: "reach.go", Function: "isConnectedStream", Condition: "ok"}, []change{always},
+		"equivalent: what is no *net.UnixAddr leaves peer nil, which is the next operand"},
+	{identity{File: "reach.go", Function: "isConnectedStream", Condition: "peer != nil"}, []change{always},
+		"package net gives a *net.UnixConn no such address; it would be a panic, and no answer"},
+	{identity{File: "reach.go", Function: "question.ofUnixConn", Condition: "!supported"}, []change{never},
+		"equivalent on Linux, where supported is a constant and true"},
+	{identity{File: "reach.go", Function: "question.ofConn", Condition: "ok"}, []change{never},
+		"equivalent: askWrapper knows a *net.UnixConn too; it costs the guard against panics"},
+}
+
+// reasons are the acceptances by mutant. It is an error if there are two for one.
+func reasons() (map[identity]string, error) {
+	of := map[identity]string{}
+	for _, a := range accepted {
+		for _, c := range a.changes {
+			i := a.identity
+			i.Change = c
+			if _, twice := of[i]; twice {
+				return nil, fmt.Errorf("accepted twice: %v", i)
+			}
+			if a.reason == "" {
+				return nil, fmt.Errorf("accepted without a reason: %v", i)
+			}
+			of[i] = a.reason
+		}
+	}
+	return of, nil
+}
