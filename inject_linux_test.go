@@ -4,6 +4,7 @@ package peercred_test
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -202,7 +203,7 @@ func TestInjectedValues(t *testing.T) {
 		for _, w := range words {
 			b = binary.NativeEndian.AppendUint32(b, w)
 		}
-		return fmt.Sprintf("%x", b)
+		return hex.EncodeToString(b)
 	}
 	const none = ^uint32(0)
 	for _, test := range []struct {

@@ -92,7 +92,7 @@ func findPlanted(ctx context.Context, p places, filter *regexp.Regexp) error {
 		})
 	}
 	all.Wait()
-	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+	if err := errors.Join(errors.Join(errs...), ctx.Err()); err != nil {
 		return err
 	}
 	fmt.Printf("all of %d planted bugs found\n", found)

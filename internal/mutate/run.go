@@ -167,7 +167,7 @@ func (s *suite) try(ctx context.Context, id int) (o outcome, by string, err erro
 	hung := ""
 	for _, p := range s.phases() {
 		b := *p.binary
-		b.env = append(b.env[:len(b.env):len(b.env)], variable+"="+strconv.Itoa(id))
+		b.env = append(slices.Clip(b.env), variable+"="+strconv.Itoa(id))
 		for len(p.names) > 0 {
 			out, late, err := b.tryTests(ctx, s.tmp, p)
 			switch {

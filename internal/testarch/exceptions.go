@@ -100,7 +100,7 @@ func unexpected(exceptions []exception, pkg string, log *testlog.Log, some bool)
 		}
 		switch e := excepted(exceptions, pkg, test); {
 		case e == nil:
-			list = append(list, fmt.Sprintf("%s failed", test))
+			list = append(list, test+" failed")
 		case !strings.Contains(strings.Join(log.Tests[test].Output, "\n"), e.says):
 			list = append(list, fmt.Sprintf("%s failed, and does not say %q, though %s", test, e.says, e.reason))
 		}
@@ -113,9 +113,9 @@ func unexpected(exceptions []exception, pkg string, log *testlog.Log, some bool)
 			}
 			switch t := log.Tests[test]; {
 			case t == nil && !some:
-				list = append(list, fmt.Sprintf("%s is an exception, and did not run: is there such a test?", test))
+				list = append(list, test+" is an exception, and did not run: is there such a test?")
 			case t != nil && t.Verdict == "PASS" && !e.chance:
-				list = append(list, fmt.Sprintf("%s is an exception, and passed", test))
+				list = append(list, test+" is an exception, and passed")
 			}
 		}
 	}

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -43,7 +44,7 @@ func main() {
 
 func testAll(ctx context.Context, all []build, wanted *regexp.Regexp, filter string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("needs root, to start peers under other ids")
+		return errors.New("needs root, to start peers under other ids")
 	}
 	dir, err := os.MkdirTemp("", "peercred-testlibc")
 	if err != nil {
