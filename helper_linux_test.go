@@ -453,6 +453,10 @@ func helperAskWrongKernel(role) error {
 	questions := map[string]func() (any, error){
 		"file": func() (any, error) { return peercred.GetPeerCredentialsOf(file) },
 		"conn": func() (any, error) { return peercred.GetPeerCredentials(conn) },
+		// Of another type's descriptor the credentials are asked too, for their error.
+		"groups": func() (any, error) {
+			return peercred.GetPeerGroups(struct{ *net.UnixConn }{conn.(*net.UnixConn)})
+		},
 	}
 	for _, i := range implementations {
 		questions[i.name] = func() (any, error) { return i.answersForCaller() }

@@ -87,8 +87,8 @@ func TestTrap13ImitatedKernel(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	const refusal = "<nil>, peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)"
-	want := map[string]string{"file": refusal, "conn": refusal}
+	const refusal = "peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)"
+	want := map[string]string{"file": "<nil>, " + refusal, "conn": "<nil>, " + refusal, "groups": "[], " + refusal}
 	for _, i := range implementations {
 		want[i.name] = "true, <nil>"
 	}

@@ -40,3 +40,12 @@ func TestUnconnectedSocketHasNoPeer(t *testing.T) {
 		t.Errorf("AnswersForCaller() = %v, %v, want false", wrong, err)
 	}
 }
+
+// NetBSD says EINVAL where all others say ENOTCONN.
+func TestIsNoPeer(t *testing.T) {
+	for err, want := range map[error]bool{unix.ENOTCONN: true, unix.EINVAL: true, unix.EPERM: false, unix.EPROTO: false} {
+		if got := isNoPeer(err); got != want {
+			t.Errorf("isNoPeer(%v) = %v, want %v", err, got, want)
+		}
+	}
+}

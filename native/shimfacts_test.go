@@ -60,6 +60,9 @@ func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 	if _, err := fmt.Sscan(line, &errno, &got.Count, &level, &option, &closed, &got.Bytes); err != nil {
 		t.Fatalf("%s said %q: %v", s.name, line, err)
 	}
+	if errno == -1 {
+		t.Errorf("%s, %v: the shim wrote past its room", s.name, q)
+	}
 	want := asked[fmt.Sprintf("%s %c", s.name, q.fact)]
 	if q.familyErrno == 0 && q.first.errno == 0 && want != [2]int{level, option} {
 		t.Errorf("%s asked for option %#x at level %#x, want %#x", s.name, option, level, want)

@@ -3,8 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +53,43 @@ func (t goTarget) keep(ctx context.Context) error {
 	return nil
 }
 
+// A corpus of the C targets is one file in the tree, an entry a line.
+
+func unpack(file string) (dir string, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp("", "peercred-corpus"); err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		content, err := hex.DecodeString(strings.TrimSpace(line))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sha1.Sum(content))), content, 0o644) // as libFuzzer names it
+		}
+		if err != nil {
+			return "", errors.Join(fmt.Errorf("%s: %w", file, err), os.RemoveAll(dir))
+		}
+	}
+	return dir, nil
+}
+
+func pack(dir, file string) error {
+	entries, err := shortestFirst(dir)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&text, "%x\n", e.content)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text.String()), 0o644)
+}
+
 type entry struct {
 	name    string
 	content []byte
@@ -68,7 +110,7 @@ func shortestFirst(dirs ...string) (entries []entry, err error) {
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(len(a.content), len(b.content)), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(len(a.content), len(b.content)), bytes.Compare(a.content, b.content))
 	})
 	return entries, nil
 }

@@ -150,21 +150,24 @@ type cTarget struct {
 func (t cTarget) name() string    { return "cpeercred on " + t.goos }
 func (t cTarget) program() string { return filepath.Join(t.cache, t.goos) }
 func (t cTarget) learnt() string  { return filepath.Join(t.cache, "corpus", t.goos) }
-func (t cTarget) kept() string    { return filepath.Join(t.corpora, t.goos) }
+func (t cTarget) kept() string    { return filepath.Join(t.corpora, t.goos+".hex") }
 
 // longestInput is more than a shim can ask for.
 const longestInput = "-max_len=512"
 
 func (t cTarget) fuzz(ctx context.Context) (o outcome) {
-	for _, dir := range []string{t.learnt(), t.kept()} {
-		if o.err = os.MkdirAll(dir, 0o755); o.err != nil {
-			return o
-		}
+	if o.err = os.MkdirAll(t.learnt(), 0o755); o.err != nil {
+		return o
 	}
 	if o.err = t.build(ctx, t.places, t.program()); o.err != nil {
 		return o
 	}
-	return runFuzzer(ctx, t.program(), t.learnt(), t.kept())
+	kept, err := unpack(t.kept())
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer os.RemoveAll(kept)
+	return runFuzzer(ctx, t.program(), t.learnt(), kept)
 }
 
 func runFuzzer(ctx context.Context, program string, corpora ...string) (o outcome) {
@@ -213,17 +216,19 @@ func explanation(out string) string {
 
 // keep merges both corpora into one whose every entry reaches what no other does.
 func (t cTarget) keep(ctx context.Context) error {
-	merged, err := os.MkdirTemp(t.cache, "merged")
+	kept, err := unpack(t.kept())
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(kept)
+	merged, err := os.MkdirTemp("", "peercred-merged")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(merged)
-	cmd := []string{t.program(), "-merge=1", longestInput, "-use_counters=0", merged, t.kept(), t.learnt()}
+	cmd := []string{t.program(), "-set_cover_merge=1", longestInput, "-use_counters=0", merged, kept, t.learnt()}
 	if _, err := mustOutput(ctx, cmd); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(t.kept()); err != nil {
-		return err
-	}
-	return os.CopyFS(t.kept(), os.DirFS(merged))
+	return pack(merged, t.kept())
 }

@@ -2,7 +2,13 @@
 
 package main
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 const goFinding = `fuzz: elapsed: 0s, gathering baseline coverage: 0/192 completed
 fuzz: elapsed: 3s, execs: 32629 (10874/sec), new interesting: 2 (total: 501)
@@ -46,5 +52,35 @@ func TestOutcomes(t *testing.T) {
 	}
 	if m := artifactLine.FindStringSubmatch(cFinding); m == nil || m[1] != "/c/linux-crash-0e99" {
 		t.Errorf("libFuzzer's input: %q", m)
+	}
+}
+
+func TestCorpusIsPacked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "corpora", "linux.hex")
+	const text = "00\n0a\n0102ff\n"
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := unpack(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	again := filepath.Join(t.TempDir(), "again", "linux.hex")
+	if err := pack(dir, again); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(again)
+	if diff := cmp.Diff(text, string(got)); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if err := os.WriteFile(file, []byte("0x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if dir, err := unpack(file); err == nil {
+		t.Errorf("what is no corpus is unpacked into %s", dir)
 	}
 }

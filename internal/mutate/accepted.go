@@ -91,6 +91,8 @@ var accepted = []acceptance{
 		"package net gives a *net.UnixConn no such address; it would be a panic, and no answer"},
 	{identity{File: "reach.go", Function: "question.ofUnixConn", Condition: "!supported"}, []change{never},
 		"equivalent on Linux, where supported is a constant and true"},
+	{identity{File: "reach.go", Function: "question.askChecked", Condition: "!supported"}, []change{never},
+		"equivalent on Linux, where supported is a constant and true"},
 	{identity{File: "reach.go", Function: "question.ofConn", Condition: "ok"}, []change{never},
 		"equivalent: askWrapper knows a *net.UnixConn too; it costs the guard against panics"},
 }
