@@ -23,12 +23,7 @@ import (
 // returns its report.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	return injectedInto(t, "getsockopt", r, inject)
-}
-
-func injectedInto(t *testing.T, call string, r role, inject string) (got report) {
-	t.Helper()
-	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace="+call, "-e", "inject="+call+":"+inject), &got)
+	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject), &got)
 	return got
 }
 
@@ -151,21 +146,6 @@ func TestTrap01InjectedFacts(t *testing.T) {
 					t.Errorf("the public function says %q, want %s and %q", got.Err, fact.call, test.says)
 				}
 			})
-		}
-	}
-}
-
-// A pidfd that cannot be made non-blocking is not handed out. The first three calls of
-// fcntl are Go's, which looks at the standard descriptors.
-func TestInjectedBlocking(t *testing.T) {
-	listener := listen(t, "unix")
-	got := injectedInto(t, "fcntl", role{Do: "ask process", Network: "unix", Address: listener.Addr().String()}, "error=EPERM:when=4+")
-	if !strings.Contains(got.Err, "operation not permitted") {
-		t.Errorf("the public function says %q, want EPERM", got.Err)
-	}
-	for name, a := range got.Implementations {
-		if a != refused(unix.EPERM) {
-			t.Errorf("%s says %+v, want EPERM", name, a)
 		}
 	}
 }
