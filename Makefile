@@ -8,6 +8,9 @@ MODULES := . grpcpeer benchmarks
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
+# Not what go-for put into a hidden folder.
+go_files = $$(find . -path './.?*' -prune -o -name '*.go' -print)
+
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -103,7 +106,7 @@ lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the wo
 
 .PHONY: lint-go
 lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
 .PHONY: lint-c
@@ -354,6 +357,6 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 	go mod edit -module "$(MODULE)"
 	@git grep -lF '$(OLD)' | while read -r file; do \
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
-	gofmt -w .
+	gofmt -w $(go_files)
 	$(call in_modules,go build ./...)
 	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"
