@@ -11,6 +11,9 @@ in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 # What "make proof" collects.
 proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
 
+# Not what go-for put into a hidden folder.
+go_files = $$(find . -path './.?*' -prune -o -name '*.go' -print)
+
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -118,7 +121,7 @@ lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the wo
 
 .PHONY: lint-go
 lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
 .PHONY: lint-c
@@ -372,6 +375,6 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 	go mod edit -module "$(MODULE)"
 	@git grep -lF '$(OLD)' | while read -r file; do \
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
-	gofmt -w .
+	gofmt -w $(go_files)
 	$(call in_modules,go build ./...)
 	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"

@@ -450,3 +450,19 @@ func TestKindOfOtherFamilies(t *testing.T) {
 		}
 	}
 }
+
+// A socket that is made to ask about is no other process's.
+func TestSocketpairIsCloseOnExec(t *testing.T) {
+	for _, i := range implementations {
+		asked := false
+		err := i.onSocketpair(func(fd int) {
+			asked = true
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s: the flags are %#x, %v, want close-on-exec", i.name, flags, err)
+			}
+		})
+		if err != nil || !asked {
+			t.Errorf("%s.OnSocketpair = %v, asked: %v", i.name, err, asked)
+		}
+	}
+}

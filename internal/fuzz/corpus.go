@@ -95,6 +95,7 @@ type entry struct {
 	content []byte
 }
 
+// shortestFirst reads corpora, whose entries may be the same.
 func shortestFirst(dirs ...string) (entries []entry, err error) {
 	for _, dir := range dirs {
 		files, err := os.ReadDir(dir)
@@ -112,7 +113,7 @@ func shortestFirst(dirs ...string) (entries []entry, err error) {
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(len(a.content), len(b.content)), bytes.Compare(a.content, b.content))
 	})
-	return entries, nil
+	return slices.CompactFunc(entries, func(a, b entry) bool { return bytes.Equal(a.content, b.content) }), nil
 }
 
 // trial runs a target on single entries, and remembers all that was reached.

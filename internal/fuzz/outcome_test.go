@@ -84,3 +84,20 @@ func TestCorpusIsPacked(t *testing.T) {
 		t.Errorf("what is no corpus is unpacked into %s", dir)
 	}
 }
+
+func TestEntriesAreReadOnce(t *testing.T) {
+	kept, learnt := t.TempDir(), t.TempDir()
+	for path, content := range map[string]string{kept + "/a": "long", kept + "/b": "x", learnt + "/a": "long", learnt + "/c": "y"} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := shortestFirst(kept, learnt, kept+"/missing")
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.name+" "+string(e.content))
+	}
+	if diff := cmp.Diff([]string{"b x", "c y", "a long"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
