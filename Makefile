@@ -1,5 +1,7 @@
 # The targets that developers and .ci/run call. "make help" lists them.
 
+.DEFAULT_GOAL := help
+
 # A workspace around this folder is the user's affair, not ours.
 export GOWORK := off
 
@@ -31,19 +33,32 @@ OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
 ZIG_DIR ?= $(OUTSIDE)/ziglang-0.17.1
 ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
 
+# install puts what a file of pip's requirements names, with hashes, into a folder.
+define install
+echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
+$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
+endef
+
+$(ZIG_DIR)/ziglang:
+	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
+
+##@ See
+
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## show a server that learns who connects, through both implementations
 	@go run ./internal/demo
 
-# Empty it on a system for which Go has no race detector.
-RACE ?= -race
+##@ Test here
 
 .PHONY: test
 test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race detector) and CGO_ENABLED=0
+
+# Empty it on a system for which Go has no race detector.
+RACE ?= -race
 
 .PHONY: test-cgo
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
@@ -66,15 +81,23 @@ test-go: ## run all tests under both releases of Go that are supported
 	@for release in $(GO_RELEASES); do \
 		echo "== $$release"; GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
 
-.PHONY: go-for
-go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
-go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
-	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
-	@go mod download $(release)
-	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
-	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
-	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
-	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
+.PHONY: cover
+cover: ## show which share of each function the tests reach, in both settings
+	@for cgo in 1 0; do \
+		echo "== CGO_ENABLED=$$cgo"; \
+		CGO_ENABLED=$$cgo go test -count=1 -coverpkg=./... -coverprofile=cover.$$cgo ./... >/dev/null && \
+		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
+	done
+
+##@ Test elsewhere
+
+.PHONY: test-arch
+test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
+	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
+
+.PHONY: test-kernel
+test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
+	@go run ./internal/testkernel -boot '$(BOOT)'
 
 # gVisor's command: RUNSC=path for another release than the machine's.
 RUNSC ?= runsc
@@ -87,60 +110,45 @@ test-gvisor: ## run the tests on gVisor, which before November 2025 answered for
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
 	@go run ./internal/testlibc
 
-.PHONY: load
-load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
-	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
+# The shims as objects that link here. Darwin's is compiled to ELF for that.
+ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
+OBJECT      := $(STRICT) -O1 -c
+ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
+DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
+	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
+IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
+DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
+	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
 
-# How long, and how many connections at least, in each setting.
-SOAKTIME        ?= 5m
-SOAKCONNECTIONS ?= 500000
+.PHONY: test-shims
+test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
+	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
 
-.PHONY: soak
-soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
-	@for cgo in 1 0; do \
-		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+# What follows finds them in a folder that is there meanwhile.
+WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
 
-.PHONY: bench
-bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
-	@cd benchmarks && go run .
+# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
+# possible that a call fails and errno is 0.)
+SHIM_SOURCES ?= cpeercred
 
-.PHONY: bench-check
-bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
-	@cd benchmarks && go run . -check
+.PHONY: shims
+shims: $(ZIG_DIR)/ziglang
+	@set -e; dir="$(SHIMS)"; \
+	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
+	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
+	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred; \
+	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
+	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
+	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
+	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
+	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
+	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
+	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
+	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
+		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
 
-.PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
-	@go run ./internal/testkernel -boot '$(BOOT)'
-
-.PHONY: test-arch
-test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
-	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
-
-.PHONY: lint
-lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the workflows
-
-.PHONY: lint-go
-lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
-	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
-
-.PHONY: lint-c
-lint-c: ## check the C shims with strict warnings
-	@for cc in gcc clang; do \
-		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
-	done
-	@echo "lint: the C shims are clean"
-
-ZIZMOR_DIR := $(OUTSIDE)/zizmor-1.32.0
-
-.PHONY: lint-workflows
-lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
-	@$(ACTIONLINT)
-	@$(ZIZMOR_DIR)/bin/zizmor --offline --quiet --persona=pedantic .github
-
-$(ZIZMOR_DIR)/bin/zizmor:
-	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
+##@ Compile and link for other systems
 
 # Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
@@ -181,52 +189,7 @@ cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check w
 cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
 	@$(CROSS) link
 
-# The shims as objects that link here. Darwin's is compiled to ELF for that.
-ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
-OBJECT      := $(STRICT) -O1 -c
-ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
-DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
-	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
-IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
-DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
-	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
-
-.PHONY: test-shims
-test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
-	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
-
-# What follows finds them in a folder that is there meanwhile.
-WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
-
-# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
-# possible that a call fails and errno is 0.)
-SHIM_SOURCES ?= cpeercred
-
-.PHONY: shims
-shims: $(ZIG_DIR)/ziglang
-	@set -e; dir="$(SHIMS)"; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
-	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred; \
-	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
-	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
-	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
-	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
-	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
-	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
-	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
-	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
-
-$(ZIG_DIR)/ziglang:
-	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
-
-# install puts what a file of pip's requirements names, with hashes, into a folder.
-define install
-echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
-$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
-endef
+##@ Attack
 
 FUZZ = $(WITH_SHIMS) CGO_ENABLED=1 go run ./internal/fuzz -zig $(ZIG_DIR)
 
@@ -239,33 +202,58 @@ fuzz-long: FUZZTIME = 10m
 fuzz-long: $(ZIG_DIR)/ziglang ## fuzz every target for 10 minutes
 	@$(FUZZ) -time $(FUZZTIME)
 
-.PHONY: fuzz-corpora
-fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
-	@$(FUZZ) -time $(FUZZTIME) -keep
-
 .PHONY: fuzz-planted
 fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
 	@$(FUZZ) -time $(FUZZTIME) -planted
+
+.PHONY: fuzz-corpora
+fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
+	@$(FUZZ) -time $(FUZZTIME) -keep
 
 .PHONY: mutate
 mutate: ## show the changes to conditions that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
 	@go run ./internal/mutate $(MUTATE)
 
-.PHONY: cover
-cover: ## show which share of each function the tests reach, in both settings
+.PHONY: load
+load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
+	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
+
+# How long, and how many connections at least, in each setting.
+SOAKTIME        ?= 5m
+SOAKCONNECTIONS ?= 500000
+
+.PHONY: soak
+soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
 	@for cgo in 1 0; do \
-		echo "== CGO_ENABLED=$$cgo"; \
-		CGO_ENABLED=$$cgo go test -count=1 -coverpkg=./... -coverprofile=cover.$$cgo ./... >/dev/null && \
-		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
+		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+
+##@ Check the source and what it depends on
+
+.PHONY: lint
+lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the workflows
+
+.PHONY: lint-go
+lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
+	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
+
+.PHONY: lint-c
+lint-c: ## check the C shims with strict warnings
+	@for cc in gcc clang; do \
+		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
+		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 	done
+	@echo "lint: the C shims are clean"
 
-.PHONY: readme
-readme: ## write the README's table of systems from systems.go
-	@go test -count=1 -run '^TestREADMESystems$$' . -update
+ZIZMOR_DIR := $(OUTSIDE)/zizmor-1.32.0
 
-.PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
-	@go run ./internal/proof -write $(LOGS)
+.PHONY: lint-workflows
+lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
+	@$(ACTIONLINT)
+	@$(ZIZMOR_DIR)/bin/zizmor --offline --quiet --persona=pedantic .github
+
+$(ZIZMOR_DIR)/bin/zizmor:
+	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
 
 # The modules that are meant to be imported; the systems that the API is compared
 # on, with cgo too as Zig compiles for them.
@@ -273,10 +261,6 @@ IMPORTED  := . grpcpeer
 API_PORTS := darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd windows/amd64=x86_64-windows-gnu
 API       = PYTHONPATH=$(ZIG_DIR) go run ./internal/api -zig "$(PYTHON) -m ziglang" \
 	-ports "$(foreach pair,$(API_PORTS),$(firstword $(subst =, ,$(pair))))" -cgo-ports "$(API_PORTS)"
-
-.PHONY: api
-api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
-	@$(API) -w $(IMPORTED)
 
 .PHONY: api-check
 api-check: $(ZIG_DIR)/ziglang ## check that each module exports, on every system, what its api.txt says
@@ -329,6 +313,30 @@ vulncheck-offline: ## the same where only the module proxy can be reached
 		mv "$$dir.part" "$$dir"; fi; \
 	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
+.PHONY: bench-check
+bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
+	@cd benchmarks && go run . -check
+
+##@ Write what is committed
+
+.PHONY: readme
+readme: ## write the README's table of systems from systems.go
+	@go test -count=1 -run '^TestREADMESystems$$' . -update
+
+.PHONY: proof
+proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
+	@go run ./internal/proof -write $(LOGS)
+
+.PHONY: api
+api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
+	@$(API) -w $(IMPORTED)
+
+.PHONY: bench
+bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
+	@cd benchmarks && go run .
+
+##@ Release
+
 COMMAND := -trimpath -o
 
 .PHONY: reproducible
@@ -367,6 +375,16 @@ sbom: ## write a CycloneDX SBOM of each module that is imported, into DIST (bin)
 	@for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
 		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sbom: $$file"; done
+
+.PHONY: go-for
+go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
+go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
+	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
+	@go mod download $(release)
+	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
+	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
+	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
+	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
 
 .PHONY: rename
 rename: OLD = $(shell go list -m)
