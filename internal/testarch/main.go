@@ -95,9 +95,6 @@ func test(ctx context.Context, some []architecture, filter string, verbose bool)
 		if !well {
 			failed++
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d architectures failed", failed, len(some))
@@ -123,6 +120,9 @@ func (a architecture) test(ctx context.Context, dir, filter string, verbose bool
 	}
 	fmt.Printf("  built in %.0fs\n", time.Since(began).Seconds())
 	a.runAll(ctx, binaries, filter)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	well = true
 	for _, s := range settings {
 		if a.report(s, binaries, filter, verbose) {
