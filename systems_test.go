@@ -297,3 +297,16 @@ func TestSettle(t *testing.T) {
 		}
 	}
 }
+
+func TestFactsEndEarly(t *testing.T) {
+	var names []string
+	for name := range Support().Facts() {
+		names = append(names, name)
+		if len(names) == 2 {
+			break // which panics if it is not heeded
+		}
+	}
+	if len(names) != 2 {
+		t.Errorf("%q, want two names", names)
+	}
+}

@@ -57,6 +57,28 @@ func TestShimsKind(t *testing.T) {
 	}
 }
 
+// On other systems this comes before the question, which an IP socket answers too.
+func TestShimsTrap01Family(t *testing.T) {
+	s := shimNamed(t, "linux")
+	for _, test := range []struct {
+		family, socketType uint32
+		want               error
+	}{
+		{unix.AF_UNIX, unix.SOCK_STREAM, nil},
+		{unix.AF_UNIX, unix.SOCK_DGRAM, nil},
+		{unix.AF_INET, unix.SOCK_STREAM, unix.EAFNOSUPPORT},
+		{unix.AF_INET6, unix.SOCK_DGRAM, unix.EAFNOSUPPORT},
+		{unix.AF_UNSPEC, unix.SOCK_STREAM, unix.EAFNOSUPPORT},
+	} {
+		q := listQuestion{fact: 'f', first: says(words(test.family), 4), second: says(words(test.socketType), 4)}
+		s.compareList(t, "a family", q, oneWord(0, test.want))
+	}
+	s.compareList(t, "no socket", listQuestion{fact: 'f', first: reply{errno: int(unix.ENOTSOCK)}}, failed(unix.EAFNOSUPPORT))
+	for name, bad := range badInts {
+		s.compareList(t, name, listQuestion{fact: 'f', first: bad.reply}, failed(bad.err))
+	}
+}
+
 func TestShimsCanHavePeer(t *testing.T) {
 	s := shimNamed(t, "linux")
 	for _, test := range []struct {

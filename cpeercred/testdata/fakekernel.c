@@ -329,6 +329,10 @@ ask_list(char fact)
 		error = cpeercred_kind(3, (int *)room);
 		count = handed_out(error, room, 1);
 		break;
+	case 'f':
+		error = cpeercred_check_unix_family(3);
+		count = handed_out(error, room, 1);
+		break;
 	case 'h':
 		error = cpeercred_check_can_have_peer(3);
 		count = handed_out(error, room, 1);
@@ -348,8 +352,8 @@ ask_list(char fact)
 
 /*
  * A question is c for credentials, g groups, l label, t token, o a process opened, e
- * whether it exited, p its pid or i its ids, k what a socket is, h whether it can have a
- * peer, a whether the kernel answers for the caller, and its rest.
+ * whether it exited, p its pid or i its ids, k what a socket is, f whether
+ * its family is Unix, h whether it can have a peer, a whether the kernel answers for the caller, and its rest.
  */
 static int
 ask(void)

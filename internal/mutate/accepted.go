@@ -18,6 +18,9 @@ const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and g
 // maxGroupsBounds is why it may be absent.
 const maxGroupsBounds = "it bounds the memory that a kernel can have us take; no Linux has more than 65,536 groups to tell, and strace cannot forge the length"
 
+// pidOfASocketpair is why a report about other systems is not tested on Linux.
+const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
+
 var accepted = []acceptance{
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP`}, []change{never},
 		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
@@ -95,6 +98,14 @@ var accepted = []acceptance{
 		"equivalent on Linux, where supported is a constant and true"},
 	{identity{File: "reach.go", Function: "question.ofConn", Condition: "ok"}, []change{never},
 		"equivalent: askWrapper knows a *net.UnixConn too; it costs the guard against panics"},
+	{identity{File: "securitylabel.go", Function: "askSecurityLabel", Condition: "err != nil"}, []change{always},
+		"equivalent where no security module labels sockets; make test-kernel runs the tests where one does"},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "i.PID.Available && err == nil && credentials.PID == 0"}, []change{never},
+		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "i.PID.Available"}, []change{always, inverted},
+		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "err == nil"}, []change{always, inverted},
+		pidOfASocketpair},
 }
 
 // reasons are the acceptances by mutant. It is an error if there are two for one.
