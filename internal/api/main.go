@@ -86,7 +86,7 @@ func pin(folder string, builds []build, write bool) error {
 }
 
 // difference lists the lines that one of two sorted lists has alone.
-func difference(old, new []string) string {
+func difference(before, after []string) string {
 	var lines strings.Builder
 	only := func(sign string, some, others []string) {
 		for _, line := range some {
@@ -95,7 +95,7 @@ func difference(old, new []string) string {
 			}
 		}
 	}
-	only("-", old, new)
-	only("+", new, old)
+	only("-", before, after)
+	only("+", after, before)
 	return lines.String()
 }
