@@ -25,10 +25,12 @@ type binary struct {
 	err     error
 }
 
-// expectedSkips begin the reasons that a test may have not to run.
-var expectedSkips = []string{
-	"needs SO_PASSRIGHTS, ", // which qemu-user lets nobody set
-}
+// The beginnings of the reasons that a test may have not to run: on some processors,
+// and under qemu-user, which lets nobody set SO_PASSRIGHTS.
+var (
+	expectedSkips = []string{"needs seccomp filters: "}
+	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs PIDFD_GET_INFO, ")
+)
 
 // run runs the tests that match filter, where "go test" would.
 func (b *binary) run(ctx context.Context, a architecture, filter string) {
@@ -79,12 +81,13 @@ func (b *binary) complaints(a architecture, filter string) (list []string) {
 	if filter == "" && b.log.Passed == 0 {
 		list = append(list, "passed no test")
 	}
-	list = append(list, b.log.Unaccounted(expectedSkips)...)
 	if !a.emulated() {
+		list = append(list, b.log.Unaccounted(expectedSkips)...)
 		for _, test := range b.log.Failures() {
 			list = append(list, test+" failed")
 		}
 		return list
 	}
+	list = append(list, b.log.Unaccounted(emulatedSkips)...)
 	return append(list, unexpected(exceptions, b.pkg, &b.log, filter != "")...)
 }
