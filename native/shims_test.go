@@ -191,6 +191,9 @@ func (s *runningShim) ask(t testing.TB, q question) ids {
 	return ids{Err: syscall.Errno(errno)}
 }
 
+// noErrno is, for the fake kernel, a call that fails and leaves errno alone.
+const noErrno = 9999
+
 // honest is a question about a live peer on the accepted end.
 func honest(layout string, buffer []byte) question {
 	q := question{own: 1, first: reply{length: uint32(len(buffer)), bytes: buffer}, second: reply{length: 4, bytes: answer(4, write{0, 4242})}}
@@ -280,6 +283,9 @@ func TestShimsAnswer(t *testing.T) {
 					check("the family is another", q, ids{Err: syscall.Errno(errno)})
 				}
 			}
+			q := good
+			q.first.errno = noErrno
+			check("the call fails, and says no errno", q, ids{Err: unix.EPROTO})
 			switch s.name {
 			case "darwin":
 				q := good
@@ -293,6 +299,22 @@ func TestShimsAnswer(t *testing.T) {
 					q := good
 					q.own, q.peer = names[0], names[1]
 					check("the end may be the connecting one", q, ids{Err: syscall.Errno(eopnotsupp)})
+				}
+				const nul, foreign, cutShort = 2, 3, 4
+				for _, names := range [][2]int{{1, nul}, {1, 0}} {
+					q := good
+					q.own, q.peer = names[0], names[1]
+					check("the peer has no name", q, want)
+				}
+				for _, names := range [][2]int{{nul, 0}, {1, 1}} {
+					q := good
+					q.own, q.peer = names[0], names[1]
+					check("a name of nothing is none", q, ids{Err: syscall.Errno(eopnotsupp)})
+				}
+				for _, names := range [][2]int{{foreign, 0}, {cutShort, 0}, {1, foreign}, {1, cutShort}} {
+					q := good
+					q.own, q.peer = names[0], names[1]
+					check("the name is no Unix socket's", q, ids{Err: unix.EPROTO})
 				}
 				for what, names := range map[string][2]int{"own": {-1, 0}, "peer's": {1, -1}} {
 					q := good

@@ -52,7 +52,7 @@ static struct {
 	struct reply option[2]; /* the first getsockopt, and the second */
 	int eid_error;
 	uint32_t euid, egid;
-	int name_error, own_name, peer_name; /* -1 for a name whose call fails */
+	int name_error, own_name, peer_name; /* as name() has them */
 } told;
 
 static int questions;          /* calls of getsockopt so far */
@@ -64,10 +64,13 @@ static int system_errno;
 int *__error(void) { return &system_errno; }
 int *__errno(void) { return &system_errno; }
 
+/* An error that stands for a call that fails and leaves errno alone. */
+#define UNTOLD 9999
+
 static int
 fail(int error)
 {
-	errno = system_errno = error;
+	errno = system_errno = error == UNTOLD ? 0 : error;
 	return -1;
 }
 
@@ -148,16 +151,19 @@ getpeereid(int fd, uint32_t *euid, uint32_t *egid)
 	return 0;
 }
 
-/* NetBSD's address: its length, its family, and a path of one byte if it has a name. */
-static int
-name(struct sockaddr *address, socklen_t *length, int named)
-{
-	const unsigned char bytes[3] = { named ? 3 : 2, AF_UNIX, '/' };
+/* What a socket's name is. NAMELESS has what it would be behind its length. */
+enum { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT };
 
-	if (named == -1)
+/* NetBSD's address: its length, its family, and a path of one byte. */
+static int
+name(struct sockaddr *address, socklen_t *length, int kind)
+{
+	const unsigned char bytes[3] = { 3, kind == FOREIGN ? AF_INET : AF_UNIX, kind == NUL ? '\0' : '/' };
+
+	if (kind == FAILS)
 		return fail(told.name_error);
-	memcpy(address, bytes, bytes[0]);
-	*length = bytes[0];
+	memcpy(address, bytes, sizeof(bytes));
+	*length = kind == CUT_SHORT ? 1 : kind == NAMELESS ? 2 : 3;
 	return 0;
 }
 

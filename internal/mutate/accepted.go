@@ -80,7 +80,7 @@ var accepted = []acceptance{
 		"equivalent on Linux, where getsockopt checks the descriptor too"},
 	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "err != nil"}, []change{never},
 		"equivalent on Linux, where getsockopt checks the descriptor too"},
-	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "socketType == 0"}, []change{never},
+	{identity{File: "native/socket.go", Function: "socketType", Condition: "t < 1"}, []change{never},
 		"equivalent on Linux, where decodeInt refuses what the kernel did not write"},
 	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: `runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT)`}, []change{never},
 		"equivalent on Linux, where it never holds"},

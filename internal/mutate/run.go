@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // outcome is what became of a mutant.
@@ -117,14 +119,25 @@ func (b *binary) run(ctx context.Context, tmp string, arguments ...string) ([]by
 	cmd.Dir = b.dir
 	cmd.Env = append(append(os.Environ(), "TMPDIR="+dir), b.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var ended atomic.Bool
+	cmd.Cancel = func() error {
+		if ended.Load() {
+			return os.ErrProcessDone
+		}
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
-	if cmd.Process != nil {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a failed test left
+	if err := cmd.Start(); err != nil {
+		return nil, err
 	}
+	// As long as it is not reaped, no other group can have its number.
+	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	ended.Store(true)
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a failed test left
+	err = cmd.Wait()
 	return out.Bytes(), err
 }
 

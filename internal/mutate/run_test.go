@@ -103,12 +103,6 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-func TestAcceptedHaveReasons(t *testing.T) {
-	if _, err := reasons(); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestAfterHang(t *testing.T) {
 	const out = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n=== RUN   TestB/one\n"
 	hung, others := afterHang([]byte(out), []string{"TestA", "TestB", "TestC"})
