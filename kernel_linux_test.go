@@ -27,7 +27,7 @@ func TestTrap13Kernel(t *testing.T) {
 		}
 	}
 	needRoot(t)
-	for _, network := range []string{"unix", "unixpacket"} {
+	for _, network := range toldNetworks() {
 		listener := listen(t, network)
 		peer := start(t, connectRole(listener, 1234, 5678))
 		peer.Expect("connected")
@@ -40,6 +40,39 @@ func TestTrap13Kernel(t *testing.T) {
 		}
 		peer.Finish()
 	}
+}
+
+// packetEndsVariable says that the tests run on a kernel that confuses the ends of a
+// connection of SOCK_SEQPACKET, so that it is an error if that one does not.
+const packetEndsVariable = "PEERCRED_TEST_KERNEL_CONFUSES_PACKET_ENDS"
+
+// toldNetworks are those of whose connections this kernel tells the peer.
+func toldNetworks() []string {
+	if os.Getenv(packetEndsVariable) != "" {
+		return []string{"unix"}
+	}
+	return []string{"unix", "unixpacket"}
+}
+
+// Whom an accepted seqpacket socket names on such a kernel is the server, root or not.
+func TestTrap13PacketEnds(t *testing.T) {
+	needRoot(t)
+	listener := listen(t, "unixpacket")
+	peer := start(t, connectRole(listener, 1234, 5678))
+	peer.Expect("connected")
+	conn := accept(t, listener)
+	if os.Getenv(packetEndsVariable) == "" {
+		seen(t, conn, answer{PID: peer.PID(), UID: 1234, GID: 5678})
+	} else {
+		agree(t, descriptor(t, conn), ourselves()) // the lie
+		for _, i := range implementations {
+			if err := i.checkCanHavePeer(descriptor(t, conn)); !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("%s.CheckCanHavePeer says %v, want an error that is errors.ErrUnsupported", i.name, err)
+			}
+		}
+		unavailable(t, conn, "names each end of a SOCK_SEQPACKET connection as its own peer")
+	}
+	peer.Finish()
 }
 
 // unavailable asserts that every public way says so, and with the reason.

@@ -64,7 +64,7 @@ func TestTrap04HighIDs(t *testing.T) {
 		{2147483647, 2147483648}, {2147483648, 2147483647},
 		{4294967294, 1}, {1, 4294967294}, {4294967294, 4294967294},
 	} {
-		for _, network := range []string{"unix", "unixpacket"} {
+		for _, network := range toldNetworks() {
 			t.Run(fmt.Sprintf("%s uid %d gid %d", network, ids.uid, ids.gid), func(t *testing.T) {
 				listener := listen(t, network)
 				peer := start(t, connectRole(listener, ids.uid, ids.gid))
@@ -117,7 +117,7 @@ func TestSetuidAfterConnect(t *testing.T) {
 // A peer that has exited, and one that is reaped, are still known: the pid is
 // that of nobody, or of a stranger, from then on.
 func TestTrap07PeerGone(t *testing.T) {
-	for _, network := range []string{"unix", "unixpacket"} {
+	for _, network := range toldNetworks() {
 		listener := listen(t, network)
 		peer := start(t, role{Do: "connect", Network: network, Address: listener.Addr().String()})
 		peer.Expect("connected")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -72,15 +73,32 @@ func (q *question[T]) ofUnixConn(c *net.UnixConn) (answer T, err error) {
 	if err != nil {
 		return answer, q.fail(err)
 	}
+	if asked == nil && !connected && network(c) == "unixpacket" {
+		packetEndsAreRight.Store(true)
+	}
 	return answer, asked
 }
 
+// packetEndsAreRight remembers that a seqpacket socket passed checkCanHavePeer, which
+// finds out kernels that confuse the ends of such a connection.
+var packetEndsAreRight atomic.Bool
+
 // isConnectedStream tells, for no system call, whether c can be nothing else than
-// a connected stream or seqpacket socket. What has no peer's address may be a
-// listening socket that came in through net.FileConn.
+// a connected stream socket, or a seqpacket socket of a kernel that tells its ends
+// apart. What has no peer's address may be a listening socket that came in through
+// net.FileConn.
 func isConnectedStream(c *net.UnixConn) bool {
+	n := network(c)
+	return n == "unix" || n == "unixpacket" && packetEndsAreRight.Load()
+}
+
+// network is that of c's peer, "" if c has none.
+func network(c *net.UnixConn) string {
 	peer, ok := c.RemoteAddr().(*net.UnixAddr)
-	return ok && peer != nil && peer.Net != "unixgram"
+	if !ok || peer == nil {
+		return ""
+	}
+	return peer.Net
 }
 
 func (q *question[T]) ofFile(f *os.File) (T, error) {
@@ -266,6 +284,9 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	if err := checkCanHavePeer(fd); err != nil {
 		discard(answer)
 		var nothing T
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nothing, unavailable(err.Error())
+		}
 		return nothing, q.fail(callError("find out whether the socket listens or is for datagrams", err))
 	}
 	return answer, nil

@@ -87,6 +87,8 @@ func Kind(fd int) (kind string, err error) {
 	return "unknown", nil
 }
 
+const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (gVisor does); SOCK_STREAM is told rightly")
+
 // CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
 // not be those of whoever is at the other end: one that listens, which on Linux
 // answers with the ids of whoever called listen(2) on it, mostly our own; and a
@@ -94,16 +96,24 @@ func Kind(fd int) (kind string, err error) {
 // the credentials. It returns nil for any other. Ask it after Credentials, since
 // a socket can begin to listen but not cease to.
 //
+// A kernel that names each end of a SOCK_SEQPACKET connection as its own peer, as
+// gVisor does (release 20260905), is found out by two sockets of our own, and for such
+// a socket the error is errors.ErrUnsupported then.
+//
 // OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
 // and nil is right then: its listening sockets answer Credentials with ENOTCONN.
 func CheckCanHavePeer(fd int) error {
 	if !isDescriptor(fd) {
 		return syscall.EBADF
 	}
-	if errno := C.cpeercred_check_can_have_peer(C.int(fd)); errno != 0 {
-		return syscall.Errno(errno)
+	switch errno := syscall.Errno(C.cpeercred_check_can_have_peer(C.int(fd))); errno {
+	case 0:
+		return nil
+	case syscall.ESOCKTNOSUPPORT:
+		return errPacketEnds
+	default:
+		return errno
 	}
-	return nil
 }
 
 // AnswersForCaller reports whether this kernel names the caller as the peer of

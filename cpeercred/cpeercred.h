@@ -58,7 +58,8 @@ int cpeercred_kind(int fd, int *kind);
 
 /*
  * ENOTCONN if fd is a socket whose credentials would not be its peer's: one that
- * listens, or a datagram socket.
+ * listens, or a datagram socket. ESOCKTNOSUPPORT if it is of SOCK_SEQPACKET, and this
+ * kernel gives each end of such a connection its own credentials.
  */
 int cpeercred_check_can_have_peer(int fd);
 

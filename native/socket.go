@@ -66,6 +66,10 @@ func socketType(fd int) (int, error) {
 // the credentials. It returns nil for any other. Ask it after Credentials, since
 // a socket can begin to listen but not cease to.
 //
+// A kernel that names each end of a SOCK_SEQPACKET connection as its own peer, as
+// gVisor does (release 20260905), is found out by two sockets of our own, and for such
+// a socket the error is errors.ErrUnsupported then.
+//
 // OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
 // and nil is right then: its listening sockets answer Credentials with ENOTCONN.
 func CheckCanHavePeer(fd int) error {
@@ -77,6 +81,10 @@ func CheckCanHavePeer(fd int) error {
 		return err
 	case t == unix.SOCK_DGRAM:
 		return unix.ENOTCONN
+	case t == unix.SOCK_SEQPACKET:
+		if err := checkPacketEnds(); err != nil {
+			return err
+		}
 	}
 	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
 	switch {

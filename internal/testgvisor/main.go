@@ -3,7 +3,8 @@
 // Command testgvisor runs peercred's tests, in both settings, on gVisor, a kernel in
 // a process. What is expected depends on its release: before November 2025 it
 // named the caller as everybody's peer, and must be refused with that reason; since
-// then it must name peers under other ids rightly. It needs root.
+// then it must name peers under other ids rightly, but for SOCK_SEQPACKET, whose ends
+// it confuses and which must be refused. It needs root.
 //
 // It runs the tests that ask for credentials, since gVisor has nothing else to tell:
 // SO_PEERGROUPS, SO_PEERSEC and SO_PEERPIDFD answer ENOPROTOOPT there.
@@ -95,11 +96,12 @@ var (
 		environment: []string{"PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER=1"},
 	}
 	answered = expectation{
-		outcome: "names peers under other ids rightly",
+		outcome: "names the peers of SOCK_STREAM rightly, and confuses those of SOCK_SEQPACKET, which is refused",
 		tests: []string{
-			"TestTrap13Kernel", "TestTrap04HighIDs", "TestClientSeesServer", "TestSetuidAfterConnect",
+			"TestTrap13Kernel", "TestTrap13PacketEnds", "TestTrap04HighIDs", "TestClientSeesServer", "TestSetuidAfterConnect",
 			"TestTrap06ConnectorIsNotWriter", "TestTrap07PeerGone", "TestInheritedDescriptor",
 		},
+		environment: []string{"PEERCRED_TEST_KERNEL_CONFUSES_PACKET_ENDS=1"},
 	}
 )
 
