@@ -63,6 +63,12 @@ int cpeercred_kind(int fd, int *kind);
  */
 int cpeercred_check_can_have_peer(int fd);
 
+/*
+ * ESOCKTNOSUPPORT if this kernel gives each end of a connection of SOCK_SEQPACKET its
+ * own credentials. A kernel that passed is not asked again. Linux.
+ */
+int cpeercred_check_packet_ends(void);
+
 /* Whether this kernel names the caller as the peer of a socket without one. */
 int cpeercred_answers_for_caller(int *answers);
 

@@ -22,7 +22,6 @@
 #include <netinet/in.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,6 +139,31 @@ cpeercred_check_unix_family(int fd)
 	return kind == CPEERCRED_KIND_UNIX ? 0 : EAFNOSUPPORT;
 }
 
+int
+cpeercred_check_can_have_peer(int fd)
+{
+	int type, listens, error;
+
+	if ((error = get_type(fd, &type)) != 0)
+		return error;
+	/* It can be connected anew after the kernel took the credentials. */
+	if (type == SOCK_DGRAM)
+		return ENOTCONN;
+#if defined(__linux__)
+	if (type == SOCK_SEQPACKET && (error = cpeercred_check_packet_ends()) != 0)
+		return error;
+#endif
+	error = get_int(fd, SO_ACCEPTCONN, &listens);
+#if defined(__OpenBSD__)
+	/* Where it is not told, it is not needed: listeners answer ENOTCONN. */
+	if (error == ENOPROTOOPT)
+		return 0;
+#endif
+	if (error != 0)
+		return error;
+	return listens ? ENOTCONN : 0;
+}
+
 /*
  * A child that another thread forks must not inherit it. Where the system cannot
  * make it so, Go's forks at least wait: the caller holds syscall.ForkLock.
@@ -189,129 +213,25 @@ cpeercred_socketpair(int fds[2])
 	return 0;
 }
 
-/* What fd, which has no peer, is told of one tells of the kernel. */
-static int
-names_a_peer(int fd, int *names)
-{
-	struct cpeercred_reply reply;
-
-	cpeercred_credentials(fd, &reply);
-	switch (reply.error) {
-	case 0:
-		*names = 1;
-		return 0;
-	case ENOTCONN:
-	case EINVAL: /* NetBSD's way to say that there is no peer */
-		*names = 0;
-		return 0;
-	default:
-		return reply.error;
-	}
-}
-
 int
 cpeercred_answers_for_caller(int *answers)
 {
+	struct cpeercred_reply reply;
 	int fd = -1, error;
 
 	if ((error = unconnected_socket(&fd)) != 0)
 		return error;
-	error = names_a_peer(fd, answers);
+	cpeercred_credentials(fd, &reply);
 	(void)close(fd);
-	return error;
-}
-
-#if defined(__linux__)
-
-/* Connects fd to what is bound and does not listen, which must be refused. */
-static int
-connect_to_deaf(int fd, int deaf)
-{
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(sa_family_t); /* of no name: the kernel chooses one */
-
-	memset(&address, 0, sizeof(address));
-	address.ss_family = AF_UNIX;
-	if (bind(deaf, (const struct sockaddr *)&address, len) == -1)
-		return call_error();
-	len = sizeof(address);
-	if (getsockname(deaf, (struct sockaddr *)&address, &len) == -1)
-		return call_error();
-	if (connect(fd, (const struct sockaddr *)&address, len) == 0)
-		return EPROTO;
-	return errno == ECONNREFUSED ? 0 : call_error();
-}
-
-/*
- * Linux names nobody as the peer of a socket that was refused, and gVisor itself
- * (release 20260905, whose connectioned.go exchanges the credentials of a SOCK_STREAM
- * alone).
- */
-static int
-confuses_packet_ends(int *confuses)
-{
-	int deaf, refused, error;
-
-	if ((deaf = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) == -1)
-		return call_error();
-	if ((refused = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) == -1) {
-		error = call_error();
-	} else {
-		if ((error = connect_to_deaf(refused, deaf)) == 0)
-			error = names_a_peer(refused, confuses);
-		(void)close(refused);
+	switch (reply.error) {
+	case 0:
+		*answers = 1;
+		return 0;
+	case ENOTCONN:
+	case EINVAL: /* NetBSD's way to say that there is no peer */
+		*answers = 0;
+		return 0;
+	default:
+		return reply.error;
 	}
-	(void)close(deaf);
-	return error;
-}
-
-/* A kernel that passed is not asked again. */
-static int
-check_packet_ends(void)
-{
-	static atomic_int right;
-	int confuses, error;
-
-	if (atomic_load(&right))
-		return 0;
-	if ((error = confuses_packet_ends(&confuses)) != 0)
-		return error;
-	if (confuses)
-		return ESOCKTNOSUPPORT;
-	atomic_store(&right, 1);
-	return 0;
-}
-
-#else
-
-/* No kernel but one that imitates Linux is known to confuse them. */
-static int
-check_packet_ends(void)
-{
-	return 0;
-}
-
-#endif
-
-int
-cpeercred_check_can_have_peer(int fd)
-{
-	int type, listens, error;
-
-	if ((error = get_type(fd, &type)) != 0)
-		return error;
-	/* It can be connected anew after the kernel took the credentials. */
-	if (type == SOCK_DGRAM)
-		return ENOTCONN;
-	if (type == SOCK_SEQPACKET && (error = check_packet_ends()) != 0)
-		return error;
-	error = get_int(fd, SO_ACCEPTCONN, &listens);
-#if defined(__OpenBSD__)
-	/* Where it is not told, it is not needed: listeners answer ENOTCONN. */
-	if (error == ENOPROTOOPT)
-		return 0;
-#endif
-	if (error != 0)
-		return error;
-	return listens ? ENOTCONN : 0;
 }

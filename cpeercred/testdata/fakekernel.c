@@ -74,6 +74,9 @@ fail(int error)
 	return -1;
 }
 
+/* Of which it has no opinion. */
+OPTIONAL int cpeercred_check_packet_ends(void) { return 0; }
+
 /* Unless socket.c is there. */
 OPTIONAL int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
 

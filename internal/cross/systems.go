@@ -47,13 +47,21 @@ func sockets(calls ...string) shim {
 	}
 }
 
+// linuxSockets asks for one thing more.
+func linuxSockets() shim {
+	s := sockets()
+	s.other = append(s.other, "cpeercred_check_packet_ends")
+	return s
+}
+
 var (
 	linuxShims = []shim{
 		{"credentials_linux", []string{"getsockopt"}, nil},
 		{"groups_linux", []string{"getsockopt"}, memory},
 		{"securitylabel_linux", []string{"getsockopt"}, []string{"memset", "memchr"}},
 		{"process_linux", []string{"getsockopt", "fcntl", "close", "poll", "ioctl", "syscall"}, memory},
-		sockets(),
+		linuxSockets(),
+		{"packetends_linux", []string{"socket", "bind", "getsockname", "connect", "close"}, []string{"cpeercred_credentials", "memset"}},
 	}
 	xucredGroups = shim{"groups_xucred", []string{"getsockopt"}, slices.Concat(family, memory)}
 )

@@ -1,3 +1,5 @@
+//go:build cgo || (!android && !ios)
+
 // Command proof keeps what the make targets have proven: which implementation ran,
 // was emulated, linked or compiled on which system and processor. The targets print
 // it, a line each, when they succeed; this reads their output.

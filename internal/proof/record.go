@@ -1,3 +1,5 @@
+//go:build cgo || (!android && !ios)
+
 package main
 
 import (

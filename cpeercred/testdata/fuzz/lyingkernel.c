@@ -658,3 +658,9 @@ kernel_begin(const uint8_t *data, size_t size)
 	peer_uid = input_word(1000);
 	peer_gid = input_word(1001);
 }
+
+#if defined(__linux__)
+/* Of which it has no opinion. */
+int cpeercred_check_packet_ends(void);
+int cpeercred_check_packet_ends(void) { return 0; }
+#endif
