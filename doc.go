@@ -56,7 +56,8 @@
 // nobody.
 //
 // Under gVisor before November 2025 every Unix socket seems to be connected to
-// the caller itself. This package detects that, and fails there.
+// the caller itself, and under that of September 2026 every SOCK_SEQPACKET connection
+// to its own end. This package detects both, and fails there.
 //
 // # Two implementations
 //

@@ -59,13 +59,13 @@ func checkAcceptedEnd(fd int) error {
 	if err != nil {
 		return err
 	}
-	if !isNamed(own) || isNamed(peer) {
+	ownUnix, isUnix := own.(*unix.SockaddrUnix)
+	peerUnix, isUnixToo := peer.(*unix.SockaddrUnix)
+	switch {
+	case !isUnix || !isUnixToo:
+		return unix.EPROTO
+	case ownUnix.Name == "" || peerUnix.Name != "":
 		return errConnectingEnd
 	}
 	return nil
-}
-
-func isNamed(address unix.Sockaddr) bool {
-	unixAddress, ok := address.(*unix.SockaddrUnix)
-	return !ok || unixAddress.Name != ""
 }

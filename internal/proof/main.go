@@ -22,7 +22,7 @@ const (
 	readmeFile = "README.md"
 )
 
-const usage = `usage: go run ./internal/proof [-write | -partly TARGET,...] [LOG ...], from the module's root
+const usage = `usage: go run ./internal/proof [-write | -ran TARGET,... -partly TARGET,...] [LOG ...], from the module's root
 
 Reads what make targets printed, and fails if it is not what ` + provenFile + `
 says that these targets prove. With -write it is written there, and into the matrix of
@@ -33,15 +33,16 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("proof: ")
 	write := flag.Bool("write", false, "keep what the logs say")
-	partly := flag.String("partly", "", "the `targets` that ran in part, or that run on other systems too: they need not have shown all that is kept")
+	ran := flag.String("ran", "", "the `targets` that ran as a whole: they must have shown all that is kept of them")
+	partly := flag.String("partly", "", "the `targets` that ran in part, or that run on other systems too: they must have shown something")
 	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage); flag.PrintDefaults() }
 	flag.Parse()
-	if err := run(os.Stdout, *write, strings.Split(*partly, ","), flag.Args()); err != nil {
+	if err := run(os.Stdout, *write, names(*ran), names(*partly), flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(out io.Writer, write bool, partly, logs []string) error {
+func run(out io.Writer, write bool, ran, partly, logs []string) error {
 	kept, err := readFile(provenFile)
 	if err != nil {
 		return err
@@ -67,14 +68,19 @@ func run(out io.Writer, write bool, partly, logs []string) error {
 		merged := merge(kept, news)
 		return errors.Join(writeFile(provenFile, merged), writeREADME(readmeFile, merged))
 	}
-	return check(out, kept, news, partly)
+	return check(out, kept, news, ran, partly)
 }
 
-// check compares what the targets that ran have shown with what is kept of them.
-func check(out io.Writer, kept, news []record, partly []string) error {
-	targets := targetNames(news)
+// check compares what the targets have shown with what is kept of them.
+func check(out io.Writer, kept, news []record, ran, partly []string) error {
+	targets := slices.Concat(ran, partly)
+	for _, target := range targets {
+		if len(of(news, []string{target})) == 0 {
+			return fmt.Errorf("make %s has shown nothing", target)
+		}
+	}
 	unkept := without(news, kept)
-	unproven := slices.DeleteFunc(without(of(kept, targets), news), func(r record) bool { return slices.Contains(partly, r.Target) })
+	unproven := without(of(kept, ran), news)
 	for _, r := range unproven {
 		fmt.Fprintf(out, "kept, and not shown again: %s\n", r)
 	}
@@ -88,10 +94,7 @@ func check(out io.Writer, kept, news []record, partly []string) error {
 	return nil
 }
 
-func targetNames(records []record) (names []string) {
-	for _, r := range records {
-		names = append(names, r.Target)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+// names splits a list with commas.
+func names(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 }

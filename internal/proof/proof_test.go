@@ -76,18 +76,21 @@ func TestCheck(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		news   []string
+		ran    string
 		partly string
 		fails  bool
 	}{
-		{"another kernel", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "", false},
-		{"not shown again", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "", true},
-		{"a part", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "test-arch", false},
-		{"less than is kept", []string{"linux/amd64 native compiled by make test: kernel 6.18"}, "test", true},
-		{"not kept", []string{"linux/amd64 cpeercred ran by make test: kernel 6.18"}, "test", true},
+		{"another kernel", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test", "", false},
+		{"not shown again", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "test-arch", "", true},
+		{"nothing is shown", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test,test-arch", "", true},
+		{"a part", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "", "test-arch", false},
+		{"no part", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test", "test-arch", true},
+		{"less than is kept", []string{"linux/amd64 native compiled by make test: kernel 6.18"}, "", "test", true},
+		{"not kept", []string{"linux/amd64 cpeercred ran by make test: kernel 6.18"}, "", "test", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
-			err := check(&out, kept, records(t, test.news...), []string{test.partly})
+			err := check(&out, kept, records(t, test.news...), names(test.ran), names(test.partly))
 			if (err != nil) != test.fails {
 				t.Errorf("%v, want an error: %v; it printed\n%s", err, test.fails, &out)
 			}
@@ -106,7 +109,7 @@ func TestTable(t *testing.T) {
 		"linux/s390x native emulated by make test-arch: qemu",
 		"freebsd/amd64 cpeercred linked by make cross: Zig"))
 	want := "" +
-		"| System | | Ran on a real kernel | Ran under emulation | Linked | Compiled |\n" +
+		"| System | Implementation | Ran on a real kernel | Ran under emulation | Linked | Compiled |\n" +
 		"|---|---|---|---|---|---|\n" +
 		"| Linux | native | amd64 (`test`, `test-kernel`) | s390x (`test-arch`) |  | arm64, mips (`cross`) |\n" +
 		"| FreeBSD | cpeercred |  |  | amd64 (`cross`) |  |\n"

@@ -24,7 +24,7 @@ var columns = []level{ran, emulated, linked, compiled}
 // far, and by which targets.
 func table(records []record) string {
 	var text strings.Builder
-	text.WriteString("| System | | Ran on a real kernel | Ran under emulation | Linked | Compiled |\n|---|---|---|---|---|---|\n")
+	text.WriteString("| System | Implementation | Ran on a real kernel | Ran under emulation | Linked | Compiled |\n|---|---|---|---|---|---|\n")
 	for _, s := range systems {
 		title := s.title
 		for _, implementation := range []string{"cpeercred", "native"} {
