@@ -57,14 +57,7 @@ func confusesPacketEnds() (bool, error) {
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return false, err
 	}
-	_, _, _, err = Credentials(refused)
-	switch {
-	case err == nil:
-		return true, nil
-	case isNoPeer(err):
-		return false, nil
-	}
-	return false, err
+	return namesAPeer(refused)
 }
 
 func packetSocket() (fd int, err error) {

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // Zig has macOS's libSystem, where libc is, and no other library. Go's packages net
@@ -65,7 +67,7 @@ var importDirective = regexp.MustCompile(`(?m)^//go:cgo_import_dynamic \S+ (\S+)
 
 // appleImports are the symbols that Go's own packages import, by install name.
 func appleImports(ctx context.Context) (map[string]map[string]bool, error) {
-	root, err := output(exec.CommandContext(ctx, "go", "env", "GOROOT"))
+	root, err := toolrun.Output(exec.CommandContext(ctx, "go", "env", "GOROOT"))
 	if err != nil {
 		return nil, err
 	}

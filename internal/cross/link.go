@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // port is one for which whole programs are linked, by Zig in place of its linker.
@@ -88,7 +90,7 @@ func (p port) linkAll(ctx context.Context, tools toolchain, sdk, programs string
 		cmd := exec.CommandContext(ctx, "go", arguments...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS="+p.system, "GOARCH="+p.arch,
 			"CC="+self+" "+compilerCommand+" "+p.triple, zigVariable+"="+tools.zig, sdkVariable+"="+sdk)
-		if _, err := output(cmd); err != nil {
+		if _, err := toolrun.Output(cmd); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 var strict = []string{"-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-O2", "-c"}
@@ -44,7 +46,7 @@ func shims(ctx context.Context, tools toolchain, only string) error {
 func (s system) compileAll(ctx context.Context, tools toolchain, on target, object string) error {
 	for _, shim := range s.shims {
 		arguments := slices.Concat(s.compile(tools, on), strict, []string{"-o", object, filepath.Join("cpeercred", shim.file+".c")})
-		if _, err := output(exec.CommandContext(ctx, arguments[0], arguments[1:]...)); err != nil {
+		if _, err := toolrun.Output(exec.CommandContext(ctx, arguments[0], arguments[1:]...)); err != nil {
 			return err
 		}
 		refers, err := undefined(object)

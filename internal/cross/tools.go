@@ -3,12 +3,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // toolchain is Zig, which carries clang, and the headers and libraries of systems.
@@ -22,7 +23,7 @@ func findTools(ctx context.Context, zig string) (toolchain, error) {
 	if err != nil {
 		return toolchain{}, err
 	}
-	version, err := output(exec.CommandContext(ctx, zig, "version"))
+	version, err := toolrun.Output(exec.CommandContext(ctx, zig, "version"))
 	if err != nil {
 		return toolchain{}, fmt.Errorf("%w\n(the Makefile's targets cross-c and cross-cgo install it)", err)
 	}
@@ -37,14 +38,4 @@ func (t toolchain) headers(name string) string {
 // builtinHeaders are the compiler's own: stddef.h, stdint.h.
 func (t toolchain) builtinHeaders() string {
 	return filepath.Join(filepath.Dir(t.zig), "lib", "include")
-}
-
-// output runs cmd for its stdout; what it prints is part of the error.
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s%s", cmd, err, &stdout, &stderr)
-	}
-	return stdout.String(), nil
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // architecture is a processor, and who compiles and emulates for it.
@@ -59,7 +61,7 @@ func (a architecture) runner() (string, error) {
 	if !a.emulated() {
 		return kernel()
 	}
-	out, err := output(exec.Command(a.qemu, "--version"))
+	out, err := toolrun.Output(exec.Command(a.qemu, "--version"))
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // setting is one of the two builds of the tests, static because the other
@@ -43,7 +45,7 @@ func (a architecture) build(ctx context.Context, s setting, dir string) (binarie
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo, "GOARCH="+a.name, "CC="+a.cc)
 		cmd.Env = append(cmd.Env, a.environment...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go cleans up then
-		if _, err := output(cmd); err != nil {
+		if _, err := toolrun.Output(cmd); err != nil {
 			return nil, err
 		}
 		binaries = append(binaries, &binary{setting: s, pkg: p.name, dir: p.dir, path: path})

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -43,14 +42,4 @@ func kernel() (string, error) {
 	var name unix.Utsname
 	err := unix.Uname(&name)
 	return "Linux " + unix.ByteSliceToString(name.Release[:]), err
-}
-
-// output runs cmd for its stdout; what it prints is part of the error.
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s%s", cmd, err, &stdout, &stderr)
-	}
-	return stdout.String(), nil
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // The profile that confines one executable, which the tests make themselves, and
@@ -29,7 +31,7 @@ const features = "/etc/apparmor.d/abi/3.0"
 func compileProfile(ctx context.Context, root string) error {
 	parser := exec.CommandContext(ctx, "apparmor_parser", "--stdout", "--skip-kernel-load", "--skip-cache", "--features-file", features)
 	parser.Stdin = strings.NewReader(profile)
-	compiled, err := output(parser)
+	compiled, err := toolrun.Output(parser)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // Who signs Debian's archive.
@@ -75,7 +77,7 @@ func (a *archive) update(ctx context.Context) error {
 
 // apt runs one of apt's tools for what it prints.
 func (a *archive) apt(ctx context.Context, tool string, arguments ...string) (string, error) {
-	return output(exec.CommandContext(ctx, tool, slices.Concat(a.options, arguments)...))
+	return toolrun.Output(exec.CommandContext(ctx, tool, slices.Concat(a.options, arguments)...))
 }
 
 // has tells whether there is such a package.
@@ -88,7 +90,7 @@ func (a *archive) has(ctx context.Context, name string) bool {
 func (a *archive) download(ctx context.Context, nameAndVersion, dir string) (string, error) {
 	cmd := exec.CommandContext(ctx, "apt-get", slices.Concat(a.options, []string{"download", nameAndVersion})...)
 	cmd.Dir = dir
-	if _, err := output(cmd); err != nil {
+	if _, err := toolrun.Output(cmd); err != nil {
 		return "", fmt.Errorf("%w\n(if the archive has a newer one by now: rm -r %s)", err, a.dir)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))

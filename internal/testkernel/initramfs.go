@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // setting is one of the two builds of the tests, static because the guest has no
@@ -75,7 +77,7 @@ func build(ctx context.Context, dir, arch string) (s suite, err error) {
 func goCommand(ctx context.Context, arch, cgo string, arguments ...string) error {
 	cmd := exec.CommandContext(ctx, "go", arguments...)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED="+cgo, "CC="+machines[arch].compiler)
-	_, err := output(cmd)
+	_, err := toolrun.Output(cmd)
 	return err
 }
 
@@ -131,7 +133,7 @@ func pack(ctx context.Context, root, archive string) error {
 	cpio := exec.CommandContext(ctx, "cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet", "-O", archive)
 	cpio.Dir = root
 	cpio.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
-	_, err = output(cpio)
+	_, err = toolrun.Output(cpio)
 	return err
 }
 

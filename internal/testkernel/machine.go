@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // machine is what qemu emulates for an architecture, and what builds for it.
@@ -67,7 +69,7 @@ func (m machine) emulate(ctx context.Context, kernel, initramfs, parameters stri
 
 // version names the emulator.
 func (m machine) version(ctx context.Context) (string, error) {
-	out, err := output(exec.CommandContext(ctx, m.qemu, "--version"))
+	out, err := toolrun.Output(exec.CommandContext(ctx, m.qemu, "--version"))
 	if err != nil {
 		return "", err
 	}

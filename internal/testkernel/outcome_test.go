@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/peercred/internal/testlog"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred/internal/testlog"
 )
 
 // A boot in which all is well, as the machine prints it.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os/exec"
 )
@@ -37,14 +36,4 @@ func checkTools(chosen []boot) error {
 		}
 	}
 	return nil
-}
-
-// output runs cmd for its stdout; what it prints is part of the error.
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s%s", cmd, err, &stdout, &stderr)
-	}
-	return stdout.String(), nil
 }
