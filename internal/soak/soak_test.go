@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -59,6 +60,45 @@ func TestSoak(t *testing.T) {
 	}
 	if r.after.Descriptors <= r.before.Descriptors || r.after.Goroutines <= r.before.Goroutines {
 		t.Errorf("left over: %+v, before: %+v, want more of both", r.after, r.before)
+	}
+}
+
+// reads are what each read returns: text, or an error.
+type reads []any
+
+func (r *reads) Read(p []byte) (int, error) {
+	if len(*r) == 0 {
+		return 0, io.EOF
+	}
+	next := (*r)[0]
+	*r = (*r)[1:]
+	switch next := next.(type) {
+	case string:
+		return copy(p, next), nil
+	case error:
+		return 0, next
+	}
+	panic(next)
+}
+
+func TestHearOut(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		reads reads
+		said  string
+		err   error
+	}{
+		{"nothing", reads{}, "", nil},
+		{"a word", reads{"welcome", io.EOF}, "welcome", nil},
+		{"the end before the packet", reads{io.EOF, "welcome"}, "welcome", nil},
+		{"a reset before the packet", reads{unix.ECONNRESET, "welcome"}, "welcome", unix.ECONNRESET},
+		{"a reset after it", reads{"welcome", unix.ECONNRESET}, "welcome", unix.ECONNRESET},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if said, err := hearOut(&test.reads); said != test.said || err != test.err {
+				t.Errorf("%q, %v, want %q, %v", said, err, test.said, test.err)
+			}
+		})
 	}
 }
 
