@@ -15,9 +15,6 @@ type acceptance struct {
 // theLongWay is what the short way to the credentials is there to save.
 const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and gives the same answers; it costs a few per cent more time"
 
-// maxGroupsBounds is why it may be absent.
-const maxGroupsBounds = "it bounds the memory that a kernel can have us take; no Linux has more than 65,536 groups to tell, and strace cannot forge the length"
-
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
@@ -26,8 +23,6 @@ var accepted = []acceptance{
 		"equivalent on Linux, where it never holds: it gives an error of NetBSD its text, and both outcomes are errors"},
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `errno == syscall.EOPNOTSUPP`}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
-	{identity{File: "cpeercred/groups.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
-		maxGroupsBounds},
 	{identity{File: "cpeercred/groups.go", Function: "groupsError", Condition: `runtime.GOOS == "linux"`}, []change{always},
 		"equivalent on Linux"},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
@@ -74,8 +69,6 @@ var accepted = []acceptance{
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
 		"equivalent: a NUL at the beginning is the case before"},
-	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "count > maxGroups"}, []change{never, boundary},
-		maxGroupsBounds},
 	{identity{File: "native/socket.go", Function: "Kind", Condition: "err != nil"}, []change{never},
 		"equivalent on Linux, where getsockopt checks the descriptor too"},
 	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "err != nil"}, []change{never},

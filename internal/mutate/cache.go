@@ -85,7 +85,7 @@ func (c *cache) put(r record) error {
 // hashes are those of the sources that can matter to a subject, and of its tests.
 func (s *subject) hashes() (sources, tests string, err error) {
 	of := map[bool][]byte{}
-	folders := []string{".", "native", "cpeercred", "guard", "internal/reexec", "cpeercred/testdata", filepath.Join(s.module, s.dir)}
+	folders := []string{".", "native", "cpeercred", "guard", "internal/reexec", "internal/seccomp", "cpeercred/testdata", filepath.Join(s.module, s.dir)}
 	for _, test := range s.tests {
 		folders = append(folders, filepath.Join(s.module, test))
 	}
@@ -104,7 +104,7 @@ func (s *subject) hashes() (sources, tests string, err error) {
 			if err != nil {
 				return "", "", err
 			}
-			isTest := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(folder, "testdata") || strings.HasSuffix(folder, "reexec")
+			isTest := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(folder, "testdata") || strings.HasPrefix(folder, "internal/")
 			of[isTest] = fmt.Appendf(of[isTest], "%s/%s %x\n", folder, name, sha256.Sum256(text))
 		}
 	}

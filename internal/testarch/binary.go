@@ -26,10 +26,10 @@ type binary struct {
 }
 
 // The beginnings of the reasons that a test may have not to run: on some processors,
-// and under qemu-user, which lets nobody set SO_PASSRIGHTS.
+// and under qemu-user, which lets nobody set SO_PASSRIGHTS and calls the kernel itself.
 var (
 	expectedSkips = []string{"needs seccomp filters: "}
-	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs PIDFD_GET_INFO, ")
+	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs PIDFD_GET_INFO, ", "needs system calls of its own, ")
 )
 
 // run runs the tests that match filter, where "go test" would.
@@ -48,6 +48,7 @@ func (b *binary) run(ctx context.Context, a architecture, filter string) {
 		if b.err = emulate(cmd, emulator); b.err != nil {
 			return
 		}
+		cmd.Env = append(cmd.Env, "PEERCRED_TEST_EMULATOR=qemu-user")
 	}
 	began := time.Now()
 	out, err := cmd.CombinedOutput()

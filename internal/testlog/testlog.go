@@ -20,8 +20,7 @@ type Log struct {
 // Test is a test or a subtest.
 type Test struct {
 	Verdict string   // PASS, FAIL or SKIP, or none if it did not end
-	Output  []string // what it logged and printed
-	reason  string   // what it logged last, which is why it skipped
+	Logged  []string // its messages, the last of which is why it skipped
 }
 
 // Counts are the verdicts on tests and their subtests.
@@ -47,6 +46,7 @@ func (c Counts) String() string {
 var (
 	runningLine = regexp.MustCompile(`^=== (RUN|NAME|CONT) +(\S+)`)
 	loggedLine  = regexp.MustCompile(`^ +\S+\.go:\d+: (.*)`)
+	furtherLine = regexp.MustCompile(`^        (.*)`)
 	verdictLine = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
 )
 
@@ -67,9 +67,11 @@ func (l *Log) Read(line string) {
 	if test == nil {
 		return
 	}
-	test.Output = append(test.Output, line)
+	last := len(test.Logged) - 1
 	if m := loggedLine.FindStringSubmatch(line); m != nil {
-		test.reason = m[1]
+		test.Logged = append(test.Logged, m[1])
+	} else if m := furtherLine.FindStringSubmatch(line); m != nil && last >= 0 {
+		test.Logged[last] += "\n" + m[1]
 	}
 }
 
@@ -96,7 +98,11 @@ func (l *Log) judge(verdict, name string) {
 	case "FAIL":
 		l.Failed++
 	case "SKIP":
-		l.Skipped = append(l.Skipped, Skip{name, test.reason})
+		reason := ""
+		if n := len(test.Logged); n > 0 {
+			reason = test.Logged[n-1]
+		}
+		l.Skipped = append(l.Skipped, Skip{name, reason})
 	}
 }
 
