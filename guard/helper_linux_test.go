@@ -40,6 +40,7 @@ type role struct {
 
 var roles = map[string]func(role) error{
 	"connect":              helperConnect,
+	"connect and change":   helperConnectAndChange,
 	"serve":                helperServe,
 	"watch":                helperWatch,
 	"serve in a namespace": helperServeInNamespace,
@@ -103,6 +104,21 @@ func helperConnect(r role) error {
 			return fmt.Errorf("read %q, %v", said, err)
 		}
 	}
+	return nil
+}
+
+// helperConnectAndChange connects, and then takes other ids than those it came with.
+func helperConnectAndChange(r role) error {
+	conn, err := net.Dial("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	uid, gid := uint32(4243), uint32(3434)
+	if err := reexec.TakeIDs(&uid, &gid, []int{28}); err != nil {
+		return err
+	}
+	reexec.Step("changed")
 	return nil
 }
 

@@ -94,6 +94,58 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 	}
 }
 
+// Whatever has become of a peer when it is read, or only then accepted, it is who it was
+// as it connected, and decided on as such.
+func TestPeerThatChanged(t *testing.T) {
+	needRoot(t)
+	uid, gid := uint32(0), uint32(2424)
+	lost, gained := AllOf(UIDs(0), GIDs(2424), Groups(27)), AnyOf(UIDs(4243), GIDs(3434), Groups(28))
+	for _, test := range []struct {
+		name           string
+		accepted, dies bool
+	}{
+		{"its ids, before it is accepted", false, false},
+		{"its ids, before it is read", true, false},
+		{"and died, before it is accepted", false, true},
+		{"and died, before it is read", true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inner, err := net.Listen("unix", abstract())
+			if err != nil {
+				t.Fatal(err)
+			}
+			listener := NewListener(inner, everybody(), Options{})
+			defer listener.Close()
+			process := reexec.Start(t, role{Do: "connect and change", Address: inner.Addr().String(), UID: &uid, GID: &gid, Groups: []int{27}})
+			var conn *Conn
+			if test.accepted {
+				conn = acceptPeer(t, listener)
+			}
+			process.Expect("changed")
+			if test.dies {
+				process.Finish()
+			}
+			if !test.accepted {
+				conn = acceptPeer(t, listener)
+			}
+			peer := conn.Peer()
+			if diff := cmp.Diff(&peercred.PeerCredentials{PID: process.PID(), UID: uid, GID: gid}, peer.Credentials()); diff != "" {
+				t.Errorf("the peer (-want +got):\n%s", diff)
+			}
+			groups, err := peer.Groups()
+			if diff := cmp.Diff([]uint32{27}, groups); diff != "" {
+				t.Errorf("its groups: %v (-want +got):\n%s", err, diff)
+			}
+			if err := lost.Allow(peer); err != nil {
+				t.Errorf("%v: %v, and that is who it was", lost, err)
+			}
+			if err := gained.Allow(peer); !errors.Is(err, ErrDenied) {
+				t.Errorf("%v: %v, and that is who it is now", gained, err)
+			}
+		})
+	}
+}
+
 // The server of Dial is whoever listens.
 func TestDialOtherUsers(t *testing.T) {
 	needRoot(t)

@@ -42,14 +42,7 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return cred.decode(length)
 }
 
-// errConnectingEnd is why a socket that may be the connecting end is refused.
-const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
-
-// checkAcceptedEnd tells the accepted end from the connecting one by the names:
-// the accepted end has the listener's name, and the listener always has one,
-// so that the connecting end's peer has a name and the accepted end's mostly has
-// none. A peer that bound a name before it connected is refused too, and so is a
-// socketpair.
+// checkAcceptedEnd asks for the names of both ends.
 func checkAcceptedEnd(fd int) error {
 	own, err := unix.Getsockname(fd)
 	if err != nil {
@@ -59,13 +52,5 @@ func checkAcceptedEnd(fd int) error {
 	if err != nil {
 		return err
 	}
-	ownUnix, isUnix := own.(*unix.SockaddrUnix)
-	peerUnix, isUnixToo := peer.(*unix.SockaddrUnix)
-	switch {
-	case !isUnix || !isUnixToo:
-		return unix.EPROTO
-	case ownUnix.Name == "" || peerUnix.Name != "":
-		return errConnectingEnd
-	}
-	return nil
+	return checkAcceptedNames(own, peer)
 }

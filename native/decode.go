@@ -237,6 +237,26 @@ func (c *netbsdUnpcbid) decode(length uint32) (pid int32, uid, gid uint32, err e
 	return c.pid, c.uid, c.gid, nil
 }
 
+// errConnectingEnd is why a socket that may be the connecting end is refused.
+const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
+
+// checkAcceptedNames tells NetBSD's accepted end from the connecting one by the names:
+// the accepted end has the listener's name, and the listener always has one,
+// so that the connecting end's peer has a name and the accepted end's mostly has
+// none. A peer that bound a name before it connected is refused too, and so is a
+// socketpair.
+func checkAcceptedNames(own, peer unix.Sockaddr) error {
+	ownUnix, isUnix := own.(*unix.SockaddrUnix)
+	peerUnix, isUnixToo := peer.(*unix.SockaddrUnix)
+	switch {
+	case !isUnix || !isUnixToo:
+		return unix.EPROTO
+	case ownUnix.Name == "" || peerUnix.Name != "":
+		return errConnectingEnd
+	}
+	return nil
+}
+
 // aixPeercred is struct peercred_struct (sys/socket.h) of a 64-bit process.
 type aixPeercred struct {
 	pid int32

@@ -367,3 +367,28 @@ func FuzzDecode(f *testing.F) {
 func (i ids) String() string {
 	return fmt.Sprintf("pid=%d uid=%d gid=%d err=%v", i.PID, i.UID, i.GID, i.Err)
 }
+
+func TestAcceptedNames(t *testing.T) {
+	none, listener, client := &unix.SockaddrUnix{}, &unix.SockaddrUnix{Name: "/run/server"}, &unix.SockaddrUnix{Name: "/run/client"}
+	for _, test := range []struct {
+		name      string
+		own, peer unix.Sockaddr
+		want      error
+	}{
+		{"accepted end", listener, none, nil},
+		{"connecting end", none, listener, errConnectingEnd},
+		{"accepted end, of a peer with a name", listener, client, errConnectingEnd},
+		{"connecting end with a name", client, listener, errConnectingEnd},
+		{"socketpair", none, none, errConnectingEnd},
+		{"own name not written", nil, none, unix.EPROTO},
+		{"peer's name not written", listener, nil, unix.EPROTO},
+		{"own name of another family", &unix.SockaddrInet4{}, none, unix.EPROTO},
+		{"peer's name of another family", listener, &unix.SockaddrInet6{}, unix.EPROTO},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := checkAcceptedNames(test.own, test.peer); got != test.want {
+				t.Errorf("%v, want %v", got, test.want)
+			}
+		})
+	}
+}
