@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 
@@ -102,5 +104,15 @@ func TestAuditRefusedConnection(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || len(lines) != 1 {
 			t.Errorf("%d lines (-want +got):\n%s", len(lines), diff)
 		}
+	}
+}
+
+// A request that did not come through the auditor has no line to say so in.
+func TestAuditDeniedElsewhere(t *testing.T) {
+	var log bytes.Buffer
+	a := auditor{slog.New(slog.NewTextHandler(&log, nil))}
+	a.denied(httptest.NewRequest(http.MethodGet, "/credentials", nil), &guard.Denied{Rule: "nobody"})
+	if log.Len() > 0 {
+		t.Errorf("it logs %q", &log)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -386,4 +387,21 @@ func newTestAPI(t *testing.T, rules string) (*api, *logBook) {
 		t.Fatal(err)
 	}
 	return &api{live, newTokens(9, 9), auditor{log}}, book
+}
+
+func TestNameOf(t *testing.T) {
+	if got := nameOf(0); got != "root" {
+		t.Errorf("uid 0 is %q, want root", got)
+	}
+	if got := nameOf(1<<32 - 2); got != "" {
+		t.Errorf("a uid without a name is %q, want none", got)
+	}
+}
+
+func TestReplyThatCannotBeWritten(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	reply(recorder, func() {})
+	if recorder.Code != http.StatusInternalServerError || recorder.Body.Len() > 0 {
+		t.Errorf("%d, %q, want 500 and nothing", recorder.Code, recorder.Body)
+	}
 }
