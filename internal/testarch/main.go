@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -158,6 +159,17 @@ func (a architecture) runAll(ctx context.Context, binaries []*binary, filter str
 	all.Wait()
 }
 
+// printSkips lists the tests by reason.
+func printSkips(skips []testlog.Skip) {
+	of := map[string][]string{}
+	for _, s := range skips {
+		of[s.Reason] = append(of[s.Reason], s.Test)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(of)) {
+		fmt.Printf("    skipped: %s\n      %s\n", reason, strings.Join(of[reason], "\n      "))
+	}
+}
+
 // report prints what a setting's binaries told, and says whether all went well.
 func (a architecture) report(s setting, binaries []*binary, filter string, verbose bool) bool {
 	var total testlog.Counts
@@ -183,9 +195,7 @@ func (a architecture) report(s setting, binaries []*binary, filter string, verbo
 		must = "; those that failed must"
 	}
 	fmt.Printf("  %s: %s%s\n", s.name(), total, must)
-	for _, skip := range total.Skipped {
-		fmt.Printf("    skipped %s: %s\n", skip.Test, skip.Reason)
-	}
+	printSkips(total.Skipped)
 	for _, c := range complaints {
 		fmt.Printf("  FAILED: %s %s\n", s.name(), c)
 	}
