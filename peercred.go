@@ -82,8 +82,9 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // A peer that has closed or died is no error on Linux, macOS and the BSDs but
 // NetBSD; on illumos and Solaris it is ENOTCONN.
 //
-// On Linux a connected *net.UnixConn costs one system call, no allocation if the
-// result does not escape, and no lock. The first answer in a process that names
+// On Linux a connected *net.UnixConn costs one system call (four for "unixpacket", of
+// which the kernel is doubted), no allocation if the result does not escape, and no
+// lock. The first answer in a process that names
 // that process itself costs three more and reads syscall.ForkLock, to find out
 // whether the kernel says so of everybody. The descriptor is never duplicated.
 // It is safe for concurrent use, also while another goroutine closes conn.

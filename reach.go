@@ -7,11 +7,10 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
-// How a connection is traced to its descriptor, and the descriptor asked. A
+// How a connection is traced to its descriptor, and the descriptor asked. A stream's
 // *net.UnixConn takes the short way, one system call; the rest pays for the
 // questions that its Go type leaves open.
 
@@ -73,32 +72,16 @@ func (q *question[T]) ofUnixConn(c *net.UnixConn) (answer T, err error) {
 	if err != nil {
 		return answer, q.fail(err)
 	}
-	if asked == nil && !connected && network(c) == "unixpacket" {
-		packetEndsAreRight.Store(true)
-	}
 	return answer, asked
 }
 
-// packetEndsAreRight remembers that a seqpacket socket passed checkCanHavePeer, which
-// finds out kernels that confuse the ends of such a connection.
-var packetEndsAreRight atomic.Bool
-
-// isConnectedStream tells, for no system call, whether c can be nothing else than
-// a connected stream socket, or a seqpacket socket of a kernel that tells its ends
-// apart. What has no peer's address may be a listening socket that came in through
-// net.FileConn.
+// isConnectedStream tells, for no system call, whether c can be nothing else than a
+// connected stream socket. What has no peer's address may be a listening socket that
+// came in through net.FileConn, and there are kernels that confuse the ends of a
+// seqpacket connection: both are to be checked.
 func isConnectedStream(c *net.UnixConn) bool {
-	n := network(c)
-	return n == "unix" || n == "unixpacket" && packetEndsAreRight.Load()
-}
-
-// network is that of c's peer, "" if c has none.
-func network(c *net.UnixConn) string {
 	peer, ok := c.RemoteAddr().(*net.UnixAddr)
-	if !ok || peer == nil {
-		return ""
-	}
-	return peer.Net
+	return ok && peer != nil && peer.Net == "unix"
 }
 
 func (q *question[T]) ofFile(f *os.File) (T, error) {

@@ -21,7 +21,7 @@ import "net"
 // on every system but Linux it is *[ErrPeerCredentialsUnavailable], never "".
 //
 // A connected *net.UnixConn costs one system call, or two for a label of more than
-// 255 bytes. It is safe for concurrent use.
+// 255 bytes (and four more for "unixpacket"). It is safe for concurrent use.
 //
 // Source: unix(7), and the getpeersec_stream hooks in security/ of Linux.
 func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.ofConn(conn) }
