@@ -65,21 +65,29 @@ func TestGroupsAllocateOnce(t *testing.T) {
 	}
 }
 
-// One question is one getsockopt, and no other call on a descriptor.
+// One question is one getsockopt, and no other call on a descriptor; about a packet
+// connection it is also those about its family, its type and whether it listens, and
+// for the groups whether there is a peer.
 func TestOneSystemCall(t *testing.T) {
-	listener := listen(t, "unix")
 	const questions = 1000
-	for _, do := range []string{"ask often", "ask groups often"} {
-		none := callsOf(t, listener, do, 0)
-		got := callsOf(t, listener, do, questions)
-		for name, count := range none {
-			got[name] -= count
-			if got[name] == 0 {
-				delete(got, name)
+	for _, network := range []string{"unix", "unixpacket"} {
+		listener := listen(t, network)
+		for do, packets := range map[string]int{"ask often": 4, "ask groups often": 5} {
+			want := map[string]int{"getsockopt": questions}
+			if network == "unixpacket" {
+				want["getsockopt"] *= packets
 			}
-		}
-		if diff := cmp.Diff(map[string]int{"getsockopt": questions}, got); diff != "" {
-			t.Errorf("%s: the system calls of %d questions (-want +got):\n%s", do, questions, diff)
+			one := callsOf(t, listener, do, 1) // before which the kernel may be doubted
+			got := callsOf(t, listener, do, 1+questions)
+			for name, count := range one {
+				got[name] -= count
+				if got[name] == 0 {
+					delete(got, name)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, %s: the system calls of %d questions (-want +got):\n%s", network, do, questions, diff)
+			}
 		}
 	}
 }
@@ -91,7 +99,7 @@ var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
 func callsOf(t *testing.T, listener net.Listener, do string, questions int) map[string]int {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := straced(t, role{Do: do, Network: "unix", Address: listener.Addr().String(), Count: questions},
+	cmd := straced(t, role{Do: do, Network: listener.Addr().Network(), Address: listener.Addr().String(), Count: questions},
 		"-o", log, "-e", "trace=%net,dup,dup2,dup3,fcntl,close,getpid,getuid,geteuid,ioctl")
 	// The runtime's preemption signals ask for the pid too.
 	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")

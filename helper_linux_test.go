@@ -63,6 +63,7 @@ var roles = map[string]func(role) error{
 	"reuse a pid":               helperReuseAPID,
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,
+	"ask a packet file":         helperAskPacketFile,
 	"ask a TCP file":            helperAskTCPFile,
 	"ask without descriptors":   helperAskWithoutDescriptors,
 	"ask a wrong kernel":        helperAskWrongKernel,
@@ -113,6 +114,20 @@ func helperAskConnectedFile(role) error {
 		return err
 	}
 	return reportFile(fds[0])
+}
+
+// helperAskPacketFile does the same about a socket that is connected to a listener of
+// SOCK_SEQPACKET.
+func helperAskPacketFile(r role) error {
+	runtime.LockOSThread() // strace counts calls by thread
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.Address}); err != nil {
+		return err
+	}
+	return reportFile(fd)
 }
 
 // helperAskTCPFile does the same about a socket of another family.

@@ -127,6 +127,38 @@ func TestInjectedKind(t *testing.T) {
 	}
 }
 
+// Whether the kernel tells the ends of a packet connection apart is found out with two
+// sockets more. Unless that shows that it does, nobody is named.
+func TestInjectedPacketEnds(t *testing.T) {
+	listener := listen(t, "unixpacket")
+	const prefix = "failed to get peer credentials: linux: find out whether the socket listens or is for datagrams: "
+	confused := "getsockopt:poke_exit=@arg4=" + words(uint32(os.Getpid()), 0, 0) + ":when=4"
+	for inject, want := range map[string]string{
+		"bind:error=EINVAL:when=2":         "", // there is one
+		"socket:error=EMFILE:when=2":       prefix + "too many open files",
+		"socket:error=EMFILE:when=3":       prefix + "too many open files",
+		"bind:error=EACCES":                prefix + "permission denied",
+		"getsockname:error=ENOBUFS":        prefix + "no buffer space available",
+		"connect:error=EPERM:when=2":       prefix + "operation not permitted",
+		"connect:retval=0:when=2":          prefix + "protocol error",
+		"getsockopt:error=EPERM:when=4":    prefix + "operation not permitted",
+		"getsockopt:error=EINVAL:when=4":   prefix + "invalid argument",
+		"getsockopt:error=ENOTCONN:when=4": "",
+		confused:                           "peer credentials unavailable on linux: the kernel names each end of a SOCK_SEQPACKET connection as its own peer",
+	} {
+		t.Run(inject, func(t *testing.T) {
+			if strings.Contains(inject, "poke_exit") {
+				needOwnCalls(t)
+			}
+			var got report
+			decodeOutput(t, straced(t, role{Do: "ask a packet file", Address: listener.Addr().String()}, "-o", os.DevNull, "-e", "inject="+inject), &got)
+			if (got.Peer != nil) != (want == "") || !strings.HasPrefix(got.Err, want) {
+				t.Errorf("%v, %q, want %q", got.Peer, got.Err, want)
+			}
+		})
+	}
+}
+
 // The same to the other questions. What is forged is every getsockopt of a helper
 // that asks once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {
@@ -185,6 +217,15 @@ func TestInjectedGone(t *testing.T) {
 	}
 }
 
+// words are what strace is to write.
+func words(words ...uint32) string {
+	var b []byte
+	for _, w := range words {
+		b = binary.NativeEndian.AppendUint32(b, w)
+	}
+	return hex.EncodeToString(b)
+}
+
 // The call is made, and what it wrote is changed on the way back: the length that it
 // tells, or the value. What a kernel can say is believed; what none says is an error.
 func TestInjectedValues(t *testing.T) {
@@ -198,13 +239,6 @@ func TestInjectedValues(t *testing.T) {
 	)
 	listener := listen(t, "unix")
 	us := fmt.Sprintf(`{"pid":%d,"uid":%d,"gid":%d}`, os.Getpid(), os.Geteuid(), os.Getegid())
-	words := func(words ...uint32) string {
-		var b []byte
-		for _, w := range words {
-			b = binary.NativeEndian.AppendUint32(b, w)
-		}
-		return hex.EncodeToString(b)
-	}
 	const none = ^uint32(0)
 	// told is a struct pidfd_info that tells what mask says, up to its tgid.
 	told := func(mask uint64, tgid uint32) string {

@@ -228,7 +228,9 @@ cpeercred_answers_for_caller(int *answers)
 		*answers = 1;
 		return 0;
 	case ENOTCONN:
-	case EINVAL: /* NetBSD's way to say that there is no peer */
+#if defined(__NetBSD__)
+	case EINVAL: /* its way to say that there is no peer */
+#endif
 		*answers = 0;
 		return 0;
 	default:

@@ -127,7 +127,7 @@ func namesAPeer(fd int) (bool, error) {
 // isNoPeer knows the errnos with which the kernels say that a stream socket has
 // no peer: NetBSD's is EINVAL, that of all others ENOTCONN.
 func isNoPeer(err error) bool {
-	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EINVAL)
+	return errors.Is(err, unix.ENOTCONN) || runtime.GOOS == "netbsd" && errors.Is(err, unix.EINVAL)
 }
 
 func unconnectedSocket() (fd int, err error) {
