@@ -117,7 +117,7 @@ func helperAskConnectedFile(role) error {
 }
 
 // helperAskPacketFile does the same about a socket that is connected to a listener of
-// SOCK_SEQPACKET.
+// SOCK_SEQPACKET, as the last of Count questions.
 func helperAskPacketFile(r role) error {
 	runtime.LockOSThread() // strace counts calls by thread
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
@@ -127,7 +127,13 @@ func helperAskPacketFile(r role) error {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.Address}); err != nil {
 		return err
 	}
-	return reportFile(fd)
+	file := os.NewFile(uintptr(fd), "socket")
+	for range r.Count - 1 {
+		if peer, err := peercred.GetPeerCredentialsOf(file); err == nil {
+			return fmt.Errorf("an answer before the last question: %v", peer)
+		}
+	}
+	return reportOf(file)
 }
 
 // helperAskTCPFile does the same about a socket of another family.
@@ -141,7 +147,11 @@ func helperAskTCPFile(role) error {
 
 func reportFile(fd int) error {
 	runtime.LockOSThread() // strace counts calls by thread
-	peer, err := peercred.GetPeerCredentialsOf(os.NewFile(uintptr(fd), "socket"))
+	return reportOf(os.NewFile(uintptr(fd), "socket"))
+}
+
+func reportOf(file *os.File) error {
+	peer, err := peercred.GetPeerCredentialsOf(file)
 	return reexec.Report(report{Peer: peer, Err: errString(err)})
 }
 

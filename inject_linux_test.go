@@ -133,27 +133,34 @@ func TestInjectedPacketEnds(t *testing.T) {
 	listener := listen(t, "unixpacket")
 	const prefix = "failed to get peer credentials: linux: find out whether the socket listens or is for datagrams: "
 	confused := "getsockopt:poke_exit=@arg4=" + words(uint32(os.Getpid()), 0, 0) + ":when=4"
-	for inject, want := range map[string]string{
-		"bind:error=EINVAL:when=2":         "", // there is one
-		"socket:error=EMFILE:when=2":       prefix + "too many open files",
-		"socket:error=EMFILE:when=3":       prefix + "too many open files",
-		"bind:error=EACCES":                prefix + "permission denied",
-		"getsockname:error=ENOBUFS":        prefix + "no buffer space available",
-		"connect:error=EPERM:when=2":       prefix + "operation not permitted",
-		"connect:retval=0:when=2":          prefix + "protocol error",
-		"getsockopt:error=EPERM:when=4":    prefix + "operation not permitted",
-		"getsockopt:error=EINVAL:when=4":   prefix + "invalid argument",
-		"getsockopt:error=ENOTCONN:when=4": "",
-		confused:                           "peer credentials unavailable on linux: the kernel names each end of a SOCK_SEQPACKET connection as its own peer",
+	for _, test := range []struct {
+		inject    string
+		questions int
+		want      string // "" for an answer to the last
+	}{
+		{"bind:error=EINVAL:when=2", 1, ""}, // there is one
+		{"socket:error=EMFILE:when=2", 1, prefix + "too many open files"},
+		{"socket:error=EMFILE:when=3", 1, prefix + "too many open files"},
+		{"bind:error=EACCES", 1, prefix + "permission denied"},
+		{"bind:error=EACCES", 2, prefix + "permission denied"},
+		{"bind:error=EACCES:when=1", 2, ""},
+		{"getsockname:error=ENOBUFS", 1, prefix + "no buffer space available"},
+		{"connect:error=EPERM:when=2", 1, prefix + "operation not permitted"},
+		{"connect:retval=0:when=2", 1, prefix + "protocol error"},
+		{"getsockopt:error=EPERM:when=4", 1, prefix + "operation not permitted"},
+		{"getsockopt:error=EINVAL:when=4", 1, prefix + "invalid argument"},
+		{"getsockopt:error=ENOTCONN:when=4", 1, ""},
+		{confused, 1, "peer credentials unavailable on linux: the kernel names each end of a SOCK_SEQPACKET connection as its own peer"},
 	} {
-		t.Run(inject, func(t *testing.T) {
-			if strings.Contains(inject, "poke_exit") {
+		t.Run(fmt.Sprintf("%s, question %d", test.inject, test.questions), func(t *testing.T) {
+			if strings.Contains(test.inject, "poke_exit") {
 				needOwnCalls(t)
 			}
+			r := role{Do: "ask a packet file", Address: listener.Addr().String(), Count: test.questions}
 			var got report
-			decodeOutput(t, straced(t, role{Do: "ask a packet file", Address: listener.Addr().String()}, "-o", os.DevNull, "-e", "inject="+inject), &got)
-			if (got.Peer != nil) != (want == "") || !strings.HasPrefix(got.Err, want) {
-				t.Errorf("%v, %q, want %q", got.Peer, got.Err, want)
+			decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject="+test.inject), &got)
+			if (got.Peer != nil) != (test.want == "") || !strings.HasPrefix(got.Err, test.want) {
+				t.Errorf("%v, %q, want %q", got.Peer, got.Err, test.want)
 			}
 		})
 	}
