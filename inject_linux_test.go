@@ -42,6 +42,18 @@ func needOwnCalls(t *testing.T) {
 	}
 }
 
+// sanitizerVariable names what looks at all that a call says it wrote, if anything does.
+const sanitizerVariable = "PEERCRED_TEST_SANITIZER"
+
+// needLengthsUnread is for lengths that no kernel tells: a sanitizer would end the process,
+// or mark gigabytes as written, before we could refuse them.
+func needLengthsUnread(t *testing.T) {
+	t.Helper()
+	if sanitizer := os.Getenv(sanitizerVariable); sanitizer != "" {
+		t.Skip("needs forged lengths to reach it, which end in " + sanitizer)
+	}
+}
+
 // decodeOutput runs a helper that ends by itself, and reads its report.
 func decodeOutput(t *testing.T, cmd *exec.Cmd, report any) {
 	t.Helper()
@@ -261,8 +273,8 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerCredentials", length + words(0), "length 0", nil, malformed},
 		{"GetPeerCredentials", length + words(4), "cut short", nil, malformed},
 		{"GetPeerCredentials", length + words(11), "a byte less", nil, malformed},
-		{"GetPeerCredentials", length + words(16), "too long", nil, malformed},
-		{"GetPeerCredentials", length + words(none), "the longest", nil, malformed},
+		{"GetPeerCredentials", length + words(16), "beyond the buffer", nil, malformed},
+		{"GetPeerCredentials", length + words(none), "far beyond the buffer", nil, malformed},
 		{"GetPeerCredentials", cred + words(none, 0, 0), "pid -1", nil, malformed},
 		{"GetPeerCredentials", cred + words(1<<31, 0, 0), "the lowest pid", nil, malformed},
 		{"GetPeerCredentials", cred + words(1, none, 0), "uid -1", nil, noPeer},
@@ -279,11 +291,11 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerCredentialsOf a file", length + words(0) + ":when=3", "type of no bytes", nil, malformed},
 		{"GetPeerCredentialsOf a file", cred + words(1) + ":when=4", "it listens", nil, noPeer},
 		{"GetPeerCredentialsOf a file", cred + words(none) + ":when=4", "it listens to -1", nil, malformed},
-		{"GetPeerCredentialsOf a file", length + words(8) + ":when=4", "it listens in eight bytes", nil, malformed},
+		{"GetPeerCredentialsOf a file", length + words(8) + ":when=4", "it listens, beyond the buffer", nil, malformed},
 
 		{"GetPeerGroups", length + words(2), "half a group", nil, malformed},
-		{"GetPeerGroups", length + words(260), "more than there is room", nil, malformed},
-		{"GetPeerGroups", length + words(none-3), "an absurd length", nil, malformed},
+		{"GetPeerGroups", length + words(260), "groups beyond the buffer", nil, malformed},
+		{"GetPeerGroups", length + words(none-3), "groups far beyond the buffer", nil, malformed},
 		{"GetPeerGroups", wanted + words(4*(1<<20+1)) + ":when=1", "more groups than there can be", nil, malformed},
 		{"GetPeerGroups", wanted + words(4<<20) + ":when=1", "room for the most groups, and then the answer", ours, ""},
 		{"GetPeerGroups", wanted + words(4*64), "there is room, it says", nil, malformed},
@@ -291,7 +303,7 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerGroups", length + words(8) + ",@arg4=" + words(7, 8), "groups that a kernel can say", "[7,8]", ""},
 
 		{"OpenPeerProcess", length + words(0), "a handle of no bytes", nil, malformed},
-		{"OpenPeerProcess", length + words(8), "a handle of eight bytes", nil, malformed},
+		{"OpenPeerProcess", length + words(8), "a handle beyond the buffer", nil, malformed},
 		{"OpenPeerProcess", cred + words(none), "handle -1", nil, malformed},
 		{"OpenPeerProcess", cred + words(1000), "a handle that is none", nil, "bad file descriptor"},
 
@@ -305,6 +317,9 @@ func TestInjectedValues(t *testing.T) {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {
 			if strings.Contains(test.inject, "poke_exit") {
 				needOwnCalls(t)
+			}
+			if strings.Contains(test.name, "beyond the buffer") {
+				needLengthsUnread(t)
 			}
 			if needsPidfd(test.function) {
 				needPidfd(t)

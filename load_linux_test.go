@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,7 @@ func TestAskWhileClosing(t *testing.T) {
 	const rounds, askers = 1000, 64
 	want := ourselves().credentials()
 	var answered, closed atomic.Int64
-	for range rounds {
+	for round := range rounds {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +61,9 @@ func TestAskWhileClosing(t *testing.T) {
 		}
 		ready.Wait()
 		close(begin)
+		for range round % askers { // so that some answer before, on a busy machine too
+			runtime.Gosched()
+		}
 		conn.Close()
 		done.Wait()
 		unix.Close(fds[1])

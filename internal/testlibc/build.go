@@ -24,8 +24,12 @@ type sanitizer struct {
 	flags       []string // of go build
 	environment []string // of go build, and of the tests
 	bug         string
-	report      string // part of what it says
+	report      string   // part of what it says
+	skips       []string // the beginnings of the reasons that tests have not to run
 }
+
+// forgedLengths are taken for what getsockopt wrote by those that watch it do so.
+var forgedLengths = []string{"needs forged lengths to reach it, "}
 
 var (
 	address = &sanitizer{
@@ -33,9 +37,10 @@ var (
 		flags: []string{"-asan"},
 		// The shims allocate nothing, and who looks for leaks cannot be traced, as
 		// some of the tests are.
-		environment: []string{"ASAN_OPTIONS=detect_leaks=0"},
+		environment: []string{"ASAN_OPTIONS=detect_leaks=0", "PEERCRED_TEST_SANITIZER=AddressSanitizer"},
 		bug:         "beyond",
 		report:      "AddressSanitizer: heap-buffer-overflow",
+		skips:       forgedLengths,
 	}
 	undefined = &sanitizer{
 		name: "UndefinedBehaviorSanitizer",
@@ -47,10 +52,12 @@ var (
 		report: "runtime error: signed integer overflow",
 	}
 	memory = &sanitizer{
-		name:   "MemorySanitizer",
-		flags:  []string{"-msan"},
-		bug:    "uninitialized",
-		report: "MemorySanitizer: use-of-uninitialized-value",
+		name:        "MemorySanitizer",
+		flags:       []string{"-msan"},
+		environment: []string{"PEERCRED_TEST_SANITIZER=MemorySanitizer"},
+		bug:         "uninitialized",
+		report:      "MemorySanitizer: use-of-uninitialized-value",
+		skips:       forgedLengths,
 	}
 	races = &sanitizer{
 		name:   "the race detector",
@@ -110,6 +117,14 @@ func (b build) arguments(command string, rest ...string) []string {
 		arguments = append(arguments, b.sanitizer.flags...)
 	}
 	return append(arguments, rest...)
+}
+
+// expectedSkips begin the reasons for which tests may skip.
+func (b build) expectedSkips() []string {
+	if b.sanitizer == nil {
+		return nil
+	}
+	return b.sanitizer.skips
 }
 
 func (b build) environment() []string {

@@ -35,7 +35,7 @@ func (b build) test(ctx context.Context, dir, filter string) (testlog.Counts, er
 	if err != nil {
 		return log.Counts, err
 	}
-	complaints := log.Complaints(code, nil)
+	complaints := log.Complaints(code, b.expectedSkips())
 	if log.Passed == 0 {
 		complaints = append(complaints, "passed no test")
 	}
