@@ -96,6 +96,9 @@ func (t goTarget) goTest(arguments ...string) []string {
 	return append(cmd, arguments...)
 }
 
+// busyMachine is the other explanation of a worker that hung.
+const busyMachine = "If the input does not fail again, it may be the machine's fault: Go's fuzzer ends a worker that takes ten seconds for an input.\n"
+
 func (t goTarget) fuzz(ctx context.Context) (o outcome) {
 	cmd := t.goTest("-run=^$", "-fuzz=^"+t.function+"$", "-fuzztime="+fuzzTime.String(), "-fuzzminimizetime=10x", "-parallel=1", ".")
 	out, err := output(ctx, cmd, in(t.dir))
@@ -106,6 +109,9 @@ func (t goTarget) fuzz(ctx context.Context) (o outcome) {
 	case !strings.Contains(out, "--- FAIL: "+t.function):
 		o.err = fmt.Errorf("%v: %w\n%s", cmd, err, out)
 		return o
+	}
+	if strings.Contains(out, "hung or terminated unexpectedly") {
+		out += busyMachine
 	}
 	o.found = finding{says: out, reproduce: "(cd " + t.dir + " && " + strings.Join(t.goTest("-run='^"+t.function+"$'", "."), " ") + ")"}
 	if input := goInput(out); input != "" {
