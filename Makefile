@@ -332,8 +332,8 @@ readme: ## write the README's table of systems from systems.go
 	@go test -count=1 -run '^TestREADMESystems$$' . -update
 
 .PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
-	@go run ./internal/proof -write $(LOGS)
+proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output" RAN=what,ran,whole
+	@go run ./internal/proof -write -ran "$(RAN)" $(LOGS)
 
 .PHONY: api
 api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
