@@ -30,7 +30,12 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
 # What is installed outside the tree.
 PYTHON  ?= python3
 OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
-ZIG_DIR ?= $(OUTSIDE)/ziglang-0.17.1
+
+# folder_of names the folder for what a file of pip's requirements names, after what is
+# in that file: another version, or another hash, is installed anew.
+folder_of = $(OUTSIDE)/$(1)-$(firstword $(shell cksum <.ci/$(1).txt))
+
+ZIG_DIR := $(or $(ZIG_DIR),$(call folder_of,ziglang))
 ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
 
 # install puts what a file of pip's requirements names, with hashes, into a folder.
@@ -253,7 +258,7 @@ lint-c: ## check the C shims with strict warnings
 	done
 	@echo "lint: the C shims are clean"
 
-ZIZMOR_DIR := $(OUTSIDE)/zizmor-1.32.0
+ZIZMOR_DIR := $(call folder_of,zizmor)
 
 .PHONY: lint-workflows
 lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
