@@ -20,6 +20,7 @@ GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+INDEXDB     := go run golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
@@ -309,12 +310,20 @@ vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 VULNDB ?= https://vuln.go.dev
 
+# What everyone knows of net/http in Go 1.18. A database without it, or that the program
+# cannot read, knows of nothing, and "none" would mean nothing.
+KNOWN_IN := stdlib@v1.18.0
+KNOWN    := CVE-2022-27664
+
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
+	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | grep '"$(KNOWN)"' >/dev/null || { \
+		echo "vulncheck: $(VULNDB) does not have $(KNOWN) in $(KNOWN_IN), so it cannot be believed"; exit 1; }
 	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
 	@echo "vulncheck: none, as $(VULNDB) knows"
 
-# The database is made from the reports, which the module proxy has too.
+# The database is made by a fixed program from the latest reports, which the module proxy
+# has too: Go's checksum database vouches for both.
 .PHONY: vulncheck-offline
 vulncheck-offline: ## the same where only the module proxy can be reached
 	@set -e; reports=golang.org/x/vulndb; version=$$(go list -m -f '{{.Version}}' $$reports@latest); \
@@ -322,7 +331,7 @@ vulncheck-offline: ## the same where only the module proxy can be reached
 	if ! test -d "$$dir"; then \
 		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
 		go mod download $$reports@$$version; \
-		go run $$reports/cmd/indexdb@$$version -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
+		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
 		mv "$$dir.part" "$$dir"; fi; \
 	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
