@@ -306,7 +306,7 @@ licences: ## check that the licences of all dependencies ask for no more than ou
 		echo "licences: $$module is clean"; done
 
 # What is released is built, and looked at, with this one, whatever is installed.
-vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 VULNDB ?= https://vuln.go.dev
 
@@ -359,6 +359,19 @@ bench: ## measure what asking costs, beside every other library, into README.md 
 
 ##@ Release
 
+# grpcpeer is built here with the root beside it, and by those who import it with the one
+# that its go.mod requires: its tag is no use before that one's.
+.PHONY: tag-check
+tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
+	@test -n "$$TAG" || { echo "say which: make tag-check TAG=v1.0.0"; exit 2; }
+	@git merge-base --is-ancestor HEAD origin/main || { echo "tag-check: HEAD is not on origin/main"; exit 1; }
+	@case "$$TAG" in grpcpeer/*) \
+		root=$$(go list -m) && required=$$(cd grpcpeer && go list -m -f '{{.Version}}' "$$root") && \
+		git show-ref --quiet --verify "refs/tags/$$required" || { \
+			echo "tag-check: grpcpeer/go.mod requires $$root $$required, which is no tag"; exit 1; };; \
+	esac
+	@echo "tag-check: HEAD may be tagged $$TAG"
+
 COMMAND := -trimpath -o
 
 .PHONY: reproducible
@@ -378,25 +391,34 @@ DIST       ?= bin
 DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
 	dragonfly/amd64 illumos/amd64
 
+# The release workflow calls the three apart, so that no program but Go has run where the
+# commands are built.
 .PHONY: dist
-dist: ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
+dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
+	@$(MAKE) --no-print-directory checksums
+
+.PHONY: commands
+commands: ## build the command for each system, into DIST (bin)
 	@mkdir -p "$(DIST)"
 	@for port in $(DIST_PORTS); do \
 		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred && \
-		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; \
-		echo "dist: $$file"; done
-	@$(MAKE) --no-print-directory sbom
-	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "dist: $(DIST)/SHA256SUMS"
+		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred || exit 1; \
+		echo "commands: $$file"; done
 
 SBOM := -json -noserial -notimestamp
 
-.PHONY: sbom
-sbom: ## write a CycloneDX SBOM of each module that is imported, into DIST (bin)
-	@mkdir -p "$(DIST)"
+.PHONY: sboms
+sboms: commands ## write a CycloneDX SBOM of each command and of each module that is imported, into DIST (bin)
+	@for port in $(DIST_PORTS); do \
+		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
+		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; echo "sboms: $$file.cdx.json"; done
 	@for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sbom: $$file"; done
+		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
+
+.PHONY: checksums
+checksums: ## write the checksums of what is in DIST (bin)
+	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "checksums: $(DIST)/SHA256SUMS"
 
 .PHONY: go-for
 go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
