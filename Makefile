@@ -20,6 +20,7 @@ GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+INDEXDB     := go run golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
@@ -30,7 +31,12 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
 # What is installed outside the tree.
 PYTHON  ?= python3
 OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
-ZIG_DIR ?= $(OUTSIDE)/ziglang-0.17.1
+
+# folder_of names the folder for what a file of pip's requirements names, after what is
+# in that file: another version, or another hash, is installed anew.
+folder_of = $(OUTSIDE)/$(1)-$(firstword $(shell cksum <.ci/$(1).txt))
+
+ZIG_DIR := $(or $(ZIG_DIR),$(call folder_of,ziglang))
 ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
 
 # install puts what a file of pip's requirements names, with hashes, into a folder.
@@ -253,7 +259,7 @@ lint-c: ## check the C shims with strict warnings
 	done
 	@echo "lint: the C shims are clean"
 
-ZIZMOR_DIR := $(OUTSIDE)/zizmor-1.32.0
+ZIZMOR_DIR := $(call folder_of,zizmor)
 
 .PHONY: lint-workflows
 lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
@@ -300,16 +306,24 @@ licences: ## check that the licences of all dependencies ask for no more than ou
 		echo "licences: $$module is clean"; done
 
 # What is released is built, and looked at, with this one, whatever is installed.
-vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 VULNDB ?= https://vuln.go.dev
 
+# What everyone knows of net/http in Go 1.18. A database without it, or that the program
+# cannot read, knows of nothing, and "none" would mean nothing.
+KNOWN_IN := stdlib@v1.18.0
+KNOWN    := CVE-2022-27664
+
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
+	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | grep '"$(KNOWN)"' >/dev/null || { \
+		echo "vulncheck: $(VULNDB) does not have $(KNOWN) in $(KNOWN_IN), so it cannot be believed"; exit 1; }
 	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
 	@echo "vulncheck: none, as $(VULNDB) knows"
 
-# The database is made from the reports, which the module proxy has too.
+# The database is made by a fixed program from the latest reports, which the module proxy
+# has too: Go's checksum database vouches for both.
 .PHONY: vulncheck-offline
 vulncheck-offline: ## the same where only the module proxy can be reached
 	@set -e; reports=golang.org/x/vulndb; version=$$(go list -m -f '{{.Version}}' $$reports@latest); \
@@ -317,7 +331,7 @@ vulncheck-offline: ## the same where only the module proxy can be reached
 	if ! test -d "$$dir"; then \
 		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
 		go mod download $$reports@$$version; \
-		go run $$reports/cmd/indexdb@$$version -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
+		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
 		mv "$$dir.part" "$$dir"; fi; \
 	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
@@ -332,8 +346,8 @@ readme: ## write the README's table of systems from systems.go
 	@go test -count=1 -run '^TestREADMESystems$$' . -update
 
 .PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output"
-	@go run ./internal/proof -write $(LOGS)
+proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output" RAN=what,ran,whole
+	@go run ./internal/proof -write -ran "$(RAN)" $(LOGS)
 
 .PHONY: api
 api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
@@ -344,6 +358,19 @@ bench: ## measure what asking costs, beside every other library, into README.md 
 	@cd benchmarks && go run .
 
 ##@ Release
+
+# grpcpeer is built here with the root beside it, and by those who import it with the one
+# that its go.mod requires: its tag is no use before that one's.
+.PHONY: tag-check
+tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
+	@test -n "$$TAG" || { echo "say which: make tag-check TAG=v1.0.0"; exit 2; }
+	@git merge-base --is-ancestor HEAD origin/main || { echo "tag-check: HEAD is not on origin/main"; exit 1; }
+	@case "$$TAG" in grpcpeer/*) \
+		root=$$(go list -m) && required=$$(cd grpcpeer && go list -m -f '{{.Version}}' "$$root") && \
+		git show-ref --quiet --verify "refs/tags/$$required" || { \
+			echo "tag-check: grpcpeer/go.mod requires $$root $$required, which is no tag"; exit 1; };; \
+	esac
+	@echo "tag-check: HEAD may be tagged $$TAG"
 
 COMMAND := -trimpath -o
 
@@ -364,25 +391,34 @@ DIST       ?= bin
 DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
 	dragonfly/amd64 illumos/amd64
 
+# The release workflow calls the three apart, so that no program but Go has run where the
+# commands are built.
 .PHONY: dist
-dist: ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
+dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
+	@$(MAKE) --no-print-directory checksums
+
+.PHONY: commands
+commands: ## build the command for each system, into DIST (bin)
 	@mkdir -p "$(DIST)"
 	@for port in $(DIST_PORTS); do \
 		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred && \
-		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; \
-		echo "dist: $$file"; done
-	@$(MAKE) --no-print-directory sbom
-	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "dist: $(DIST)/SHA256SUMS"
+		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred || exit 1; \
+		echo "commands: $$file"; done
 
 SBOM := -json -noserial -notimestamp
 
-.PHONY: sbom
-sbom: ## write a CycloneDX SBOM of each module that is imported, into DIST (bin)
-	@mkdir -p "$(DIST)"
+.PHONY: sboms
+sboms: commands ## write a CycloneDX SBOM of each command and of each module that is imported, into DIST (bin)
+	@for port in $(DIST_PORTS); do \
+		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
+		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; echo "sboms: $$file.cdx.json"; done
 	@for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sbom: $$file"; done
+		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
+
+.PHONY: checksums
+checksums: ## write the checksums of what is in DIST (bin)
+	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "checksums: $(DIST)/SHA256SUMS"
 
 .PHONY: go-for
 go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)

@@ -22,18 +22,22 @@ const (
 	readmeFile = "README.md"
 )
 
-const usage = `usage: go run ./internal/proof [-write | -ran TARGET,... -partly TARGET,...] [LOG ...], from the module's root
+const usage = `usage: go run ./internal/proof [-write] [-ran TARGET,...] [-partly TARGET,...] [LOG ...], from the module's root
 
 Reads what make targets printed, and fails if it is not what ` + provenFile + `
 says that these targets prove. With -write it is written there, and into the matrix of
-README.md. Without a log it prints all that is kept.
+README.md; what is kept of a target in -ran, and not shown again, is dropped. Without a
+log it prints all that is kept.
+
+A log is the whole output of make, errors too (2>&1). That make failed is seen by its
+last lines: a log that was cut off before them cannot be told from one of a success.
 `
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("proof: ")
 	write := flag.Bool("write", false, "keep what the logs say")
-	ran := flag.String("ran", "", "the `targets` that ran as a whole: they must have shown all that is kept of them")
+	ran := flag.String("ran", "", "the `targets` that ran as a whole: what they show is all that is kept of them")
 	partly := flag.String("partly", "", "the `targets` that ran in part, or that run on other systems too: they must have shown something")
 	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage); flag.PrintDefaults() }
 	flag.Parse()
@@ -64,21 +68,29 @@ func run(out io.Writer, write bool, ran, partly, logs []string) error {
 		}
 		news = append(news, records...)
 	}
+	if err := shown(news, slices.Concat(ran, partly)); err != nil {
+		return err
+	}
 	if write {
-		merged := merge(kept, news)
+		merged := merge(kept, news, ran)
 		return errors.Join(writeFile(provenFile, merged), writeREADME(readmeFile, merged))
 	}
 	return check(out, kept, news, ran, partly)
 }
 
-// check compares what the targets have shown with what is kept of them.
-func check(out io.Writer, kept, news []record, ran, partly []string) error {
-	targets := slices.Concat(ran, partly)
+// shown fails if one of the targets has shown nothing: its name or its log is wrong.
+func shown(news []record, targets []string) error {
 	for _, target := range targets {
 		if len(of(news, []string{target})) == 0 {
 			return fmt.Errorf("make %s has shown nothing", target)
 		}
 	}
+	return nil
+}
+
+// check compares what the targets have shown with what is kept of them.
+func check(out io.Writer, kept, news []record, ran, partly []string) error {
+	targets := slices.Concat(ran, partly)
 	unkept := without(news, kept)
 	unproven := without(of(kept, ran), news)
 	for _, r := range unproven {
@@ -88,7 +100,7 @@ func check(out io.Writer, kept, news []record, ran, partly []string) error {
 		fmt.Fprintf(out, "shown, and not kept: %s\n", r)
 	}
 	if len(unproven)+len(unkept) > 0 {
-		return fmt.Errorf("what make %s proved is not what %s says; if it should be, run \"make proof LOGS=...\"", strings.Join(targets, ", "), provenFile)
+		return fmt.Errorf("what make %s proved is not what %s says; if it should be, run \"make proof LOGS=... RAN=...\"", strings.Join(targets, ", "), provenFile)
 	}
 	fmt.Fprintf(out, "proof: make %s proved what the README says\n", strings.Join(targets, ", "))
 	return nil

@@ -50,21 +50,88 @@ func records(t *testing.T, lines ...string) []record {
 	return list
 }
 
+// A log is of a success, whatever was proven before a target failed.
+func TestRead(t *testing.T) {
+	const proven = "proven: linux/arm native emulated by make test-arch: qemu-arm"
+	for _, test := range []struct{ name, log, fails string }{
+		{"a success", "== arm\n" + proven + "\nok", ""},
+		{"what is not make's", proven + "\nsays make: *** nothing", ""},
+		{"make failed", proven + "\ntestarch: 1 of 9 architectures failed\nmake: *** [Makefile:235: soak] Error 1\n", "make: *** [Makefile:235: soak] Error 1"},
+		{"make in make failed", "make[2]: *** [Makefile:69: test-cgo] Error 1\r\n" + proven, "make[2]: *** [Makefile:69: test-cgo] Error 1"},
+		{"another name of make", proven + "\ngmake[1]: *** [Makefile:69: test-cgo] Error 1", "gmake[1]: *** [Makefile:69: test-cgo] Error 1"},
+		{"no record", "proven: linux", `not a record: "proven: linux"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := read(strings.NewReader(test.log))
+			if test.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || got != nil {
+					t.Errorf("%v and error %v, want an error with %q", got, err, test.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(records(t, strings.TrimPrefix(proven, "proven: ")), got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestMerge(t *testing.T) {
 	kept := records(t,
 		"linux/amd64 native ran by make test: kernel 6.1",
 		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"linux/mips native emulated by make test-arch: qemu-mips",
 		"darwin/arm64 native ran by make test: Darwin 27")
 	news := records(t,
 		"linux/amd64 native ran by make test: kernel 6.18",
 		"linux/arm native emulated by make test-arch: qemu-arm")
-	want := records(t,
-		"darwin/arm64 native ran by make test: Darwin 27",
-		"linux/amd64 native ran by make test: kernel 6.18",
-		"linux/amd64 native ran by make test-kernel: kernel 6.1",
-		"linux/arm native emulated by make test-arch: qemu-arm")
-	if diff := cmp.Diff(want, merge(kept, news)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for _, test := range []struct {
+		name, ran string
+		want      []record
+	}{
+		{"in part", "", records(t,
+			"darwin/arm64 native ran by make test: Darwin 27",
+			"linux/amd64 native ran by make test: kernel 6.18",
+			"linux/amd64 native ran by make test-kernel: kernel 6.1",
+			"linux/arm native emulated by make test-arch: qemu-arm",
+			"linux/mips native emulated by make test-arch: qemu-mips")},
+		{"one as a whole", "test-arch", records(t,
+			"darwin/arm64 native ran by make test: Darwin 27",
+			"linux/amd64 native ran by make test: kernel 6.18",
+			"linux/amd64 native ran by make test-kernel: kernel 6.1",
+			"linux/arm native emulated by make test-arch: qemu-arm")},
+		{"both as a whole", "test,test-arch", records(t,
+			"linux/amd64 native ran by make test: kernel 6.18",
+			"linux/amd64 native ran by make test-kernel: kernel 6.1",
+			"linux/arm native emulated by make test-arch: qemu-arm")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, merge(kept, news, names(test.ran))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestShown(t *testing.T) {
+	news := records(t, "linux/amd64 native ran by make test: kernel 7.0")
+	for _, test := range []struct {
+		targets string
+		fails   bool
+	}{
+		{"", false},
+		{"test", false},
+		{"test-arch", true},
+		{"test,test-arch", true},
+	} {
+		t.Run(test.targets, func(t *testing.T) {
+			if err := shown(news, names(test.targets)); (err != nil) != test.fails {
+				t.Errorf("%v, want an error: %v", err, test.fails)
+			}
+		})
 	}
 }
 
@@ -82,9 +149,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"another kernel", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test", "", false},
 		{"not shown again", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "test-arch", "", true},
-		{"nothing is shown", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test,test-arch", "", true},
 		{"a part", []string{"linux/arm native emulated by make test-arch: qemu-arm"}, "", "test-arch", false},
-		{"no part", []string{"linux/amd64 native ran by make test: kernel 7.0"}, "test", "test-arch", true},
 		{"less than is kept", []string{"linux/amd64 native compiled by make test: kernel 6.18"}, "", "test", true},
 		{"not kept", []string{"linux/amd64 cpeercred ran by make test: kernel 6.18"}, "", "test", true},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,12 +26,21 @@ func readFile(path string) ([]record, error) {
 	return records, nil
 }
 
-// read returns each record once, in order.
+// makeFailed is what GNU make prints last when a target failed. It is called gmake
+// where another make is the system's own, and counts how deep it runs inside itself.
+var makeFailed = regexp.MustCompile(`^g?make(\[\d+\])?: \*\*\* `)
+
+// read returns each record once, in order. A target may print records before it fails,
+// which then prove nothing.
 func read(log io.Reader) (records []record, err error) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		r, ok, err := parse(strings.TrimSpace(lines.Text()))
+		text := strings.TrimSpace(lines.Text())
+		if makeFailed.MatchString(text) {
+			return nil, fmt.Errorf("a target failed: %q", text)
+		}
+		r, ok, err := parse(text)
 		if err != nil {
 			return nil, err
 		}
@@ -50,14 +60,17 @@ func writeFile(path string, records []record) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
-// merge replaces what the targets of news proved before. A target may run in part,
-// or elsewhere: what it proved of a place that news does not name stays.
-func merge(kept, news []record) []record {
+// merge replaces what the targets of news proved before: all of it for those that ran
+// as a whole. Others may have run in part, or elsewhere: what they proved of a place
+// that news does not name stays.
+func merge(kept, news []record, ran []string) []record {
 	again := map[record]bool{}
 	for _, r := range news {
 		again[place(r)] = true
 	}
-	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool { return again[place(r)] })
+	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool {
+		return again[place(r)] || slices.Contains(ran, r.Target)
+	})
 	merged = append(merged, news...)
 	slices.SortFunc(merged, order)
 	return slices.Compact(merged)
