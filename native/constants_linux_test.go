@@ -3,6 +3,7 @@
 package native
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,24 +15,36 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // compilerVariable names a C compiler for the processor of the test, with what it
 // must be told, where cc is for another.
 const compilerVariable = "PEERCRED_TEST_CC"
 
+// processors are those that C compilers call otherwise than Go does.
+var processors = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+
+func needCompilerForUs(t *testing.T, cc string) {
+	t.Helper()
+	machine, err := exec.Command(cc, "-dumpmachine").Output()
+	if want := cmp.Or(processors[runtime.GOARCH], runtime.GOARCH); err != nil || !strings.HasPrefix(string(machine), want+"-") {
+		t.Skipf("needs a C compiler for %s, in %s: %s is for %q, %v", want, compilerVariable, cc, machine, err)
+	}
+}
+
 // The numbers that x/sys gives are those of this system's C headers.
 func TestConstants(t *testing.T) {
 	cc := strings.Fields(os.Getenv(compilerVariable))
-	if len(cc) == 0 {
+	chosen := len(cc) > 0
+	if !chosen {
 		cc = []string{"cc"}
-		if runtime.GOARCH != "amd64" {
-			t.Skipf("cc compiles for the machine, and this test is for %s", runtime.GOARCH)
-		}
 	}
 	if _, err := exec.LookPath(cc[0]); err != nil {
 		t.Skipf("needs a C compiler to ask the headers: %v", err)
+	}
+	if !chosen {
+		needCompilerForUs(t, cc[0])
 	}
 	program := filepath.Join(t.TempDir(), "numbers")
 	source := program + ".c"
@@ -67,7 +80,7 @@ int main(void) {
 		unix.SO_PEERGROUPS, unix.SO_PEERSEC, unix.SO_PEERPIDFD,
 		unix.SOL_SOCKET, unix.SO_PEERCRED, unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SYS_GETSOCKOPT,
 		unsafe.Sizeof(u), unsafe.Offsetof(u.pid), unsafe.Offsetof(u.uid), unsafe.Offsetof(u.gid))
-	if diff := cmp.Diff(string(headers), ours); diff != "" {
+	if diff := gocmp.Diff(string(headers), ours); diff != "" {
 		t.Errorf("(-headers +x/sys):\n%s", diff)
 	}
 }

@@ -149,6 +149,12 @@ func (b boot) skips() []string {
 	if !b.kernel.pidfd {
 		reasons = append(reasons, "needs SO_PEERPIDFD, ")
 	}
+	if b.kernel.pidfd && !b.kernel.pidfdInfo {
+		reasons = append(reasons, "needs PIDFD_GET_INFO, ")
+	}
+	if b.arch == "s390x" {
+		reasons = append(reasons, "needs seccomp filters: ")
+	}
 	if !b.kernel.passRights {
 		reasons = append(reasons, "needs SO_PASSRIGHTS, ")
 	}

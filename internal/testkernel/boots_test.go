@@ -72,6 +72,11 @@ func TestSkips(t *testing.T) {
 	}{
 		{boot{kernel: stable}, "needs SO_PEERPIDFD, ", true},
 		{boot{kernel: backports}, "needs SO_PEERPIDFD, ", false},
+		{boot{kernel: stable}, "needs PIDFD_GET_INFO, ", false},
+		{boot{kernel: backports}, "needs PIDFD_GET_INFO, ", true},
+		{boot{kernel: newest}, "needs PIDFD_GET_INFO, ", false},
+		{boot{kernel: newest, arch: "s390x"}, "needs seccomp filters: ", true},
+		{boot{kernel: newest, arch: "arm64"}, "needs seccomp filters: ", false},
 		{boot{kernel: backports}, "needs SO_PASSRIGHTS, ", true},
 		{boot{kernel: newest}, "needs SO_PASSRIGHTS, ", false},
 		{boot{kernel: newest}, noUserNamespaces, false},
