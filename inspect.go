@@ -136,18 +136,30 @@ func pathOf(file *os.File) (path string, err error) {
 func (p *PeerProcess) Cmdline() ([]string, error) {
 	var text string
 	err := p.Inspect(func(procfs string) (err error) {
-		if text, err = readAtMost(procfs+"/cmdline", maxProcFile); text == "" && err == nil {
-			return checkHasProgram(procfs)
-		}
+		text, err = readCmdline(procfs)
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case text == "":
-		return []string{}, nil
 	}
-	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00"), nil
+	return parseCmdline(text), nil
+}
+
+func readCmdline(procfs string) (text string, err error) {
+	text, err = readAtMost(procfs+"/cmdline", maxProcFile)
+	if text == "" && err == nil {
+		err = checkHasProgram(procfs)
+	}
+	return text, err
+}
+
+// parseCmdline reads arguments that each end in a NUL, which a process may have
+// overwritten.
+func parseCmdline(text string) []string {
+	if text == "" {
+		return []string{}
+	}
+	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 }
 
 // checkHasProgram tells a process without arguments from one whose memory is gone.
@@ -217,24 +229,28 @@ func parseCgroups(text string) ([]Cgroup, error) {
 //
 // It fails as [PeerProcess.Inspect] does. Source: proc_pid_stat(5), proc_uptime(5).
 func (p *PeerProcess) StartTime() (time.Time, error) {
-	text, err := p.readProc("/stat")
+	stat, err := p.readProc("/stat")
 	if err != nil {
 		return time.Time{}, err
 	}
-	start, err := parseStart(text)
-	if err != nil {
-		return time.Time{}, err
-	}
-	text, err = readAtMost("/proc/uptime", maxProcFile)
+	uptime, err := readAtMost("/proc/uptime", maxProcFile)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("peer process: %w", err)
 	}
-	now := time.Now()
-	uptime, err := parseUptime(text)
+	return startTime(stat, uptime, time.Now())
+}
+
+// startTime reads both files, the second of which is as of now.
+func startTime(stat, uptime string, now time.Time) (time.Time, error) {
+	start, err := parseStart(stat)
 	if err != nil {
 		return time.Time{}, err
 	}
-	return now.Add(start - uptime).Round(0), nil
+	up, err := parseUptime(uptime)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return now.Add(start - up).Round(0), nil
 }
 
 // tick is 1/USER_HZ, which is 100 on every port of Go.

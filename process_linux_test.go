@@ -300,6 +300,9 @@ func TestProcessFacts(t *testing.T) {
 	if path != want {
 		t.Errorf("Executable's path is %q, want %q", path, want)
 	}
+	if alone, err := p.ExecutablePath(); alone != want || err != nil {
+		t.Errorf("ExecutablePath = %q, %v, want %q", alone, err, want)
+	}
 	got, err := file.Stat()
 	if err != nil {
 		t.Fatal(err)

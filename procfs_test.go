@@ -1,6 +1,7 @@
 package peercred
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -45,6 +46,8 @@ func TestParseStart(t *testing.T) {
 		{"7 (name)" + fields + "250 0", 2500 * time.Millisecond, true},
 		{"7 (a) S 1 1 1 (b)" + fields + "1 0", 10 * time.Millisecond, true}, // a name with brackets
 		{"7 (a\n) 9" + strings.Repeat(" 9", 30) + ")" + fields + "3 0", 30 * time.Millisecond, true},
+		{"7 (name)" + fields + "250", 2500 * time.Millisecond, true},        // nothing after it
+		{"7 (name)" + fields + "922337203685 0", 922337203685 * tick, true}, // the longest
 		{"7 (name)" + fields, 0, false},
 		{"7 (name)" + fields + "-1 0", 0, false},
 		{"7 (name)" + fields + "922337203686 0", 0, false}, // more than 292 years
@@ -61,8 +64,86 @@ func TestParseUptime(t *testing.T) {
 	if got, err := parseUptime("12345.67 1.00\n"); got != 12345670*time.Millisecond || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := parseUptime("soon"); err == nil {
-		t.Errorf("%v, want an error", got)
+	if got, err := parseUptime("0.00 0.00\n"); got != 0 || err != nil {
+		t.Errorf("at once after the start: %v, %v", got, err)
+	}
+	for _, text := range []string{"", "soon", "-0.01 1.00\n"} {
+		if got, err := parseUptime(text); got != 0 || err == nil {
+			t.Errorf("%q: %v, %v, want an error", text, got, err)
+		}
+	}
+}
+
+func TestStartTime(t *testing.T) {
+	const stat = "7 (name) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 250 0"
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		stat, uptime string
+		want         time.Time
+		ok           bool
+	}{
+		{stat, "12.50 1.00", now.Add(-10 * time.Second), true},
+		{"7 (name) S", "12.50 1.00", time.Time{}, false},
+		{stat, "soon", time.Time{}, false},
+	} {
+		if got, err := startTime(test.stat, test.uptime, now); !got.Equal(test.want) || (err == nil) != test.ok {
+			t.Errorf("%q, %q: %v, %v, want %v, %v", test.stat, test.uptime, got, err, test.want, test.ok)
+		}
+	}
+}
+
+func TestParseCmdline(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                 {},
+		"ls\x00-l\x00":     {"ls", "-l"},
+		"ls\x00\x00":       {"ls", ""},
+		"\x00":             {""},
+		"a title":          {"a title"},
+		"a title\x00ls -l": {"a title", "ls -l"},
+	} {
+		if diff := cmp.Diff(want, parseCmdline(text)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// A process without arguments has a program all the same; one that is at its end, or
+// executing another, has none.
+func TestReadCmdline(t *testing.T) {
+	const absent = "no such file"
+	for _, test := range []struct {
+		name, cmdline, exe, want string
+		err                      error
+	}{
+		{"arguments", "ls\x00", "/bin/ls", "ls\x00", nil},
+		{"arguments, and no program any more", "ls\x00", absent, "ls\x00", nil},
+		{"no arguments", "", "/bin/ls", "", nil},
+		{"no program", "", absent, "", os.ErrNotExist},
+		{"a program that may not be seen", "", "", "", nil},
+		{"nothing to read", absent, "/bin/ls", "", os.ErrNotExist},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if test.cmdline != absent {
+				if err := os.WriteFile(dir+"/cmdline", []byte(test.cmdline), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var err error
+			switch test.exe {
+			case absent:
+			case "": // what is no link cannot be read
+				err = os.WriteFile(dir+"/exe", nil, 0o600)
+			default:
+				err = os.Symlink(test.exe, dir+"/exe")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := readCmdline(dir); got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%q, %v, want %q, %v", got, err, test.want, test.err)
+			}
+		})
 	}
 }
 
