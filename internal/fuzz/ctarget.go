@@ -29,7 +29,7 @@ var systems = []system{
 	{goos: "linux"},
 	{"darwin", []string{"any-darwin-any"}, []string{"-D__APPLE__", "-D__MACH__", "-D__APPLE_CC__=6000", "-D__ENVIRONMENT_MAC_OS_X_VERSION_MIN_REQUIRED__=110000"}},
 	{"freebsd", []string{"x86_64-freebsd-none", "generic-freebsd"}, []string{"-D__FreeBSD__=14"}},
-	{"dragonfly", []string{"x86_64-freebsd-none", "generic-freebsd"}, []string{"-D__FreeBSD__=14", "-D__DragonFly__"}}, // in want of its own
+	{"dragonfly", []string{"x86_64-freebsd-none", "generic-freebsd"}, []string{"-D__FreeBSD__=14", "-D__DragonFly__"}}, // our imitation declares less than the kernel that lies needs
 	{"openbsd", []string{"x86_64-openbsd-none", "generic-openbsd"}, []string{"-D__OpenBSD__"}},
 	{"netbsd", []string{"x86_64-netbsd-none", "generic-netbsd"}, []string{"-D__NetBSD__"}},
 	{"solaris", nil, []string{"-D__sun", "-D_DEFAULT_SOURCE"}}, // with an imitation, as AIX
