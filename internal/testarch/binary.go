@@ -11,12 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/testlog"
 )
 
 // binary is a test binary, and what it told.
 type binary struct {
-	setting setting
+	setting staticbuild.Setting
 	pkg     string
 	dir     string // of the source, which some tests read
 	path    string
@@ -59,7 +60,7 @@ func (b *binary) run(ctx context.Context, a architecture, filter string) {
 	for line := range strings.Lines(b.output) {
 		b.log.Read(strings.TrimSuffix(line, "\n"))
 	}
-	fmt.Printf("  %s %-12s %s in %.0fs\n", b.setting.name(), b.pkg, b.log.Counts, time.Since(began).Seconds())
+	fmt.Printf("  %s %-12s %s in %.0fs\n", b.setting, b.pkg, b.log.Counts, time.Since(began).Seconds())
 	b.judgeExit(cmd.ProcessState)
 }
 

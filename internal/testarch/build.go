@@ -8,23 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/toolrun"
 )
-
-// setting is one of the two builds of the tests, static because the other
-// processors' libraries are not where their programs look for them.
-type setting struct {
-	cgo            string // CGO_ENABLED
-	implementation string // that is linked
-	flags          []string
-}
-
-var settings = []setting{
-	{"1", "cpeercred", []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w -linkmode external -extldflags -static"}},
-	{"0", "native", []string{"-ldflags", "-s -w"}},
-}
-
-func (s setting) name() string { return "CGO_ENABLED=" + s.cgo }
 
 // packages are those whose tests speak to the kernel, by directory; what takes
 // longest comes first.
@@ -37,12 +23,12 @@ var packages = []struct{ name, dir string }{
 }
 
 // build puts the test binaries of a setting into dir.
-func (a architecture) build(ctx context.Context, s setting, dir string) (binaries []*binary, err error) {
+func (a architecture) build(ctx context.Context, s staticbuild.Setting, dir string) (binaries []*binary, err error) {
 	for _, p := range packages {
-		path := filepath.Join(dir, s.cgo, p.name+".test")
-		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-c", "-o", path}, s.flags...)...)
+		path := filepath.Join(dir, s.CGO, p.name+".test")
+		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-c", "-o", path}, s.Flags...)...)
 		cmd.Args = append(cmd.Args, "./"+p.dir)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo, "GOARCH="+a.name, "CC="+a.cc)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.CGO, "GOARCH="+a.name, "CC="+a.cc)
 		cmd.Env = append(cmd.Env, a.environment...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go cleans up then
 		if _, err := toolrun.Output(cmd); err != nil {

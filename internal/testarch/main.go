@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/testlog"
 )
 
@@ -112,7 +113,7 @@ func (a architecture) test(ctx context.Context, dir, filter string, verbose bool
 	fmt.Printf("== %s, on %s\n", a.name, runner)
 	began := time.Now()
 	var binaries []*binary
-	for _, s := range settings {
+	for _, s := range staticbuild.Settings {
 		built, err := a.build(ctx, s, dir)
 		if err != nil {
 			return false, err
@@ -125,10 +126,10 @@ func (a architecture) test(ctx context.Context, dir, filter string, verbose bool
 		return false, ctx.Err()
 	}
 	well = true
-	for _, s := range settings {
+	for _, s := range staticbuild.Settings {
 		if a.report(s, binaries, filter, verbose) {
 			if filter == "" {
-				fmt.Printf("proven: linux/%s %s %s by make test-arch: %s, %s\n", a.name, s.implementation, a.level(), runner, a.detail(s))
+				fmt.Printf("proven: linux/%s %s %s by make test-arch: %s, %s\n", a.name, s.Implementation, a.level(), runner, a.detail(s))
 			}
 			continue
 		}
@@ -138,8 +139,8 @@ func (a architecture) test(ctx context.Context, dir, filter string, verbose bool
 	return well, os.RemoveAll(dir) // now, since all together are large
 }
 
-func (a architecture) detail(s setting) string {
-	if s.cgo == "0" {
+func (a architecture) detail(s staticbuild.Setting) string {
+	if s.CGO == "0" {
 		return "without cgo"
 	}
 	return a.libc
@@ -171,11 +172,11 @@ func printSkips(skips []testlog.Skip) {
 }
 
 // report prints what a setting's binaries told, and says whether all went well.
-func (a architecture) report(s setting, binaries []*binary, filter string, verbose bool) bool {
+func (a architecture) report(s staticbuild.Setting, binaries []*binary, filter string, verbose bool) bool {
 	var total testlog.Counts
 	var complaints []string
 	for _, b := range binaries {
-		if b.setting.cgo != s.cgo {
+		if b.setting.CGO != s.CGO {
 			continue
 		}
 		total.Add(b.log.Counts)
@@ -194,10 +195,10 @@ func (a architecture) report(s setting, binaries []*binary, filter string, verbo
 	if total.Failed > 0 && len(complaints) == 0 {
 		must = "; those that failed must"
 	}
-	fmt.Printf("  %s: %s%s\n", s.name(), total, must)
+	fmt.Printf("  %s: %s%s\n", s, total, must)
 	printSkips(total.Skipped)
 	for _, c := range complaints {
-		fmt.Printf("  FAILED: %s %s\n", s.name(), c)
+		fmt.Printf("  FAILED: %s %s\n", s, c)
 	}
 	return len(complaints) == 0
 }

@@ -13,23 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/toolrun"
 )
-
-// setting is one of the two builds of the tests, static because the guest has no
-// libraries.
-type setting struct {
-	cgo            string // CGO_ENABLED
-	implementation string // that it links
-	flags          []string
-}
-
-var settings = []setting{
-	{"1", "cpeercred", []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w -linkmode external -extldflags -static"}},
-	{"0", "native", []string{"-ldflags", "-s -w"}},
-}
-
-func (s setting) name() string { return "CGO_ENABLED=" + s.cgo }
 
 // tested are the packages whose tests speak to the kernel, by directory.
 var tested = []struct{ name, dir string }{
@@ -52,15 +38,15 @@ func build(ctx context.Context, dir, arch string) (s suite, err error) {
 	if err := goCommand(ctx, arch, "0", "build", "-o", filepath.Join(root, "init"), "-ldflags", "-s -w", "./internal/testkernel"); err != nil {
 		return s, err
 	}
-	for _, setting := range settings {
+	for _, setting := range staticbuild.Settings {
 		for _, p := range tested {
-			binary := filepath.Join("/tests", setting.cgo, p.name+".test")
-			arguments := append([]string{"test", "-c", "-o", filepath.Join(root, binary)}, setting.flags...)
-			if err := goCommand(ctx, arch, setting.cgo, append(arguments, p.dir)...); err != nil {
+			binary := filepath.Join("/tests", setting.CGO, p.name+".test")
+			arguments := append([]string{"test", "-c", "-o", filepath.Join(root, binary)}, setting.Flags...)
+			if err := goCommand(ctx, arch, setting.CGO, append(arguments, p.dir)...); err != nil {
 				return s, err
 			}
 			s.runs = append(s.runs, run{
-				Setting:   setting.name(),
+				Setting:   setting.String(),
 				Package:   p.name,
 				Binary:    binary,
 				Arguments: []string{"-test.v", "-test.timeout=" + testTimeout.String()},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/testlog"
 )
 
@@ -60,9 +61,9 @@ func told(line, format string, values ...any) bool {
 func (o *outcome) has(i int) bool { return 0 <= i && i < len(o.results) }
 
 // total is what all binaries of a setting told.
-func (o *outcome) total(s setting) (t testlog.Counts) {
+func (o *outcome) total(s staticbuild.Setting) (t testlog.Counts) {
 	for _, r := range o.results {
-		if r.Setting == s.name() {
+		if r.Setting == s.String() {
 			t.Add(r.Counts)
 		}
 	}
@@ -85,12 +86,12 @@ func (o *outcome) complaints() (list []string) {
 			list = append(list, r.Setting+" "+r.Package+" passed no test")
 		}
 	}
-	for _, s := range settings {
+	for _, s := range staticbuild.Settings {
 		if o.total(s).Passed == 0 {
-			list = append(list, s.name()+" passed no test")
+			list = append(list, s.String()+" passed no test")
 		}
 		for _, reason := range o.unused(s) {
-			list = append(list, fmt.Sprintf("%s skipped nothing for the reason that is expected: %s", s.name(), reason))
+			list = append(list, fmt.Sprintf("%s skipped nothing for the reason that is expected: %s", s, reason))
 		}
 	}
 	if !o.ended {
@@ -101,7 +102,7 @@ func (o *outcome) complaints() (list []string) {
 
 // unused are the reasons for which all tests together are to skip something, and
 // did not.
-func (o *outcome) unused(s setting) []string {
+func (o *outcome) unused(s staticbuild.Setting) []string {
 	if o.boot.tests != "" {
 		return nil
 	}
@@ -113,9 +114,9 @@ func (o *outcome) unused(s setting) []string {
 
 // summary tells what was counted, and what was skipped why.
 func (o *outcome) summary() {
-	for _, s := range settings {
+	for _, s := range staticbuild.Settings {
 		t := o.total(s)
-		o.tell(fmt.Sprintf("%s on %s: %s", s.name(), o.kernel, t))
+		o.tell(fmt.Sprintf("%s on %s: %s", s, o.kernel, t))
 		for _, reason := range o.skips {
 			n := 0
 			for _, s := range t.Skipped {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/peercred/internal/staticbuild"
 	"example.com/peercred/internal/testlog"
 )
 
@@ -48,7 +49,7 @@ PASS
 `
 
 func readBoot(text, filter string) *outcome {
-	runs := []run{{Setting: settings[0].name(), Package: "p"}, {Setting: settings[1].name(), Package: "p"}}
+	runs := []run{{Setting: staticbuild.Settings[0].String(), Package: "p"}, {Setting: staticbuild.Settings[1].String(), Package: "p"}}
 	o := newOutcome(boot{module: selinux, tests: filter}, "6.1.0-56-amd64", runs, func(string) {})
 	o.skips = []string{"needs strace, "}
 	for line := range strings.Lines(text) {
@@ -64,7 +65,7 @@ func TestGoodBoot(t *testing.T) {
 	}
 	const reason = "needs strace, to see: not found"
 	want := testlog.Counts{Passed: 2, Skipped: []testlog.Skip{{Test: "TestNeedy", Reason: reason}, {Test: "TestParent/b", Reason: reason}}}
-	if diff := cmp.Diff(want, o.total(settings[0])); diff != "" {
+	if diff := cmp.Diff(want, o.total(staticbuild.Settings[0])); diff != "" {
 		t.Errorf("the first setting's total (-want +got):\n%s", diff)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"example.com/peercred/internal/staticbuild"
 )
 
 // start is a boot with all that it takes.
@@ -110,8 +112,8 @@ func (s *start) prove(modules, emulator string) {
 	if s.noUserNamespaces {
 		namespaces = "without user namespaces"
 	}
-	for _, setting := range settings {
+	for _, setting := range staticbuild.Settings {
 		fmt.Printf("proven: linux/%s %s ran by make test-kernel: Linux %s, security modules %s, %s, %s without KVM, %s\n",
-			s.arch, setting.implementation, s.release, modules, namespaces, emulator, s.whichTests())
+			s.arch, setting.Implementation, s.release, modules, namespaces, emulator, s.whichTests())
 	}
 }
