@@ -337,6 +337,25 @@ func TestInjectedValues(t *testing.T) {
 	}
 }
 
+// A kernel without PIDFD_GET_INFO has the ids in /proc.
+func TestInjectedCurrentCredentials(t *testing.T) {
+	needRoot(t)
+	needPidfd(t)
+	uid, gid, address := uint32(4242), uint32(2424), abstract()
+	server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
+	server.Expect("listening")
+	want, err := json.Marshal(currentCredentials(uid, gid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got forgedAnswer
+	r := role{Do: "ask one", Function: "CurrentCredentials", Address: address}
+	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject=ioctl:error=ENOTTY"), &got)
+	if got.Value != string(want) || got.Err != "" {
+		t.Errorf("%v, %q, want %s", got.Value, got.Err, want)
+	}
+}
+
 // ownGroups are ours, in the kernel's order, as a helper reports them.
 func ownGroups(t *testing.T) string {
 	t.Helper()
