@@ -569,19 +569,27 @@ func inNamespace(flags uintptr, inside, outside int) reexec.Option {
 // straced is a helper under strace, which is told arguments.
 func straced(t testing.TB, r role, arguments ...string) *exec.Cmd {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skipf("needs strace, to see and to forge what passes between us and the kernel: %v", err)
-	}
-	executable, err := os.Executable() // /proc/self/exe would be strace
-	if err != nil {
-		t.Fatal(err)
-	}
+	strace, executable := straceAndUs(t)
 	cmd := exec.Command(strace, append(append([]string{"-f", "-qq"}, arguments...), executable)...)
+	var err error
 	if cmd.Env, err = reexec.Environment(r); err != nil {
 		t.Fatal(err)
 	}
 	return cmd
+}
+
+// straceAndUs are the paths of both.
+func straceAndUs(t testing.TB) (strace, executable string) {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace, to see and to forge what passes between us and the kernel: %v", err)
+	}
+	executable, err = os.Executable() // /proc/self/exe would be strace
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strace, executable
 }
 
 func (h *helper) report() (r report) {

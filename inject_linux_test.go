@@ -3,6 +3,7 @@
 package peercred_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -334,6 +335,23 @@ func TestInjectedValues(t *testing.T) {
 				t.Errorf("%v, %q, want %v, %q", got.Value, got.Err, test.value, test.err)
 			}
 		})
+	}
+}
+
+// Linux before 6.13 does not have PIDFD_GET_INFO, and /proc is asked: the tests of a
+// process, by themselves, under a strace that forges that.
+func TestProcessWithoutPidfdInfo(t *testing.T) {
+	needUserNamespaces(t)
+	needPidfd(t)
+	needPidfdInfo(t)
+	strace, executable := straceAndUs(t)
+	const tests = "^(TestProcess|TestTrap07PIDReuse|TestCurrentIDsInOrder|TestProcess.*(Executes|Namespace.*))$"
+	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=ioctl", "-e", "inject=ioctl:error=ENOTTY",
+		executable, "-test.v", "-test.run="+tests)
+	cmd.Env = append(os.Environ(), pidfdInfoVariable+"=no")
+	out, err := cmd.CombinedOutput()
+	if passed := bytes.Count(out, []byte("\n--- PASS: ")); err != nil || bytes.Contains(out, []byte("--- SKIP: ")) || passed != 7 {
+		t.Errorf("%v, and %d passed:\n%s", err, passed, out)
 	}
 }
 

@@ -15,6 +15,9 @@ type acceptance struct {
 // theLongWay is what the short way to the credentials is there to save.
 const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and gives the same answers; it costs a few per cent more time"
 
+// asksProcToo is what a second opinion costs.
+const asksProcToo = "equivalent: /proc says the same of a process that has been reaped, and of one that has not; it costs a read"
+
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
@@ -83,6 +86,14 @@ var accepted = []acceptance{
 		"equivalent: a line that is not there has no four fields, which is the next operand"},
 	{identity{File: "inspect.go", Function: "PeerProcess.procPID", Condition: "err != nil", Nth: 1}, []change{never},
 		"an error still: that the process is not visible, in place of that of a malformed file"},
+	{identity{File: "process.go", Function: "PeerProcess.ifGone", Condition: "err != nil && !isPeerProcessGone(err)"}, []change{always},
+		asksProcToo},
+	{identity{File: "process.go", Function: "PeerProcess.ifGone", Condition: "err != nil"}, []change{always},
+		asksProcToo},
+	{identity{File: "process.go", Function: "PeerProcess.ifGone", Condition: "!isPeerProcessGone(err)"}, []change{always},
+		asksProcToo},
+	{identity{File: "process.go", Function: "PeerProcess.awaitEnd", Condition: "err != nil"}, []change{never},
+		"equivalent: SyscallConn fails for a nil *os.File alone, and Done has seen to that"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
