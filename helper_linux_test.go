@@ -68,6 +68,7 @@ var roles = map[string]func(role) error{
 	"ask without descriptors":   helperAskWithoutDescriptors,
 	"ask a wrong kernel":        helperAskWrongKernel,
 	"ask about ourselves often": helperAskAboutOurselvesOften,
+	"support":                   helperSupport,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 	"forge":                     helperForge,
 	"ask one":                   helperAskOne,
@@ -498,6 +499,8 @@ func helperAskWrongKernel(role) error {
 }
 
 // helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
+func helperSupport(role) error { return reexec.Report(peercred.Support()) }
+
 func helperSupportAndNoDescriptor(role) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
 )
 
 // A kernel, or a sandbox between us and it, that fails a call, or that reports
@@ -344,14 +346,32 @@ func TestProcessWithoutPidfdInfo(t *testing.T) {
 	needUserNamespaces(t)
 	needPidfd(t)
 	needPidfdInfo(t)
+	// ENOTTY before 6.11, and EINVAL before 6.13.
+	for _, errno := range []string{"ENOTTY", "EINVAL"} {
+		testWithoutPidfdInfo(t, errno)
+	}
+}
+
+func testWithoutPidfdInfo(t *testing.T, errno string) {
+	t.Helper()
 	strace, executable := straceAndUs(t)
 	const tests = "^(TestProcess|TestTrap07PIDReuse|TestCurrentIDsInOrder|TestProcess.*(Executes|Namespace.*))$"
-	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=ioctl", "-e", "inject=ioctl:error=ENOTTY",
+	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=ioctl", "-e", "inject=ioctl:error="+errno,
 		executable, "-test.v", "-test.run="+tests)
 	cmd.Env = append(os.Environ(), pidfdInfoVariable+"=no")
 	out, err := cmd.CombinedOutput()
 	if passed := bytes.Count(out, []byte("\n--- PASS: ")); err != nil || bytes.Contains(out, []byte("--- SKIP: ")) || passed != 7 {
-		t.Errorf("%v, and %d passed:\n%s", err, passed, out)
+		t.Errorf("%s: %v, and %d passed:\n%s", errno, err, passed, out)
+	}
+}
+
+// A socketpair that the kernel says it made, and did not, is none of descriptor 0 twice.
+func TestInjectedSocketpair(t *testing.T) {
+	needOwnCalls(t)
+	var got peercred.Info
+	decodeOutput(t, straced(t, role{Do: "support"}, "-o", os.DevNull, "-e", "inject=socketpair:retval=0"), &got)
+	if got.UID.Available || !strings.Contains(got.UID.Reason, "socketpair: protocol error") {
+		t.Errorf("the uid: %+v, want that the kernel could not be asked", got.UID)
 	}
 }
 

@@ -50,3 +50,13 @@ func TestIsNoPeer(t *testing.T) {
 		}
 	}
 }
+
+func TestInternetKind(t *testing.T) {
+	for socketType, want := range map[int]string{
+		unix.SOCK_STREAM: "TCP", unix.SOCK_DGRAM: "UDP", unix.SOCK_RAW: "unknown", unix.SOCK_SEQPACKET: "unknown", 0: "unknown",
+	} {
+		if got := internetKind(socketType); got != want {
+			t.Errorf("type %d is %q, want %q", socketType, got, want)
+		}
+	}
+}

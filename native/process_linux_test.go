@@ -32,6 +32,94 @@ func TestDecodePoll(t *testing.T) {
 	}
 }
 
+func TestCheckPidfd(t *testing.T) {
+	for _, test := range []struct {
+		process int32
+		length  uint32
+		want    error
+	}{
+		{0, 4, nil}, {5, 4, nil},
+		{-1, 4, unix.EPROTO}, {5, 0, unix.EPROTO}, {5, 8, unix.EPROTO},
+	} {
+		if err := checkPidfd(test.process, test.length); err != test.want {
+			t.Errorf("descriptor %d in %d bytes: %v, want %v", test.process, test.length, err, test.want)
+		}
+	}
+}
+
+// told is what a kernel that answers mask says of pid 1, with uids 1 to 4 and gids 5 to 8.
+func told(mask uint64) unix.PidfdInfo {
+	return unix.PidfdInfo{
+		Mask: mask, Tgid: 1,
+		Ruid: 1, Euid: 2, Suid: 3, Fsuid: 4, Rgid: 5, Egid: 6, Sgid: 7, Fsgid: 8,
+	}
+}
+
+func TestDecodeInfo(t *testing.T) {
+	const both = unix.PIDFD_INFO_PID | unix.PIDFD_INFO_CREDS
+	info := told(both)
+	if pid, err := decodeInfoPID(&info); pid != 1 || err != nil {
+		t.Errorf("the pid is %d, %v, want 1", pid, err)
+	}
+	if ids, err := decodeInfoIDs(&info); ids != [8]uint32{1, 2, 3, 4, 5, 6, 7, 8} || err != nil {
+		t.Errorf("the ids are %v, %v", ids, err)
+	}
+	for _, tgid := range []uint32{0, 1 << 31, noID} {
+		info.Tgid = tgid
+		if pid, err := decodeInfoPID(&info); pid != 0 || err != unix.EPROTO {
+			t.Errorf("pid %d: %d, %v, want EPROTO", int32(tgid), pid, err)
+		}
+	}
+	info = told(both &^ unix.PIDFD_INFO_PID)
+	if pid, err := decodeInfoPID(&info); pid != 0 || err != unix.EPROTO {
+		t.Errorf("no pid told: %d, %v, want EPROTO", pid, err)
+	}
+	info = told(both &^ unix.PIDFD_INFO_CREDS)
+	if ids, err := decodeInfoIDs(&info); ids != [8]uint32{} || err != unix.EPROTO {
+		t.Errorf("no ids told: %v, %v, want EPROTO", ids, err)
+	}
+	info = told(both)
+	info.Fsgid = noID
+	if ids, err := decodeInfoIDs(&info); ids != [8]uint32{} || err != unix.EPROTO {
+		t.Errorf("one id not told: %v, %v, want EPROTO", ids, err)
+	}
+}
+
+// The kernel reads an int where Go has a wider one: what does not fit is nothing, and
+// not another descriptor, or another signal.
+func TestProcessWideNumbers(t *testing.T) {
+	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	if err := SignalProcess(pidfd, unix.Signal(0)); err != nil {
+		t.Errorf("signal 0: %v, want that one could be sent", err)
+	}
+	if err := SignalProcess(pidfd, unix.Signal(-1)); err != unix.EINVAL {
+		t.Errorf("signal -1: %v, want EINVAL", err)
+	}
+	shift := 32 // not a constant, which would not fit where an int has 32 bits
+	if 1<<shift == 0 {
+		return // none is wider than the kernel's
+	}
+	wide := 1<<shift | pidfd
+	if pid, err := ProcessPID(wide); pid != 0 || err != unix.EBADF {
+		t.Errorf("ProcessPID(%#x) = %d, %v, want EBADF", wide, pid, err)
+	}
+	if ids, err := ProcessIDs(wide); ids != [8]uint32{} || err != unix.EBADF {
+		t.Errorf("ProcessIDs(%#x) = %v, %v, want EBADF", wide, ids, err)
+	}
+	if err := SignalProcess(wide, nil); err != unix.EBADF {
+		t.Errorf("SignalProcess(%#x) = %v, want EBADF", wide, err)
+	}
+	for _, signal := range []unix.Signal{unix.Signal(-1 << shift), unix.Signal(1 << shift)} {
+		if err := SignalProcess(pidfd, signal); err != unix.EINVAL {
+			t.Errorf("SignalProcess of signal %#x = %v, want EINVAL", int(signal), err)
+		}
+	}
+}
+
 // What is no pidfd has no process, and every value is zero.
 func TestProcessErrors(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -30,21 +30,24 @@ func Kind(fd int) (kind string, err error) {
 	case family == unix.AF_UNIX:
 		return "Unix", nil
 	case family == unix.AF_INET, family == unix.AF_INET6:
-		return internetKind(fd)
+		t, err := socketType(fd)
+		if err != nil {
+			return "", err
+		}
+		return internetKind(t), nil
 	}
 	return "unknown", nil
 }
 
-func internetKind(fd int) (kind string, err error) {
-	switch t, err := socketType(fd); {
-	case err != nil:
-		return "", err
-	case t == unix.SOCK_STREAM:
-		return "TCP", nil
-	case t == unix.SOCK_DGRAM:
-		return "UDP", nil
+// internetKind is what a socket over IP is, by its type.
+func internetKind(socketType int) string {
+	switch socketType {
+	case unix.SOCK_STREAM:
+		return "TCP"
+	case unix.SOCK_DGRAM:
+		return "UDP"
 	}
-	return "unknown", nil
+	return "unknown"
 }
 
 // socketType is SO_TYPE. No socket is of a type below 1: the kernel wrote nothing then.
