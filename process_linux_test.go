@@ -571,6 +571,45 @@ func TestSignalThatIsNone(t *testing.T) {
 	peer.Finish()
 }
 
+// What is no int to the kernel is no descriptor, and no signal.
+func TestProcessWideNumbers(t *testing.T) {
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	shift := 32 // not a constant, which would not fit where an int has 32 bits
+	for _, i := range implementations {
+		if err := i.signalProcess(pidfd, unix.Signal(0)); err != nil {
+			t.Errorf("%s.SignalProcess of signal 0 = %v, want that one could be sent", i.name, err)
+		}
+		signals, descriptors := []unix.Signal{-1}, []int{-1}
+		if 1<<shift != 0 {
+			signals = append(signals, unix.Signal(-1<<shift), unix.Signal(1<<shift))
+			descriptors = append(descriptors, 1<<shift|pidfd, -1<<shift|pidfd)
+		}
+		for _, signal := range signals {
+			if err := i.signalProcess(pidfd, signal); err != unix.EINVAL {
+				t.Errorf("%s.SignalProcess of signal %#x = %v, want EINVAL", i.name, int(signal), err)
+			}
+		}
+		for _, fd := range descriptors {
+			if exited, err := i.processExited(fd); exited || err != unix.EBADF {
+				t.Errorf("%s.ProcessExited(%#x) = %v, %v, want EBADF", i.name, fd, exited, err)
+			}
+			if pid, err := i.processPID(fd); pid != 0 || err != unix.EBADF {
+				t.Errorf("%s.ProcessPID(%#x) = %d, %v, want EBADF", i.name, fd, pid, err)
+			}
+			if ids, err := i.processIDs(fd); ids != [8]uint32{} || err != unix.EBADF {
+				t.Errorf("%s.ProcessIDs(%#x) = %v, %v, want EBADF", i.name, fd, ids, err)
+			}
+			if err := i.signalProcess(fd, nil); err != unix.EBADF {
+				t.Errorf("%s.SignalProcess(%#x) = %v, want EBADF", i.name, fd, err)
+			}
+		}
+	}
+}
+
 type notASignal struct{}
 
 func (notASignal) Signal()        {}

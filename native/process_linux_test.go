@@ -85,41 +85,6 @@ func TestDecodeInfo(t *testing.T) {
 	}
 }
 
-// The kernel reads an int where Go has a wider one: what does not fit is nothing, and
-// not another descriptor, or another signal.
-func TestProcessWideNumbers(t *testing.T) {
-	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pidfd)
-	if err := SignalProcess(pidfd, unix.Signal(0)); err != nil {
-		t.Errorf("signal 0: %v, want that one could be sent", err)
-	}
-	if err := SignalProcess(pidfd, unix.Signal(-1)); err != unix.EINVAL {
-		t.Errorf("signal -1: %v, want EINVAL", err)
-	}
-	shift := 32 // not a constant, which would not fit where an int has 32 bits
-	if 1<<shift == 0 {
-		return // none is wider than the kernel's
-	}
-	wide := 1<<shift | pidfd
-	if pid, err := ProcessPID(wide); pid != 0 || err != unix.EBADF {
-		t.Errorf("ProcessPID(%#x) = %d, %v, want EBADF", wide, pid, err)
-	}
-	if ids, err := ProcessIDs(wide); ids != [8]uint32{} || err != unix.EBADF {
-		t.Errorf("ProcessIDs(%#x) = %v, %v, want EBADF", wide, ids, err)
-	}
-	if err := SignalProcess(wide, nil); err != unix.EBADF {
-		t.Errorf("SignalProcess(%#x) = %v, want EBADF", wide, err)
-	}
-	for _, signal := range []unix.Signal{unix.Signal(-1 << shift), unix.Signal(1 << shift)} {
-		if err := SignalProcess(pidfd, signal); err != unix.EINVAL {
-			t.Errorf("SignalProcess of signal %#x = %v, want EINVAL", int(signal), err)
-		}
-	}
-}
-
 // What is no pidfd has no process, and every value is zero.
 func TestProcessErrors(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -18,6 +18,9 @@ const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and g
 // asksProcToo is what a second opinion costs.
 const asksProcToo = "equivalent: /proc says the same of a process that has been reaped, and of one that has not; it costs a read"
 
+// noSuchSignal is what the kernel says itself of the greatest int.
+const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL itself"
+
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
@@ -94,8 +97,10 @@ var accepted = []acceptance{
 		asksProcToo},
 	{identity{File: "process.go", Function: "PeerProcess.awaitEnd", Condition: "err != nil"}, []change{never},
 		"equivalent: SyscallConn fails for a nil *os.File alone, and Done has seen to that"},
+	{identity{File: "cpeercred/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
+		noSuchSignal},
 	{identity{File: "native/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
-		"equivalent: the kernel has no such signal, and says EINVAL itself"},
+		noSuchSignal},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
