@@ -69,6 +69,7 @@ var roles = map[string]func(role) error{
 	"ask a wrong kernel":        helperAskWrongKernel,
 	"ask about ourselves often": helperAskAboutOurselvesOften,
 	"support":                   helperSupport,
+	"support and no stdin":      helperSupportAndNoStdin,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 	"forge":                     helperForge,
 	"ask one":                   helperAskOne,
@@ -500,6 +501,13 @@ func helperAskWrongKernel(role) error {
 
 // helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
 func helperSupport(role) error { return reexec.Report(peercred.Support()) }
+
+func helperSupportAndNoStdin(role) error {
+	if err := unix.Close(0); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
+}
 
 func helperSupportAndNoDescriptor(role) error {
 	var limit unix.Rlimit

@@ -255,6 +255,7 @@ func TestInjectedValues(t *testing.T) {
 		length    = "getsockopt:poke_exit=@arg5="
 		wanted    = "getsockopt:error=ERANGE:poke_exit=@arg5="
 		cred      = "getsockopt:poke_exit=@arg4="
+		label     = "getsockopt:retval=0:poke_exit=@arg4="
 		info      = "ioctl:poke_exit=@arg3="
 		malformed = "protocol error"
 		noPeer    = "transport endpoint is not connected"
@@ -304,6 +305,15 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerGroups", wanted + words(4*64), "there is room, it says", nil, malformed},
 		{"GetPeerGroups", length + words(4) + ",@arg4=" + words(none), "group -1", nil, malformed},
 		{"GetPeerGroups", length + words(8) + ",@arg4=" + words(7, 8), "groups that a kernel can say", "[7,8]", ""},
+
+		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("system_u\x00")) + ",@arg5=" + words(9), "a label", `"system_u"`, ""},
+		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("system_u")) + ",@arg5=" + words(8), "a label without its NUL", `"system_u"`, ""},
+		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("system_u\x00")) + ",@arg5=" + words(0), "a label of no bytes", nil, "the label is empty"},
+		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("a\x00b\x00")) + ",@arg5=" + words(4), "a label with a NUL within", nil, malformed},
+		{"GetPeerSecurityLabel", wanted + words(257) + ":when=1", "room for a longer label, and then none", nil, "no Linux security module labels this socket"},
+		{"GetPeerSecurityLabel", wanted + words(1<<20) + ":when=1", "room for the longest label, and then none", nil, "no Linux security module labels this socket"},
+		{"GetPeerSecurityLabel", wanted + words(1<<20+1) + ":when=1", "a label longer than there can be", nil, malformed},
+		{"GetPeerSecurityLabel", wanted + words(256), "there is room for the label, it says", nil, malformed},
 
 		{"OpenPeerProcess", length + words(0), "a handle of no bytes", nil, malformed},
 		{"OpenPeerProcess", length + words(8), "a handle beyond the buffer", nil, malformed},
@@ -365,13 +375,35 @@ func testWithoutPidfdInfo(t *testing.T, errno string) {
 	}
 }
 
-// A socketpair that the kernel says it made, and did not, is none of descriptor 0 twice.
+// A socketpair that the kernel says it made, and did not, is none: its descriptors are
+// neither asked about nor closed.
 func TestInjectedSocketpair(t *testing.T) {
-	needOwnCalls(t)
+	const (
+		none = ^uint32(0)
+		made = "socketpair:retval=0:poke_exit=@arg4="
+	)
+	for _, inject := range []string{
+		"socketpair:retval=0", made + words(none, none), made + words(none, 7), made + words(7, none), made + words(7, 7),
+	} {
+		t.Run(inject, func(t *testing.T) {
+			needOwnCalls(t)
+			var got peercred.Info
+			decodeOutput(t, straced(t, role{Do: "support"}, "-o", os.DevNull, "-e", "inject="+inject), &got)
+			if got.UID.Available || !strings.Contains(got.UID.Reason, "socketpair: protocol error") {
+				t.Errorf("the uid: %+v, want that the kernel could not be asked", got.UID)
+			}
+		})
+	}
+}
+
+// Descriptor 0 is one like any other.
+func TestSupportWithoutStdin(t *testing.T) {
 	var got peercred.Info
-	decodeOutput(t, straced(t, role{Do: "support"}, "-o", os.DevNull, "-e", "inject=socketpair:retval=0"), &got)
-	if got.UID.Available || !strings.Contains(got.UID.Reason, "socketpair: protocol error") {
-		t.Errorf("the uid: %+v, want that the kernel could not be asked", got.UID)
+	helper := start(t, role{Do: "support and no stdin"})
+	helper.Decode(&got)
+	helper.Finish()
+	if !got.UID.Available {
+		t.Errorf("the uid: %+v, want that it is available", got.UID)
 	}
 }
 

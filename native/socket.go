@@ -164,7 +164,7 @@ func socketpair() (fds [2]int, err error) {
 	switch {
 	case err != nil:
 		return fds, err
-	case fds[0] == fds[1]: // what the kernel did not make is not ours to use, nor to close
+	case fds[0] < 0, fds[1] < 0, fds[0] == fds[1]: // what the kernel did not make is not ours to use, nor to close
 		return fds, unix.EPROTO
 	}
 	unix.CloseOnExec(fds[0])

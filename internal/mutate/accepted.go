@@ -18,6 +18,9 @@ const theLongWay = "credentialsOf makes the same checks of a *net.UnixConn and g
 // asksProcToo is what a second opinion costs.
 const asksProcToo = "equivalent: /proc says the same of a process that has been reaped, and of one that has not; it costs a read"
 
+// lowerFirst is how the kernel numbers the descriptors of a socketpair.
+const lowerFirst = "equivalent: the lower of two new descriptors comes first, so that the second is not 0"
+
 // noSuchSignal is what the kernel says itself of the greatest int.
 const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL itself"
 
@@ -101,6 +104,14 @@ var accepted = []acceptance{
 		noSuchSignal},
 	{identity{File: "native/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
 		noSuchSignal},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "pair[1] < 0"}, []change{boundary},
+		lowerFirst},
+	{identity{File: "native/socket.go", Function: "socketpair", Condition: "fds[1] < 0"}, []change{boundary},
+		lowerFirst},
+	{identity{File: "cpeercred/unsupportederror.go", Function: "unsupported", Condition: "!linked"}, []change{never},
+		"equivalent with cgo, where a shim is linked"},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_answers_for_caller", Condition: "case EINVAL"}, []change{dropped},
+		"equivalent on Linux, where the preprocessor leaves it out"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
