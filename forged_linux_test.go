@@ -93,8 +93,14 @@ var publicFunctions = map[string]func(victim) (any, error){
 	"Support: security label": func(victim) (any, error) {
 		return answerOf(factOf(peercred.Support().SecurityLabel))
 	},
-	"Alive":              func(v victim) (any, error) { return answerOf(v.process.Alive()) },
-	"PID":                func(v victim) (any, error) { return answerOf(v.process.PID()) },
+	"Alive": func(v victim) (any, error) { return answerOf(v.process.Alive()) },
+	"PID":   func(v victim) (any, error) { return answerOf(v.process.PID()) },
+	"PID, without descriptors": func(v victim) (any, error) {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{}); err != nil {
+			return nil, err
+		}
+		return answerOf(v.process.PID())
+	},
 	"Signal":             func(v victim) (any, error) { return nil, v.process.Signal(nil) },
 	"CurrentCredentials": func(v victim) (any, error) { return answerOf(v.process.CurrentCredentials()) },
 	"ExecutablePath":     func(v victim) (any, error) { return answerOf(v.process.ExecutablePath()) },
@@ -140,7 +146,7 @@ func answerOf[T any](answer T, err error) (any, error) {
 // ofProcess tells the functions that need a handle.
 func ofProcess(function string) bool {
 	return slices.Contains([]string{
-		"Alive", "PID", "Signal", "CurrentCredentials", "ExecutablePath", "Executable", "Cmdline", "Cgroup",
+		"Alive", "PID", "PID, without descriptors", "Signal", "CurrentCredentials", "ExecutablePath", "Executable", "Cmdline", "Cgroup",
 		"StartTime", "Inspect", "Wait",
 	}, function)
 }

@@ -325,6 +325,7 @@ func TestInjectedValues(t *testing.T) {
 		{"PID", info + told(unix.PIDFD_INFO_PID, 1<<31), "the lowest pid", nil, malformed},
 		{"PID", info + told(unix.PIDFD_INFO_PID, none), "pid -1", nil, malformed},
 		{"PID", info + told(unix.PIDFD_INFO_PID, 1<<31-1), "a pid that a kernel can say", "2147483647", ""},
+		{"PID, without descriptors", "ioctl:error=ENOTTY", "and /proc cannot be read", nil, "too many open files"},
 		{"Alive", "?poll,?ppoll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
 	} {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package peercred
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"go/build"
@@ -308,5 +309,47 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 	if len(names) != 2 {
 		t.Errorf("%q, want two names", names)
+	}
+}
+
+// What a system has no call for has the reason that the implementations give, and no
+// kind of ids.
+func TestUntoldFacts(t *testing.T) {
+	for fact, want := range map[string]string{
+		"uid":            "the system does not tell the uid and gid of a socket's peer",
+		"gid":            "the system does not tell the uid and gid of a socket's peer",
+		"pid":            "the system does not tell the uid and gid of a socket's peer",
+		"process":        "the system gives no handle on the process of a socket's peer",
+		"security label": "the system does not tell the security label of a socket's peer",
+	} {
+		if got := untold(fact); got != want {
+			t.Errorf("%s: %q, want %q", fact, got, want)
+		}
+	}
+	for system, ids := range map[string]string{"linux": "effective", "windows": ""} {
+		if got := supportOn(system, "native"); got.UID.IDs != ids || got.GID.IDs != ids {
+			t.Errorf("%s: the uid is %q, the gid %q, want %q", system, got.UID.IDs, got.GID.IDs, ids)
+		}
+	}
+	// A reason of its own is not replaced.
+	if got := supportOn("illumos", "native").Groups.Reason; got == untold("groups") || got == "" {
+		t.Errorf("illumos without cgo: groups have the reason %q", got)
+	}
+}
+
+func TestErrPeerProcessGone(t *testing.T) {
+	for _, test := range []struct {
+		err  *ErrPeerProcessGone
+		want string
+	}{
+		{&ErrPeerProcessGone{}, "the peer's process is gone"},
+		{&ErrPeerProcessGone{PID: 4711}, "the peer's process, once pid 4711, is gone"},
+	} {
+		if got := test.err.Error(); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+		if !errors.Is(test.err, os.ErrProcessDone) || errors.Is(test.err, os.ErrClosed) {
+			t.Errorf("%v is os.ErrProcessDone: %v, os.ErrClosed: %v", test.err, errors.Is(test.err, os.ErrProcessDone), errors.Is(test.err, os.ErrClosed))
+		}
 	}
 }

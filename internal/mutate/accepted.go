@@ -24,6 +24,9 @@ const lowerFirst = "equivalent: the lower of two new descriptors comes first, so
 // noSuchSignal is what the kernel says itself of the greatest int.
 const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL itself"
 
+// goneIsSaid is why nothing is left to find out.
+const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
+
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
@@ -112,6 +115,14 @@ var accepted = []acceptance{
 		"equivalent with cgo, where a shim is linked"},
 	{identity{File: "cpeercred/socket.c", Function: "cpeercred_answers_for_caller", Condition: "case EINVAL"}, []change{dropped},
 		"equivalent on Linux, where the preprocessor leaves it out"},
+	{identity{File: "process.go", Function: "PeerProcess.PID", Condition: "pid > 0"}, []change{always, boundary},
+		goneIsSaid},
+	{identity{File: "process.go", Function: "PeerProcess.ifReaped", Condition: "!isGone(asked)"}, []change{always, never, inverted},
+		asksProcToo},
+	{identity{File: "process.go", Function: "PeerProcess.pidFromFdinfo", Condition: "err != nil"}, []change{never},
+		asksProcToo},
+	{identity{File: "process.go", Function: "PeerProcess.pidFromFdinfo", Condition: "isPeerProcessGone(err)"}, []change{never},
+		goneIsSaid},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
