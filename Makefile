@@ -439,4 +439,4 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
 	gofmt -w $(go_files)
 	$(call in_modules,go build ./...)
-	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md"
+	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md, and \"Reporting\" in SECURITY.md"

@@ -19,7 +19,7 @@ import (
 // system is one whose C shim is fuzzed.
 type system struct {
 	goos    string
-	headers []string // among Zig's, none for those of this machine
+	headers []string // among Zig's, if it has them
 	defines []string // what the system's own compiler would
 }
 
@@ -29,10 +29,10 @@ var systems = []system{
 	{goos: "linux"},
 	{"darwin", []string{"any-darwin-any"}, []string{"-D__APPLE__", "-D__MACH__", "-D__APPLE_CC__=6000", "-D__ENVIRONMENT_MAC_OS_X_VERSION_MIN_REQUIRED__=110000"}},
 	{"freebsd", []string{"x86_64-freebsd-none", "generic-freebsd"}, []string{"-D__FreeBSD__=14"}},
-	{"dragonfly", []string{"x86_64-freebsd-none", "generic-freebsd"}, []string{"-D__FreeBSD__=14", "-D__DragonFly__"}}, // our imitation declares less than the kernel that lies needs
+	{"dragonfly", nil, []string{"-D__DragonFly__"}}, // with an imitation, as Solaris and AIX
 	{"openbsd", []string{"x86_64-openbsd-none", "generic-openbsd"}, []string{"-D__OpenBSD__"}},
 	{"netbsd", []string{"x86_64-netbsd-none", "generic-netbsd"}, []string{"-D__NetBSD__"}},
-	{"solaris", nil, []string{"-D__sun", "-D_DEFAULT_SOURCE"}}, // with an imitation, as AIX
+	{"solaris", nil, []string{"-D__sun", "-D_DEFAULT_SOURCE"}},
 	{"aix", nil, []string{"-D_AIX", "-D_DEFAULT_SOURCE"}},
 }
 
@@ -81,15 +81,16 @@ func (s system) flags(p places) []string {
 	}
 	flags = append(flags, "-U__linux__", "-U__linux", "-Ulinux", "-U__gnu_linux__")
 	flags = append(flags, s.defines...)
-	if len(s.headers) == 0 {
-		return append(flags, "-isystem", filepath.Join(p.shims, "testdata", s.goos))
+	imitation := filepath.Join(p.shims, "testdata", s.goos)
+	switch s.goos {
+	case "solaris", "aix": // which adds to this machine's headers
+		return append(flags, "-isystem", imitation)
+	case "dragonfly": // which is whole
+		return append(flags, "-nostdinc", "-isystem", imitation, "-isystem", p.builtins)
+	case "darwin": // whose headers wrap the compiler's
+		return append(flags, "-nostdinc", "-isystem", filepath.Join(p.headers, s.headers[0]), "-isystem", p.builtins)
 	}
-	flags = append(flags, "-nostdinc")
-	if s.goos == "darwin" { // whose headers wrap the compiler's
-		flags = append(flags, "-isystem", filepath.Join(p.headers, s.headers[0]), "-isystem", p.builtins)
-		return flags
-	}
-	flags = append(flags, "-isystem", p.builtins)
+	flags = append(flags, "-nostdinc", "-isystem", p.builtins)
 	for _, h := range s.headers {
 		flags = append(flags, "-isystem", filepath.Join(p.headers, h))
 	}

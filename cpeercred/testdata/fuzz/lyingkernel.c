@@ -321,7 +321,7 @@ honest_option(int level, int option, unsigned char *answer, size_t capacity)
 		put_word(answer, offsetof(struct xucred, cr_groups), peer_gid);
 		for (i = 1; i < 16; i++)
 			put_word(answer, offsetof(struct xucred, cr_groups) + 4 * i, (uint32_t)(100 + i));
-#if defined(__FreeBSD__) && !defined(__DragonFly__)
+#if defined(__FreeBSD__)
 		put_word(answer, offsetof(struct xucred, cr_pid), peer_pid);
 #endif
 		return sizeof(struct xucred);

@@ -18,6 +18,8 @@ struct sockaddr_storage {
 #define AF_INET6 28
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
 #define SOCK_CLOEXEC 0x10000000
 #define SOL_SOCKET 0xffff
 #define SO_ACCEPTCONN 0x0002
