@@ -62,6 +62,8 @@ func TestSocketMode(t *testing.T) {
 	}{
 		{nil, 0o666},
 		{[]string{"--mode", "0640"}, 0o640},
+		{[]string{"--mode", "777"}, 0o777},
+		{[]string{"--mode", "1"}, 0o001},
 	} {
 		s, err := parseArgs(append([]string{"--socket", "s", "--rules", "r"}, test.args...), nil)
 		if err != nil || s.mode != test.want {

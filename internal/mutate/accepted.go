@@ -27,6 +27,12 @@ const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL
 // goneIsSaid is why nothing is left to find out.
 const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
 
+// Of the example:
+const (
+	decodedAgain = "equivalent: what the decoder refuses here it refuses again, when it decodes the whole"
+	refusesMore  = "it refuses more: the rules of root, or those of the server's own user, which are one as the tests run"
+)
+
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
@@ -123,6 +129,32 @@ var accepted = []acceptance{
 		asksProcToo},
 	{identity{File: "process.go", Function: "PeerProcess.pidFromFdinfo", Condition: "isPeerProcessGone(err)"}, []change{never},
 		goneIsSaid},
+	{identity{File: "examples/credentialserver/audit.go", Function: "executable", Condition: "err != nil"}, []change{never},
+		"the line says why the path is not known in other words: a nil handle has none"},
+	{identity{File: "examples/credentialserver/audit.go", Function: "executable", Condition: "err != nil", Nth: 1}, []change{never},
+		"the line has an empty path in place of the reason; root, as which the tests run, may look at every process"},
+	{identity{File: "examples/credentialserver/main.go", Function: "parseMode", Condition: "err != nil"}, []change{never},
+		"equivalent: what is no number is 0, and what is too large the greatest, which are the next operands"},
+	{identity{File: "examples/credentialserver/rules.go", Function: "named.policy", Condition: "len(n.Users) > 0"}, []change{always, boundary},
+		"equivalent: guard.Users of nobody lets in nobody"},
+	{identity{File: "examples/credentialserver/rules.go", Function: "checkObject", Condition: "err != nil"}, []change{never},
+		decodedAgain},
+	{identity{File: "examples/credentialserver/rules.go", Function: "checkKeys", Condition: "err != nil"}, []change{never},
+		decodedAgain},
+	{identity{File: "examples/credentialserver/rules.go", Function: "checkValue", Condition: "err != nil"}, []change{never},
+		decodedAgain},
+	{identity{File: "examples/credentialserver/rules.go", Function: "checkValue", Condition: "err != nil", Nth: 1}, []change{never},
+		decodedAgain},
+	{identity{File: "examples/credentialserver/rulesfile.go", Function: "readOwnFile", Condition: "err != nil"}, []change{never},
+		"an error still: that of a nil file, in place of the reason why it could not be opened"},
+	{identity{File: "examples/credentialserver/rulesfile.go", Function: "readOwnFile", Condition: "err != nil", Nth: 1}, []change{never},
+		"fstat(2) of an open file does not fail"},
+	{identity{File: "examples/credentialserver/rulesfile.go", Function: "checkOwn", Condition: "owner != 0"}, []change{always},
+		refusesMore},
+	{identity{File: "examples/credentialserver/rulesfile.go", Function: "checkOwn", Condition: "owner != uint32(os.Geteuid())"}, []change{always},
+		refusesMore},
+	{identity{File: "examples/credentialserver/tokens.go", Function: "tokens.drop", Condition: "n >= 0"}, []change{always},
+		"equivalent: a token is in both maps or in none"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		"equivalent: Linux gives no descriptor above 1073741816 (sysctl_nr_open_max), and says EBADF itself"},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
