@@ -3,14 +3,13 @@
 package peercred_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -624,12 +623,9 @@ func needUserNamespaces(t testing.TB) {
 	}
 }
 
-var abstractNames atomic.Int32
-
-// abstract returns a name in the abstract namespace, which every user reaches.
-func abstract() string {
-	return "@peercred-test-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(int(abstractNames.Add(1)))
-}
+// abstract returns a name in the abstract namespace, which every user reaches. It is
+// made of no pid, which is 1 in many namespaces at a time.
+func abstract() string { return "@peercred-test-" + rand.Text() }
 
 func listen(t testing.TB, network string) *net.UnixListener {
 	t.Helper()

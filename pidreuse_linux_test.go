@@ -66,26 +66,17 @@ func helperReuseAPID(role) error {
 	if err != nil {
 		return err
 	}
-	client, err := startChild("a client", role{Do: "connect", Network: "unix", Address: listener.Addr().String()})
+	var r *reuse
+	for range 10 {
+		if r, err = reusePID(listener); !errors.Is(err, errTaken) {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}
-	conn, err := listener.Accept()
-	if err != nil {
-		return err
-	}
-	p, err := peercred.OpenPeerProcess(conn)
-	if err != nil {
-		return err
-	}
+	client, newcomer, conn, p := r.client, r.newcomer, r.conn, r.process
 	defer p.Close()
-	if err := client.kill(); err != nil {
-		return err
-	}
-	newcomer, err := takePID(client.Process.Pid)
-	if err != nil {
-		return err
-	}
 
 	got := reuseReport{Client: int32(client.Process.Pid), Newcomer: int32(newcomer.Process.Pid), Gone: map[string]bool{}}
 	if got.Credentials, err = peercred.GetPeerCredentials(conn); err != nil {
@@ -116,6 +107,32 @@ func helperReuseAPID(role) error {
 		return err
 	}
 	return newcomer.kill()
+}
+
+// reuse is a client that died, and the newcomer that has its pid.
+type reuse struct {
+	client, newcomer *child
+	conn             net.Conn
+	process          *peercred.PeerProcess // the client's
+}
+
+func reusePID(listener net.Listener) (*reuse, error) {
+	r := &reuse{}
+	var err error
+	if r.client, err = startChild("a client", role{Do: "connect", Network: "unix", Address: listener.Addr().String()}); err != nil {
+		return nil, err
+	}
+	if r.conn, err = listener.Accept(); err != nil {
+		return nil, err
+	}
+	if r.process, err = peercred.OpenPeerProcess(r.conn); err != nil {
+		return nil, err
+	}
+	if err := r.client.kill(); err != nil {
+		return nil, err
+	}
+	r.newcomer, err = takePID(r.client.Process.Pid)
+	return r, err
 }
 
 // child is a helper of a helper.
@@ -155,10 +172,13 @@ func (c *child) kill() error {
 	return nil
 }
 
+// errTaken says that a thread of the runtime has taken the pid, and keeps it.
+var errTaken = errors.New("the pid was not to be had")
+
 // takePID starts a process that has the pid. The runtime's threads take pids too,
 // so that it may need some tries.
 func takePID(pid int) (*child, error) {
-	for range 1000 {
+	for range 100 {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
 			return nil, err
 		}
@@ -174,7 +194,7 @@ func takePID(pid int) (*child, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("pid %d was not to be had", pid)
+	return nil, errTaken
 }
 
 // answers lets the child go on to its next step, and says whether it did.
