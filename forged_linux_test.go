@@ -96,7 +96,7 @@ var publicFunctions = map[string]func(victim) (any, error){
 	"Alive": func(v victim) (any, error) { return answerOf(v.process.Alive()) },
 	"PID":   func(v victim) (any, error) { return answerOf(v.process.PID()) },
 	"PID, without descriptors": func(v victim) (any, error) {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{}); err != nil {
+		if err := forbidDescriptors(); err != nil {
 			return nil, err
 		}
 		return answerOf(v.process.PID())

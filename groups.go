@@ -26,7 +26,8 @@ import "net"
 // CGO_ENABLED=0.
 //
 // On Linux a connected *net.UnixConn costs one system call, or two if there are
-// more than 64 groups (and four more for "unixpacket"), and one allocation. It is safe for concurrent use.
+// more than 64 groups (and four more for "unixpacket"), and one allocation. It is safe
+// for concurrent use.
 //
 // Source: SO_PEERGROUPS in net/core/sock.c of Linux; unix(4) of macOS, FreeBSD and
 // DragonFly; ucred_get(3C) of illumos.

@@ -509,14 +509,19 @@ func helperSupportAndNoStdin(role) error {
 }
 
 func helperSupportAndNoDescriptor(role) error {
+	if err := forbidDescriptors(); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
+}
+
+// forbidDescriptors keeps this process from opening any more.
+func forbidDescriptors() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
-		return err
-	}
-	return reexec.Report(peercred.Support())
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max})
 }
 
 // report is what a helper found out.

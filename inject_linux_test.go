@@ -22,14 +22,31 @@ import (
 // A kernel, or a sandbox between us and it, that fails a call, or that reports
 // success and writes nothing. strace plays it on the real call.
 
-// injected runs a helper while strace forges what getsockopt answers it, and
-// returns its report.
+// runForged runs a helper, which ends by itself, while strace forges what a call tells
+// it, and reads its report.
+func runForged(t *testing.T, r role, inject string, report any) {
+	t.Helper()
+	if strings.Contains(inject, "poke_exit=") {
+		needOwnCalls(t)
+	}
+	call, _, _ := strings.Cut(inject, ":")
+	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace="+call, "-e", "inject="+inject)
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, report)
+	}
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+// injected is runForged for getsockopt.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
 	if strings.HasPrefix(inject, "retval=") {
 		needOwnCalls(t)
 	}
-	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "trace=getsockopt", "-e", "inject=getsockopt:"+inject), &got)
+	runForged(t, r, "getsockopt:"+inject, &got)
 	return got
 }
 
@@ -54,18 +71,6 @@ func needLengthsUnread(t *testing.T) {
 	t.Helper()
 	if sanitizer := os.Getenv(sanitizerVariable); sanitizer != "" {
 		t.Skip("needs forged lengths to reach it, which end in " + sanitizer)
-	}
-}
-
-// decodeOutput runs a helper that ends by itself, and reads its report.
-func decodeOutput(t *testing.T, cmd *exec.Cmd, report any) {
-	t.Helper()
-	out, err := cmd.Output()
-	if err == nil {
-		err = json.Unmarshal(out, report)
-	}
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
 }
 
@@ -168,12 +173,9 @@ func TestInjectedPacketEnds(t *testing.T) {
 		{confused, 1, "peer credentials unavailable on linux: the kernel names each end of a SOCK_SEQPACKET connection as its own peer"},
 	} {
 		t.Run(fmt.Sprintf("%s, question %d", test.inject, test.questions), func(t *testing.T) {
-			if strings.Contains(test.inject, "poke_exit") {
-				needOwnCalls(t)
-			}
 			r := role{Do: "ask a packet file", Address: listener.Addr().String(), Count: test.questions}
 			var got report
-			decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject="+test.inject), &got)
+			runForged(t, r, test.inject, &got)
 			if (got.Peer != nil) != (test.want == "") || !strings.HasPrefix(got.Err, test.want) {
 				t.Errorf("%v, %q, want %q", got.Peer, got.Err, test.want)
 			}
@@ -329,9 +331,6 @@ func TestInjectedValues(t *testing.T) {
 		{"Alive", "?poll,?ppoll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
 	} {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {
-			if strings.Contains(test.inject, "poke_exit") {
-				needOwnCalls(t)
-			}
 			if strings.Contains(test.name, "beyond the buffer") {
 				needLengthsUnread(t)
 			}
@@ -343,7 +342,7 @@ func TestInjectedValues(t *testing.T) {
 			}
 			r := role{Do: "ask one", Function: test.function, Address: listener.Addr().String()}
 			var got forgedAnswer
-			decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject="+test.inject), &got)
+			runForged(t, r, test.inject, &got)
 			if got.Value != test.value || !strings.Contains(got.Err, test.err) || (got.Err == "") != (test.value != nil) {
 				t.Errorf("%v, %q, want %v, %q", got.Value, got.Err, test.value, test.err)
 			}
@@ -389,7 +388,7 @@ func TestInjectedSocketpair(t *testing.T) {
 		t.Run(inject, func(t *testing.T) {
 			needOwnCalls(t)
 			var got peercred.Info
-			decodeOutput(t, straced(t, role{Do: "support"}, "-o", os.DevNull, "-e", "inject="+inject), &got)
+			runForged(t, role{Do: "support"}, inject, &got)
 			if got.UID.Available || !strings.Contains(got.UID.Reason, "socketpair: protocol error") {
 				t.Errorf("the uid: %+v, want that the kernel could not be asked", got.UID)
 			}
@@ -421,7 +420,7 @@ func TestInjectedCurrentCredentials(t *testing.T) {
 	}
 	var got forgedAnswer
 	r := role{Do: "ask one", Function: "CurrentCredentials", Address: address}
-	decodeOutput(t, straced(t, r, "-o", os.DevNull, "-e", "inject=ioctl:error=ENOTTY"), &got)
+	runForged(t, r, "ioctl:error=ENOTTY", &got)
 	if got.Value != string(want) || got.Err != "" {
 		t.Errorf("%v, %q, want %s", got.Value, got.Err, want)
 	}

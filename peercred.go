@@ -84,9 +84,10 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //
 // On Linux a connected *net.UnixConn costs one system call (four for "unixpacket", of
 // which the kernel is doubted), no allocation if the result does not escape, and no
-// lock. The first answer in a process that names
-// that process itself costs three more and reads syscall.ForkLock, to find out
-// whether the kernel says so of everybody. The descriptor is never duplicated.
+// lock. The first answer in a process that names that process itself costs three more
+// and reads syscall.ForkLock, to find out whether the kernel says so of everybody. The
+// descriptor is never duplicated.
+//
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 	p, err := credentialsOfConn(conn)

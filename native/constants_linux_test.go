@@ -3,7 +3,6 @@
 package native
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,20 +14,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 )
 
 // compilerVariable names a C compiler for the processor of the test, with what it
 // must be told, where cc is for another.
 const compilerVariable = "PEERCRED_TEST_CC"
 
-// processors are those that C compilers call otherwise than Go does.
-var processors = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+// processor is what C compilers call ours.
+func processor() string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return "x86_64"
+	case "arm64":
+		return "aarch64"
+	}
+	return runtime.GOARCH
+}
 
 func needCompilerForUs(t *testing.T, cc string) {
 	t.Helper()
 	machine, err := exec.Command(cc, "-dumpmachine").Output()
-	if want := cmp.Or(processors[runtime.GOARCH], runtime.GOARCH); err != nil || !strings.HasPrefix(string(machine), want+"-") {
+	if want := processor(); err != nil || !strings.HasPrefix(string(machine), want+"-") {
 		t.Skipf("needs a C compiler for %s, in %s: %s is for %q, %v", want, compilerVariable, cc, machine, err)
 	}
 }
@@ -80,7 +87,7 @@ int main(void) {
 		unix.SO_PEERGROUPS, unix.SO_PEERSEC, unix.SO_PEERPIDFD,
 		unix.SOL_SOCKET, unix.SO_PEERCRED, unix.SO_ACCEPTCONN, unix.SO_DOMAIN, unix.SO_TYPE, unix.SYS_GETSOCKOPT,
 		unsafe.Sizeof(u), unsafe.Offsetof(u.pid), unsafe.Offsetof(u.uid), unsafe.Offsetof(u.gid))
-	if diff := gocmp.Diff(string(headers), ours); diff != "" {
+	if diff := cmp.Diff(string(headers), ours); diff != "" {
 		t.Errorf("(-headers +x/sys):\n%s", diff)
 	}
 }
