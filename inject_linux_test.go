@@ -161,6 +161,7 @@ func TestInjectedPacketEnds(t *testing.T) {
 		{"bind:error=EINVAL:when=2", 1, ""}, // there is one
 		{"socket:error=EMFILE:when=2", 1, prefix + "too many open files"},
 		{"socket:error=EMFILE:when=3", 1, prefix + "too many open files"},
+		{"socket:error=ESOCKTNOSUPPORT:when=2", 1, prefix + "socket type not supported"},
 		{"bind:error=EACCES", 1, prefix + "permission denied"},
 		{"bind:error=EACCES", 2, prefix + "permission denied"},
 		{"bind:error=EACCES:when=1", 2, ""},

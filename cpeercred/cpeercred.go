@@ -106,13 +106,13 @@ func CheckCanHavePeer(fd int) error {
 	if !isDescriptor(fd) {
 		return syscall.EBADF
 	}
-	switch errno := syscall.Errno(C.cpeercred_check_can_have_peer(C.int(fd))); errno {
+	switch errno := C.cpeercred_check_can_have_peer(C.int(fd)); errno {
 	case 0:
 		return nil
-	case syscall.ESOCKTNOSUPPORT:
+	case C.CPEERCRED_CONFUSED_ENDS:
 		return errPacketEnds
 	default:
-		return errno
+		return syscall.Errno(errno)
 	}
 }
 

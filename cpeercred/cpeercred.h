@@ -56,16 +56,18 @@ enum cpeercred_kind {
 /* What fd is: a socket of the Unix family, TCP, UDP, or anything else. */
 int cpeercred_kind(int fd, int *kind);
 
+enum { CPEERCRED_CONFUSED_ENDS = -1 }; /* no errno is negative */
+
 /*
  * ENOTCONN if fd is a socket whose credentials would not be its peer's: one that
- * listens, or a datagram socket. ESOCKTNOSUPPORT if it is of SOCK_SEQPACKET, and this
- * kernel gives each end of such a connection its own credentials.
+ * listens, or a datagram socket. CPEERCRED_CONFUSED_ENDS if it is of SOCK_SEQPACKET,
+ * and this kernel gives each end of such a connection its own credentials.
  */
 int cpeercred_check_can_have_peer(int fd);
 
 /*
- * ESOCKTNOSUPPORT if this kernel gives each end of a connection of SOCK_SEQPACKET its
- * own credentials. A kernel that passed is not asked again. Linux.
+ * CPEERCRED_CONFUSED_ENDS if this kernel gives each end of a connection of
+ * SOCK_SEQPACKET its own credentials. A kernel that passed is not asked again. Linux.
  */
 int cpeercred_check_packet_ends(void);
 

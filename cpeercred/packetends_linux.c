@@ -45,7 +45,7 @@ ask_refused(int fd, int deaf)
 	cpeercred_credentials(fd, &reply);
 	switch (reply.error) {
 	case 0:
-		return ESOCKTNOSUPPORT;
+		return CPEERCRED_CONFUSED_ENDS;
 	case ENOTCONN:
 		return 0;
 	default:
