@@ -58,7 +58,7 @@ type Config struct {
 // The context ends the wait for another Listen that replaces a socket file in the
 // same directory; it does nothing to the listener.
 //
-// Where the system does not tell who connects, the error is
+// Where the system does not tell who connects, or not for network, the error is
 // *[peercred.ErrPeerCredentialsUnavailable].
 func Listen(ctx context.Context, network, address string, config Config) (*Listener, error) {
 	inner, err := listen(ctx, network, address, config)
@@ -79,7 +79,13 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 		return nil, net.UnknownNetworkError(network)
 	case address == "", address == "@":
 		return nil, errors.New("the address is empty")
-	case isAbstract(address):
+	}
+	if network == "unixpacket" {
+		if err := checkPackets(); err != nil {
+			return nil, err
+		}
+	}
+	if isAbstract(address) {
 		return listenAbstract(ctx, network, address, config)
 	}
 	file, err := config.file()
