@@ -26,6 +26,7 @@ import (
 // role is what this test binary does when it is executed as another process.
 type role struct {
 	Do      string // a key of roles
+	Network string
 	Address string
 	UID     *uint32 // take these ids first
 	GID     *uint32
@@ -46,6 +47,7 @@ var roles = map[string]func(role) error{
 	"serve in a namespace": helperServeInNamespace,
 	"run out":              helperRunOut,
 	"forge":                helperForge,
+	"listen":               helperListen,
 }
 
 func TestMain(m *testing.M) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,7 +14,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/peercred"
@@ -310,6 +314,19 @@ func TestOddConnections(t *testing.T) {
 	}
 }
 
+// A listener that has no descriptor to hand out is guarded nevertheless.
+func TestListenerWithoutADescriptor(t *testing.T) {
+	listener := NewListener(secretive{&script{answers: []scripted{{}}}}, everybody(), Options{})
+	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
+		t.Errorf("Accept = %v, %v, want that the peer is refused, and then io.EOF", conn, err)
+	}
+}
+
+// secretive hands out no descriptor.
+type secretive struct{ *script }
+
+func (secretive) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
 // panicking has a NetConn that panics.
 type panicking struct{ wrapper }
 
@@ -394,6 +411,53 @@ func TestHookThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
+// A hook that panics is told of, one that does not is not, and then the reporter rests.
+func TestHooksInTheLog(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		hook func(*Denied)
+		want string
+	}{
+		{"quiet", func(*Denied) {}, ""},
+		{"panics", func(*Denied) { panic("out of order") }, `level=ERROR msg="guard: OnDeny panicked" panic="out of order" denied.peer=<nil> denied.rule=r denied.failed=false` + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := logged(t)
+			synctest.Test(t, func(t *testing.T) {
+				r := reporter{hook: test.hook}
+				r.report(&Denied{Rule: "r"})
+				synctest.Wait() // for a goroutine that goes on and on, for ever
+			})
+			if diff := cmp.Diff(test.want, text.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	if l := NewListener(&script{}, Policy{}, Options{}); l.reporter != nil {
+		t.Error("without a hook there is a reporter")
+	}
+}
+
+// logged returns what goes to slog until the test ends, without the time.
+func logged(t *testing.T) *strings.Builder {
+	text := new(strings.Builder)
+	logger, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(logger)
+		log.SetOutput(writer)
+		log.SetFlags(flags)
+	})
+	slog.SetDefault(slog.New(slog.NewTextHandler(text, &slog.HandlerOptions{ReplaceAttr: withoutTime})))
+	return text
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return a
+}
+
 func TestCounts(t *testing.T) {
 	var c counters
 	for n := range maxRules + 50 {
@@ -449,6 +513,27 @@ func TestFacts(t *testing.T) {
 		}
 		if _, err := process.Alive(); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("the handle of a closed connection: %v, want os.ErrClosed", err)
+		}
+	}
+}
+
+// Each fact is asked for at once if that one is wanted: then it is known after the end.
+func TestFactsAreAskedForAtOnce(t *testing.T) {
+	facts := map[Facts]func(Peer) error{
+		AskGroups:        func(p Peer) error { _, err := p.Groups(); return err },
+		AskSecurityLabel: func(p Peer) error { _, err := p.SecurityLabel(); return err },
+		AskProcess:       func(p Peer) error { _, err := p.Process(); return err },
+	}
+	for wanted := range facts {
+		listener := listenAs(t, Config{Policy: everybody(), Options: Options{Ask: wanted}})
+		dialPlain(t, listener)
+		conn := acceptPeer(t, listener)
+		conn.Close()
+		for fact, of := range facts {
+			err := of(conn.Peer()) // net.ErrClosed, or what the kernel said in time
+			if known := !errors.Is(err, net.ErrClosed); known != (fact == wanted) {
+				t.Errorf("wanted %b: fact %b, after the end: %v", wanted, fact, err)
+			}
 		}
 	}
 }

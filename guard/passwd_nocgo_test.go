@@ -5,13 +5,13 @@ package guard
 import "testing"
 
 func TestInPasswd(t *testing.T) {
-	const passwd = "root:x:0:0:root:/root:/bin/sh\n#alice:x:7:\n\nalice:x:1000:1000::/:\nalice:x:1001:1001::/:\nbob\n+bob::::::"
+	const passwd = "root:x:0:0:root:/root:/bin/sh\n#alice:x:7:\n\nalice:x:1000:1000::/:\nalice:x:1001:1001::/:\nbob\neve:x\n+bob::::::"
 	for _, test := range []struct {
 		name, uid string
 		ok        bool
 	}{
 		{"root", "0", true}, {"alice", "1000", true}, {"+bob", "", true}, // which is no number
-		{"roo", "", false}, {"bob", "", false}, {"", "", false}, {"x", "", false}, {"0", "", false},
+		{"roo", "", false}, {"bob", "", false}, {"bob\n", "", false}, {"eve", "", false}, {"", "", false}, {"x", "", false}, {"0", "", false},
 	} {
 		if uid, ok := inPasswd(passwd, test.name); uid != test.uid || ok != test.ok {
 			t.Errorf("%q has %q, %v, want %q, %v", test.name, uid, ok, test.uid, test.ok)

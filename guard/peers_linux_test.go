@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -453,6 +454,8 @@ func TestOverflowIDsAreRefused(t *testing.T) {
 		{"effective group", Groups(65533), peer(1, 65533), true},
 		{"supplementary group", Groups(65533), peer(1, 1, 65533), true},
 		{"and another group that is right", Groups(65533, 7), peer(1, 65533, 65533, 7), false},
+		{"which comes first", Groups(65533, 7), peer(1, 1, 7, 65533), false},
+		{"and another group that is not listed", Groups(65533), peer(1, 1, 65533, 9), true},
 	} {
 		err := test.policy.Allow(test.peer)
 		if got := verdictOf(t, err); got.failed != test.failed || (err == nil) == test.failed {
@@ -728,9 +731,14 @@ func needPassRights(t *testing.T) (fd int) {
 // is wanted.
 func TestDescriptorsAreRefused(t *testing.T) {
 	fd := needPassRights(t)
-	for _, address := range []string{filepath.Join(t.TempDir(), "s"), abstract()} {
+	for _, test := range []struct {
+		address string
+		listen  func(address string, options Options) (*Listener, error)
+	}{
+		{filepath.Join(t.TempDir(), "s"), listenForUs}, {abstract(), listenForUs}, {abstract(), guardForUs},
+	} {
 		for _, receive := range []bool{false, true} {
-			listener, err := Listen(t.Context(), "unix", address, Config{Policy: CurrentUser(), Options: Options{ReceiveDescriptors: receive}})
+			listener, err := test.listen(test.address, Options{ReceiveDescriptors: receive})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -739,13 +747,26 @@ func TestDescriptorsAreRefused(t *testing.T) {
 			late := unix.Sendmsg(client, []byte{0}, unix.UnixRights(fd), nil, 0)
 			for when, sent := range map[string]error{"before": early, "after": late} {
 				if want := map[bool]error{false: unix.EPERM, true: nil}[receive]; sent != want {
-					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", address, receive, when, sent, want)
+					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", test.address, receive, when, sent, want)
 				}
 			}
 			conn.Close()
 			listener.Close()
 		}
 	}
+}
+
+func listenForUs(address string, options Options) (*Listener, error) {
+	return Listen(context.Background(), "unix", address, Config{Policy: CurrentUser(), Options: options})
+}
+
+// guardForUs guards a listener of package net.
+func guardForUs(address string, options Options) (*Listener, error) {
+	inner, err := net.Listen("unix", address)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(inner, CurrentUser(), options), nil
 }
 
 // A link that is another's, or that leads through another's directory, can be led
@@ -759,11 +780,15 @@ func TestLinksOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	links := map[string]string{
+	links := map[string]string{filepath.Join(mine, "0"): "."}
+	for n := range maxLinks {
+		links[filepath.Join(mine, strconv.Itoa(n+1))] = strconv.Itoa(n)
+	}
+	maps.Copy(links, map[string]string{
 		filepath.Join(shared, "eves"): mine, filepath.Join(shared, "ours"): mine,
 		filepath.Join(eve, "hop"): mine, filepath.Join(base, "through"): filepath.Join(eve, "hop"),
 		filepath.Join(base, "loop"): "loop", filepath.Join(base, "relative"): "mine/../mine/.",
-	}
+	})
 	for link, target := range links {
 		if err := os.Symlink(target, link); err != nil {
 			t.Fatal(err)
@@ -781,6 +806,9 @@ func TestLinksOfOthers(t *testing.T) {
 		eve + "/../mine":               "belongs to uid 4242",
 		eve + "/hop/../mine":           "belongs to uid 4242",
 		filepath.Join(base, "loop"):    "too many levels",
+
+		filepath.Join(mine, strconv.Itoa(maxLinks-1)): "", // links, and "0"
+		filepath.Join(mine, strconv.Itoa(maxLinks)):   "too many levels",
 	} {
 		listener, err := Listen(t.Context(), "unix", path+"/s", Config{})
 		if err == nil {

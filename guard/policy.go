@@ -72,7 +72,7 @@ func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 // say. Whoever logs the refusal is to be spared that.
 func (p Policy) denied(peer Peer, err error) *Denied {
 	switch inner, ok := errors.AsType[*Denied](err); {
-	case ok && inner != nil:
+	case inner != nil:
 		return inner // the rule that refused is the inner one
 	case ok, err == errRefused:
 		err = nil

@@ -72,14 +72,22 @@ func listenAtPath(ctx context.Context, network, path string, want socketAttribut
 	} else if err != nil {
 		return nil, err
 	}
-	now, err := os.Lstat(path)
-	if err != nil {
+	if err := checkIsAt(path, private.socket); err != nil {
 		return nil, err
 	}
-	if !os.SameFile(now, private.socket) {
-		return nil, fmt.Errorf("%s is not the socket that was put there", path)
-	}
 	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, absolute, private.socket}, nil
+}
+
+// checkIsAt sees whether the socket that was put at path is there.
+func checkIsAt(path string, socket fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, socket) {
+		return fmt.Errorf("%s is not the socket that was put there", path)
+	}
+	return nil
 }
 
 // Addr is where the file is, not where it was made.
@@ -90,7 +98,7 @@ func (s *socketFile) Addr() net.Addr { return s.address }
 // a stale one and puts another in its place between the look and the removal.
 func (s *socketFile) Close() error {
 	var err error
-	if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(now, s.info) {
+	if now, _ := os.Lstat(s.path); os.SameFile(now, s.info) { // false if there is none
 		err = os.Remove(s.path)
 	}
 	return errors.Join(err, s.UnixListener.Close())

@@ -116,6 +116,19 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
+// A socket for which no mode is asked is ours alone.
+func TestSocketFileModeUnasked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := Listen(t.Context(), "unix", path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("%v, %v, want a socket with mode 0600", info.Mode(), err)
+	}
+}
+
 func TestStaleSocketIsReplaced(t *testing.T) {
 	path := stalePath(t)
 	listener, err := listenWithMode(path, 0o600)
@@ -275,14 +288,55 @@ func TestReplacedMeanwhile(t *testing.T) {
 			where := path
 			if !test.back {
 				where = private.path(aside)
-				if !strings.Contains(err.Error(), where) {
-					t.Errorf("%v, want an error that names %s", err, where)
-				}
+			}
+			if named := strings.Contains(err.Error(), private.path(aside)); named == test.back {
+				t.Errorf("%v, want it to name %s: %v", err, private.path(aside), !test.back)
+			}
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+				t.Errorf("the directory holds %v, %v, want what was there", entries, err)
 			}
 			if after, err := os.Lstat(where); err != nil || !os.SameFile(before, after) {
 				t.Errorf("what was at %s is not at %s: %v", path, where, err)
 			}
 		})
+	}
+}
+
+// Of what is not there, or cannot be looked at, nothing is moved.
+func TestNothingToReplace(t *testing.T) {
+	dir := t.TempDir()
+	file, none := filepath.Join(dir, "f"), filepath.Join(dir, "none")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if stale, err := probeStale(none); stale || err != nil {
+		t.Errorf("where nothing is: %v, %v, want that it is not stale", stale, err)
+	}
+	if stale, err := probeStale(file + "/s"); stale || !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("below a file: %v, %v, want ENOTDIR", stale, err)
+	}
+	private, err := makePrivate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer private.remove()
+	if err := private.take(none); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "replaced") {
+		t.Errorf("to take what is gone: %v, want that it does not exist", err)
+	}
+}
+
+// What is at the path of the socket, and is another, is noticed.
+func TestSocketIsWhereItWasPut(t *testing.T) {
+	dir := t.TempDir()
+	var infos []fs.FileInfo
+	for _, name := range []string{"a", "b"} {
+		infos = append(infos, place(t, filepath.Join(dir, name), serve))
+	}
+	for name, want := range map[string]string{"a": "", "b": "is not the socket that was put there", "c": "no such file"} {
+		err := checkIsAt(filepath.Join(dir, name), infos[0])
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
 	}
 }
 
@@ -338,6 +392,24 @@ func TestPrivateDirectoryExchangedAfterBind(t *testing.T) {
 	}
 }
 
+// What has the place of our socket, and is none, keeps its mode.
+func TestAttributesOfWhatIsNoSocket(t *testing.T) {
+	private, err := makePrivate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(private.path(made), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := private.setAttributes(ours(0o666)); err == nil || !strings.Contains(err.Error(), "is not the socket") {
+		t.Errorf("%v, want that it is not the socket", err)
+	}
+	if info, err := os.Lstat(private.path(made)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("it has the mode %v, %v", info.Mode(), err)
+	}
+	private.remove()
+}
+
 // A directory in which others can rename what we make is refused.
 func TestParentOfOthers(t *testing.T) {
 	for _, test := range []struct {
@@ -389,6 +461,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unix", strings.Repeat("/", maxPath-5) + "tmp/s", Config{}, "made in a directory beside"},
 		{"unix", strings.Repeat("/", maxPath-6) + "tmp/s", Config{}, "made in a directory beside"},
 		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{}, "no such file"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{AllowSharedDirectory: true}, "/no/: no such file"},
 		{"tcp", "127.0.0.1:0", Config{}, "unknown network tcp"},
 		{"unixgram", long, Config{}, "unknown network unixgram"},
 		{"unix", "s", Config{Mode: fs.ModeSetuid | 0o600}, "permission bits"},
@@ -405,6 +478,24 @@ func TestAddressesThatAreNone(t *testing.T) {
 		}
 	}
 	assertEmpty(t, filepath.Dir(long))
+}
+
+// A path is as long as it may be.
+func TestLongestPath(t *testing.T) {
+	dir := t.TempDir()
+	slashes := maxPath - len(dir+"//.p4294967295/"+made)
+	if slashes < 0 {
+		t.Skipf("needs a shorter path for temporary files than %s", dir)
+	}
+	for longer, want := range map[int]string{0: "", 1: "made in a directory beside"} {
+		listener, err := Listen(t.Context(), "unix", strings.Repeat("/", slashes+longer)+dir+"/s", Config{})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes too long: %v, want %q", longer, err, want)
+		}
+	}
 }
 
 // Whoever looks whether an address is taken is no visitor there.
@@ -510,6 +601,10 @@ func TestReplacingIsLocked(t *testing.T) {
 	if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the file was replaced: %v", err)
 	}
+	var nowhere *privateDir
+	if err := nowhere.takeStale(cancelled, path+"2"); err != nil {
+		t.Errorf("where there is nothing to replace: %v, want no wait for the lock", err)
+	}
 	listener, err := Listen(t.Context(), "unix", path, Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -531,6 +626,7 @@ func TestPrivateDirectoryIsOurs(t *testing.T) {
 			return errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "s"), nil, 0o600))
 		}, false},
 		{"a directory that others can enter", func(path, _ string) error { return os.Mkdir(path, 0o755) }, false},
+		{"a directory of somebody else", func(path, _ string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 4242, -1)) }, false},
 		{"a file", func(path, _ string) error { return os.WriteFile(path, nil, 0o600) }, false},
 		{"nothing", func(string, string) error { return nil }, false},
 	} {
@@ -540,7 +636,9 @@ func TestPrivateDirectoryIsOurs(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), ".p1")
-			if err := test.make(path, elsewhere); err != nil {
+			if err := test.make(path, elsewhere); errors.Is(err, unix.EPERM) {
+				t.Skipf("needs root, for a directory of somebody else: %v", err)
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			private, err := openPrivate(path)
@@ -627,6 +725,21 @@ func TestRelativePath(t *testing.T) {
 		t.Error(err)
 	}
 	assertEmpty(t, dir)
+}
+
+// It leads nowhere if we are nowhere.
+func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Skipf("this system keeps the directory that we are in: %v", err)
+	}
+	if listener, err := Listen(t.Context(), "unix", "s", Config{}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
+		t.Errorf("Listen = %v, %v, want that we are nowhere", listener, err)
+	}
 }
 
 // A directory in which others can write is taken if that is what is asked for, and

@@ -26,7 +26,7 @@ func (d *privateDir) takeStale(ctx context.Context, path string) error {
 	}
 	defer unlock()
 	stale, err := probeStale(path)
-	if err != nil || !stale {
+	if !stale {
 		return err
 	}
 	return d.take(path)

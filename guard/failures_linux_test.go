@@ -1,0 +1,106 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
+)
+
+// A call on the way to a listener that fails, by a seccomp filter of our own: there is
+// none then, and nothing is left of it.
+
+// helperListen listens at Address while calls are forged.
+func helperListen(r role) error {
+	if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+		return err
+	}
+	listener, err := Listen(context.Background(), r.Network, r.Address, Config{})
+	if err == nil {
+		err = listener.Close()
+	} else if listener != nil {
+		return errors.New("a listener and an error")
+	}
+	return reexec.Report(forgedEntryOf(r.Errnos[0], err))
+}
+
+func TestListenWhereCallsFail(t *testing.T) {
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	packets := seccomp.Call{Number: unix.SYS_SOCKETPAIR, Argument: 1, Value: unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC}
+	for _, test := range []struct {
+		name, network string
+		call          seccomp.Call
+		errno         syscall.Errno
+		says, ends    string // "" for a listener
+	}{
+		{"nobody is told", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
+		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
+		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
+		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "find out whether the socket listens or is for datagrams: ", "operation not permitted"},
+		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
+		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
+		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "readdirent ", "input/output error"},
+		{"somebody is quicker", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EEXIST, "somebody put a file at ", "address already in use"},
+		{"there are no hard links", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EPERM, "link ", "operation not permitted"},
+		{"the socket is not where it was put", "unix", seccomp.Any(unix.SYS_LINKAT), 0, "lstat ", "no such file or directory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			mine, link := filepath.Join(dir, "mine"), filepath.Join(dir, "link")
+			if err := errors.Join(os.Mkdir(mine, 0o700), os.Symlink("mine", link)); err != nil {
+				t.Fatal(err)
+			}
+			var got forgedEntry
+			r := role{Do: "listen", Network: test.network, Address: filepath.Join(link, "s"), Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{test.errno}}
+			helper := reexec.Start(t, r)
+			helper.Decode(&got)
+			helper.Finish()
+			if (got.Err == "") != (test.says == "") || !strings.Contains(got.Err, test.says) || !strings.HasSuffix(got.Err, test.ends) {
+				t.Errorf("%q, want %q and %q", got.Err, test.says, test.ends)
+			}
+			assertEmpty(t, mine)
+		})
+	}
+}
+
+// A listener that is not handed out is closed.
+func TestFailedListenLeavesNothingOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	if listener, err := Listen(t.Context(), "unix", path, Config{}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, and were %d", after, before)
+	}
+}
+
+// A kernel that cannot refuse descriptors, as Linux before 6.16, lets connect.
+func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
+	if reason := seccomp.Unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+	passRights := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
+	for way := range forgedWays {
+		var entries []forgedEntry
+		reexec.Start(t, role{Do: "forge", Way: way, Policy: "uid", Calls: []seccomp.Call{passRights}, Errnos: []syscall.Errno{unix.ENOPROTOOPT}}).Decode(&entries)
+		for _, got := range entries {
+			if got.Err != "" {
+				t.Errorf("%s, %v: %q, want to be let in", way, got.Forged, got.Err)
+			}
+		}
+	}
+}
