@@ -30,6 +30,12 @@ const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL
 // goneIsSaid is why nothing is left to find out.
 const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
 
+// Of guard:
+const (
+	withoutCgo = "equivalent without cgo, as the mutants of guard are built: /etc/passwd and /etc/group are read line by line; with cgo TestNamesAreResolved fails"
+	noNumber   = "an error still: an empty uid is no number"
+)
+
 // Of the example:
 const (
 	decodedAgain = "equivalent: what the decoder refuses here it refuses again, when it decodes the whole"
@@ -119,6 +125,46 @@ var accepted = []acceptance{
 		"equivalent: CompareAndSwap leaves alone what is there; it saves an allocation"},
 	{identity{File: "guard/conn.go", Function: "Conn.closeFacts", Condition: "!c.facts.CompareAndSwap(nil, closedFacts)"}, []change{always},
 		"equivalent: closing closedFacts does nothing, since its facts are settled as errors"},
+	{identity{File: "guard/descriptor_unix.go", Function: "onDescriptor", Condition: "err != nil"}, []change{never},
+		"equivalent: SyscallConn fails for a nil *os.File alone, and nobody has one but lockDirectory, see there"},
+	{identity{File: "guard/listen.go", Function: "isAbstract", Condition: `(runtime.GOOS == "linux" || runtime.GOOS == "android")`}, []change{always},
+		"equivalent on Linux"},
+	{identity{File: "guard/listen.go", Function: "isAbstract", Condition: `runtime.GOOS == "android"`}, []change{never, inverted},
+		"equivalent on Linux, where the operand beside it holds"},
+	{identity{File: "guard/lock.go", Function: "lockDirectory", Condition: "err != nil"}, []change{never},
+		"equivalent: a nil *os.File cannot be locked, which is no reason to wait, and Close of it does nothing"},
+	{identity{File: "guard/overflow_linux.go", Function: "overflowID", Condition: "err == nil"}, []change{always},
+		"equivalent: what could not be read is empty, and maps nothing"},
+	{identity{File: "guard/overflow_linux.go", Function: "overflowID", Condition: "err != nil"}, []change{never},
+		"equivalent: what could not be read is empty, and no number, which has the same outcome"},
+	{identity{File: "guard/passwd_nocgo.go", Function: "uidOf", Condition: "err != nil"}, []change{never},
+		"an error still: nobody is in a file that could not be read"},
+	{identity{File: "guard/passwd_nocgo.go", Function: "uidOf", Condition: "!ok"}, []change{never},
+		noNumber},
+	{identity{File: "guard/peer.go", Function: "facts.close", Condition: "f.process.err == nil"}, []change{always},
+		"equivalent: with an error there is no handle, and Close of a nil one does nothing"},
+	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil"}, []change{never},
+		"an error still: what cannot be looked at is not the directory that was made there"},
+	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil", Nth: 1}, []change{never},
+		"an error still: a nil *os.File has no status"},
+	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil", Nth: 2}, []change{never},
+		"fstat(2) of an open directory does not fail"},
+	{identity{File: "guard/privatedir_unix.go", Function: "privateDir.setAttributes", Condition: "int64(stat.Uid) != int64(want.uid) || int64(stat.Gid) != int64(want.gid)"}, []change{always},
+		"equivalent: to give a file to whom it belongs changes nothing; it costs a call"},
+	{identity{File: "guard/users.go", Function: "CurrentUser", Condition: "uid < 0"}, []change{never},
+		"equivalent but on Windows, where nobody has a uid"},
+	{identity{File: "guard/users.go", Function: "lookUpUser", Condition: "!isName(name)"}, []change{never},
+		withoutCgo},
+	{identity{File: "guard/users.go", Function: "lookUpUser", Condition: "err != nil", Nth: 1}, []change{never},
+		noNumber},
+	{identity{File: "guard/users.go", Function: "lookUpGroup", Condition: "!isName(name)"}, []change{never},
+		withoutCgo},
+	{identity{File: "guard/users.go", Function: "isName", Condition: `name != "" && !strings.ContainsRune(name, 0)`}, []change{always},
+		withoutCgo},
+	{identity{File: "guard/users.go", Function: "isName", Condition: `name != ""`}, []change{always},
+		"equivalent: nobody has an empty name in the user database"},
+	{identity{File: "guard/users.go", Function: "isName", Condition: "!strings.ContainsRune(name, 0)"}, []change{always},
+		withoutCgo},
 	{identity{File: "inspect.go", Function: "PeerProcess.Executable", Condition: "err != nil"}, []change{never},
 		"an error still: that of a nil file, in place of the reason why it could not be opened"},
 	{identity{File: "inspect.go", Function: "pathOf", Condition: "err != nil"}, []change{never},
