@@ -70,15 +70,16 @@ ask_kernel(void)
 	return error;
 }
 
+static atomic_int packet_ends_are_right;
+
 int
 cpeercred_check_packet_ends(void)
 {
-	static atomic_int right;
 	int error;
 
-	if (atomic_load(&right))
+	if (atomic_load(&packet_ends_are_right))
 		return 0;
 	if ((error = ask_kernel()) == 0)
-		atomic_store(&right, 1);
+		atomic_store(&packet_ends_are_right, 1);
 	return error;
 }

@@ -97,10 +97,7 @@ func (s system) flags(p places) []string {
 	return flags
 }
 
-// notFuzzed connects sockets, of which the kernel that lies knows nothing.
-const notFuzzed = "packetends_linux.c"
-
-// sources are the files that cgo compiles for the system, but for notFuzzed.
+// sources are the files that cgo compiles for the system.
 func (s system) sources(ctx context.Context, p places) ([]string, error) {
 	goarch := "amd64"
 	if s.goos == "aix" {
@@ -108,8 +105,12 @@ func (s system) sources(ctx context.Context, p places) ([]string, error) {
 	}
 	out, err := mustOutput(ctx, []string{"go", "list", "-f", `{{join .CFiles "\n"}}`, "."}, in(p.shims),
 		with("CGO_ENABLED=1", "GOOS="+s.goos, "GOARCH="+goarch))
-	return slices.DeleteFunc(strings.Fields(out), func(file string) bool { return file == notFuzzed }), err
+	return strings.Fields(out), err
 }
+
+// remembered is a shim's memory of the kernel, which is cleared for each input: so that
+// what an input does depends on no other.
+const remembered = "packet_ends_are_right"
 
 // build makes a program of the shims in p, the kernel that lies, and libFuzzer. The
 // shims' calls go to that kernel: libFuzzer, and the libc, keep this machine's.
@@ -134,7 +135,7 @@ func (s system) build(ctx context.Context, p places, program string) error {
 		if filepath.Dir(source) != "." {
 			continue
 		}
-		rename := []string{"objcopy", "--redefine-syms=" + filepath.Join(p.shims, "testdata/fuzz/symbols"), object}
+		rename := []string{"objcopy", "--globalize-symbol=" + remembered, "--redefine-syms=" + filepath.Join(p.shims, "testdata/fuzz/symbols"), object}
 		if _, err := mustOutput(ctx, rename); err != nil {
 			return err
 		}

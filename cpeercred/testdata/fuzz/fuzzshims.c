@@ -297,11 +297,40 @@ fuzz_check_unix_family(void)
 	(void)check_outcome(error, is_unix(), NULL, 0);
 }
 
+/*
+ * Whether the kernel told the ends of packet sockets apart: of a connection that it
+ * refused, as it should, it named no peer.
+ */
+static int
+are_packet_ends_right(void)
+{
+#if defined(__linux__)
+	const struct call *refused = call_of(CONNECT, 0), *asked = call_of_option(SOL_SOCKET, SO_PEERCRED);
+	struct cpeercred_ids ids;
+
+	if (refused == NULL || refused->error != ECONNREFUSED || asked == NULL || are_credible(&ids))
+		return 0;
+	if (asked->result == -1)
+		return asked->error == ENOTCONN;
+	return asked->length == sizeof(struct ucred) && is_pid(asked, offsetof(struct ucred, pid), 0, &ids.pid);
+#else
+	return 1;
+#endif
+}
+
 static void
 fuzz_check_can_have_peer(void)
 {
 	int error = cpeercred_check_can_have_peer(3), type = 0, listens = 0;
-	int credible = is_type(&type) && type != SOCK_DGRAM && is_int(SO_ACCEPTCONN, &listens) && !listens;
+	int credible = is_type(&type) && type != SOCK_DGRAM && (type != SOCK_SEQPACKET || are_packet_ends_right()) &&
+	    is_int(SO_ACCEPTCONN, &listens) && !listens;
+
+	PROMISE(descriptors_open() == 0, "no descriptor is left");
+	if (error == CPEERCRED_CONFUSED_ENDS) {
+		struct cpeercred_ids ids;
+		PROMISE(type == SOCK_SEQPACKET && are_credible(&ids), "the ends are confused if the kernel names a peer where there is none");
+		return;
+	}
 #if defined(__OpenBSD__)
 	const struct call *c = call_of_option(SOL_SOCKET, SO_ACCEPTCONN);
 	credible |= c != NULL && c->result == -1 && c->error == ENOPROTOOPT;
