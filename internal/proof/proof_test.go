@@ -55,10 +55,13 @@ func TestRead(t *testing.T) {
 	const proven = "proven: linux/arm native emulated by make test-arch: qemu-arm"
 	for _, test := range []struct{ name, log, fails string }{
 		{"a success", "== arm\n" + proven + "\nok", ""},
-		{"what is not make's", proven + "\nsays make: *** nothing", ""},
+		{"what is not make's", proven + "\nmake: Entering directory\nmake[1]: 'a' is up to date (ignored)\nmake *** nothing", ""},
 		{"make failed", proven + "\ntestarch: 1 of 9 architectures failed\nmake: *** [Makefile:235: soak] Error 1\n", "make: *** [Makefile:235: soak] Error 1"},
 		{"make in make failed", "make[2]: *** [Makefile:69: test-cgo] Error 1\r\n" + proven, "make[2]: *** [Makefile:69: test-cgo] Error 1"},
 		{"another name of make", proven + "\ngmake[1]: *** [Makefile:69: test-cgo] Error 1", "gmake[1]: *** [Makefile:69: test-cgo] Error 1"},
+		{"make behind what is unfinished", proven + "\n--- FAIL: TestAmake: *** [Makefile:69: test-cgo] Error 1", "make: *** [Makefile:69: test-cgo] Error 1"},
+		{"make -i", "make: [Makefile:69: test-cgo] Error 1 (ignored)\n" + proven, "Error 1 (ignored)"},
+		{"make -i in make, behind what is unfinished", "okmake[1]: [Makefile:69: test-cgo] Terminated (ignored)\n" + proven, "Terminated (ignored)"},
 		{"no record", "proven: linux", `not a record: "proven: linux"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

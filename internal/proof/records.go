@@ -26,9 +26,10 @@ func readFile(path string) ([]record, error) {
 	return records, nil
 }
 
-// makeFailed is what GNU make prints last when a target failed. It is called gmake
-// where another make is the system's own, and counts how deep it runs inside itself.
-var makeFailed = regexp.MustCompile(`^g?make(\[\d+\])?: \*\*\* `)
+// makeFailed is what GNU make prints last when a target failed, or each time that it was
+// told to go on. It is called gmake where another make is the system's own, and counts how
+// deep it runs inside itself. It may stand behind what a program left unfinished.
+var makeFailed = regexp.MustCompile(`make(\[\d+\])?: (\*\*\* |\[.*\(ignored\))`)
 
 // read returns each record once, in order. A target may print records before it fails,
 // which then prove nothing.
