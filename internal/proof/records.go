@@ -4,8 +4,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -49,8 +51,7 @@ func read(log io.Reader) (records []record, err error) {
 			records = append(records, r)
 		}
 	}
-	slices.SortFunc(records, order)
-	return slices.Compact(records), lines.Err()
+	return union(records), lines.Err()
 }
 
 func writeFile(path string, records []record) error {
@@ -61,25 +62,62 @@ func writeFile(path string, records []record) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
-// merge replaces what the targets of news proved before: all of it for those that ran
-// as a whole. Others may have run in part, or elsewhere: what they proved of a place
-// that news does not name stays.
-func merge(kept, news []record, ran []string) []record {
-	again := map[record]bool{}
-	for _, r := range news {
-		again[place(r)] = true
+// whole fails if news has fewer records of a place than are kept of it: what made them
+// ran in part there, or not at all.
+func whole(kept, news []record) error {
+	was, is := byPlace(kept), byPlace(news)
+	var lacks []error
+	for _, p := range slices.SortedFunc(maps.Keys(was), order) {
+		if len(is[p]) >= len(was[p]) {
+			continue
+		}
+		lack := fmt.Errorf("make %s showed %d of the %d records that are kept of %s/%s %s, without:",
+			p.Target, len(is[p]), len(was[p]), p.System, p.Architecture, p.Implementation)
+		for _, r := range was[p] {
+			if !slices.Contains(is[p], r) {
+				lack = fmt.Errorf("%w\n  %s", lack, r.Detail)
+			}
+		}
+		lacks = append(lacks, lack)
 	}
-	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool {
-		return again[place(r)] || slices.Contains(ran, r.Target)
-	})
-	merged = append(merged, news...)
-	slices.SortFunc(merged, order)
-	return slices.Compact(merged)
+	if lacks == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\nrun all of it, or take out of %s first what it is to show no more", errors.Join(lacks...), provenFile)
+}
+
+// merge replaces what is kept of the places that news is of. Its targets may have run
+// elsewhere too: what they proved of another place stays.
+func merge(kept, news []record) []record {
+	is := byPlace(news)
+	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool { return is[place(r)] != nil })
+	return union(merged, news)
+}
+
+// replaced are those of kept that merge drops.
+func replaced(kept, news []record) []record {
+	is := byPlace(news)
+	return slices.DeleteFunc(slices.Clone(kept), func(r record) bool { return is[place(r)] == nil })
+}
+
+// union has each record once, in order.
+func union(lists ...[]record) []record {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, order)
+	return slices.Compact(all)
 }
 
 // place is where and by what a record was made.
 func place(r record) record {
 	return record{System: r.System, Architecture: r.Architecture, Implementation: r.Implementation, Target: r.Target}
+}
+
+func byPlace(records []record) map[record][]record {
+	lists := map[record][]record{}
+	for _, r := range records {
+		lists[place(r)] = append(lists[place(r)], r)
+	}
+	return lists
 }
 
 func of(records []record, targets []string) (some []record) {
