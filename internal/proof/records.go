@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -66,24 +65,23 @@ func writeFile(path string, records []record) error {
 // ran in part there, or not at all.
 func whole(kept, news []record) error {
 	was, is := byPlace(kept), byPlace(news)
-	var lacks []error
+	var lacks strings.Builder
 	for _, p := range slices.SortedFunc(maps.Keys(was), order) {
 		if len(is[p]) >= len(was[p]) {
 			continue
 		}
-		lack := fmt.Errorf("make %s showed %d of the %d records that are kept of %s/%s %s, without:",
+		fmt.Fprintf(&lacks, "make %s showed %d of the %d records that are kept of %s/%s %s, without:\n",
 			p.Target, len(is[p]), len(was[p]), p.System, p.Architecture, p.Implementation)
 		for _, r := range was[p] {
 			if !slices.Contains(is[p], r) {
-				lack = fmt.Errorf("%w\n  %s", lack, r.Detail)
+				fmt.Fprintf(&lacks, "  %s\n", r.Detail)
 			}
 		}
-		lacks = append(lacks, lack)
 	}
-	if lacks == nil {
+	if lacks.Len() == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w\nrun all of it, or take out of %s first what it is to show no more", errors.Join(lacks...), provenFile)
+	return fmt.Errorf("%srun all of it, or take out of %s first what it is to show no more", &lacks, provenFile)
 }
 
 // merge replaces what is kept of the places that news is of. Its targets may have run
