@@ -310,29 +310,31 @@ vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(G
 
 VULNDB ?= https://vuln.go.dev
 
-# What everyone knows of net/http in Go 1.18. A database without it, or that the program
-# cannot read, knows of nothing, and "none" would mean nothing.
+# What everyone knows of net/http in Go 1.18: a database without it knows of nothing.
 KNOWN_IN := stdlib@v1.18.0
 KNOWN    := CVE-2022-27664
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
-	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | grep '"$(KNOWN)"' >/dev/null || { \
-		echo "vulncheck: $(VULNDB) does not have $(KNOWN) in $(KNOWN_IN), so it cannot be believed"; exit 1; }
+	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | go run ./internal/vulncheck -known $(KNOWN)
 	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
 	@echo "vulncheck: none, as $(VULNDB) knows"
 
 # The database is made by a fixed program from the latest reports, which the module proxy
-# has too: Go's checksum database vouches for both.
+# has too: Go's checksum database vouches for both. The reports do not say when they were
+# modified, so that the database's date is theirs.
 .PHONY: vulncheck-offline
 vulncheck-offline: ## the same where only the module proxy can be reached
-	@set -e; reports=golang.org/x/vulndb; version=$$(go list -m -f '{{.Version}}' $$reports@latest); \
+	@set -e; reports=golang.org/x/vulndb; \
+	latest=$$(go list -m -f '{{.Version}} {{.Time.UTC.Format "2006-01-02T15:04:05Z"}}' $$reports@latest); \
+	version=$${latest% *} time=$${latest#* }; \
 	dir="$(OUTSIDE)/vulndb-$$version"; \
 	if ! test -d "$$dir"; then \
 		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
 		go mod download $$reports@$$version; \
 		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
 		mv "$$dir.part" "$$dir"; fi; \
+	printf '{"modified":"%s"}' "$$time" >"$$dir/index/db.json"; \
 	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
 .PHONY: bench-check

@@ -26,8 +26,12 @@ const usage = `usage: go run ./internal/proof [-write] [-ran TARGET,...] [-partl
 
 Reads what make targets printed, and fails if it is not what ` + provenFile + `
 says that these targets prove. With -write it is written there, and into the matrix of
-README.md; what is kept of a target in -ran, and not shown again, is dropped. Without a
-log it prints all that is kept.
+README.md, in place of what is kept of the same target, system, processor and
+implementation. Without a log it prints all that is kept.
+
+A target in -ran must show as many records of each as are kept, since one that ran in
+part (one boot, one processor) shows fewer; and so must all that is to be written. What
+is to be shown no more is taken out of ` + provenFile + ` first, by hand.
 
 A log is the whole output of make, errors too (2>&1). That make failed is seen by its
 last lines: a log that was cut off before them cannot be told from one of a success.
@@ -37,7 +41,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("proof: ")
 	write := flag.Bool("write", false, "keep what the logs say")
-	ran := flag.String("ran", "", "the `targets` that ran as a whole: what they show is all that is kept of them")
+	ran := flag.String("ran", "", "the `targets` that ran as a whole: they must have shown all that is kept of them")
 	partly := flag.String("partly", "", "the `targets` that ran in part, or that run on other systems too: they must have shown something")
 	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage); flag.PrintDefaults() }
 	flag.Parse()
@@ -66,13 +70,19 @@ func run(out io.Writer, write bool, ran, partly, logs []string) error {
 		if len(records) == 0 {
 			return fmt.Errorf("%s has no line that begins with %q: did the targets succeed?", path, "proven:")
 		}
-		news = append(news, records...)
+		news = union(news, records)
 	}
 	if err := shown(news, slices.Concat(ran, partly)); err != nil {
 		return err
 	}
+	if err := whole(of(kept, ran), news); err != nil {
+		return err
+	}
 	if write {
-		merged := merge(kept, news, ran)
+		if err := whole(replaced(kept, news), news); err != nil {
+			return err
+		}
+		merged := merge(kept, news)
 		return errors.Join(writeFile(provenFile, merged), writeREADME(readmeFile, merged))
 	}
 	return check(out, kept, news, ran, partly)

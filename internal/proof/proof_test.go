@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,10 +56,13 @@ func TestRead(t *testing.T) {
 	const proven = "proven: linux/arm native emulated by make test-arch: qemu-arm"
 	for _, test := range []struct{ name, log, fails string }{
 		{"a success", "== arm\n" + proven + "\nok", ""},
-		{"what is not make's", proven + "\nsays make: *** nothing", ""},
+		{"what is not make's", proven + "\nmake: Entering directory\nmake[1]: 'a' is up to date (ignored)\nmake *** nothing", ""},
 		{"make failed", proven + "\ntestarch: 1 of 9 architectures failed\nmake: *** [Makefile:235: soak] Error 1\n", "make: *** [Makefile:235: soak] Error 1"},
 		{"make in make failed", "make[2]: *** [Makefile:69: test-cgo] Error 1\r\n" + proven, "make[2]: *** [Makefile:69: test-cgo] Error 1"},
 		{"another name of make", proven + "\ngmake[1]: *** [Makefile:69: test-cgo] Error 1", "gmake[1]: *** [Makefile:69: test-cgo] Error 1"},
+		{"make behind what is unfinished", proven + "\n--- FAIL: TestAmake: *** [Makefile:69: test-cgo] Error 1", "make: *** [Makefile:69: test-cgo] Error 1"},
+		{"make -i", "make: [Makefile:69: test-cgo] Error 1 (ignored)\n" + proven, "Error 1 (ignored)"},
+		{"make -i in make, behind what is unfinished", "okmake[1]: [Makefile:69: test-cgo] Terminated (ignored)\n" + proven, "Terminated (ignored)"},
 		{"no record", "proven: linux", `not a record: "proven: linux"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,29 +92,122 @@ func TestMerge(t *testing.T) {
 	news := records(t,
 		"linux/amd64 native ran by make test: kernel 6.18",
 		"linux/arm native emulated by make test-arch: qemu-arm")
+	want := records(t,
+		"darwin/arm64 native ran by make test: Darwin 27",
+		"linux/amd64 native ran by make test: kernel 6.18",
+		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"linux/arm native emulated by make test-arch: qemu-arm",
+		"linux/mips native emulated by make test-arch: qemu-mips")
+	if diff := cmp.Diff(want, merge(kept, news)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(kept[1:2], replaced(kept, news)); diff != "" {
+		t.Errorf("replaced (-want +got):\n%s", diff)
+	}
+}
+
+// A target that ran as a whole has shown as much of each place as is kept; which is
+// another machine's, so that details may differ.
+func TestWhole(t *testing.T) {
+	const last = "\nrun all of it, or take out of internal/proof/proven.txt first what it is to show no more"
+	kept := records(t,
+		"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
+		"linux/amd64 cpeercred ran by make test-kernel: kernel 7.2",
+		"linux/amd64 native ran by make test-kernel: kernel 6.1",
+		"linux/arm64 native ran by make test-kernel: kernel 6.1")
 	for _, test := range []struct {
-		name, ran string
-		want      []record
+		name string
+		news []string
+		want string
 	}{
-		{"in part", "", records(t,
-			"darwin/arm64 native ran by make test: Darwin 27",
-			"linux/amd64 native ran by make test: kernel 6.18",
+		{"all", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 7.2",
 			"linux/amd64 native ran by make test-kernel: kernel 6.1",
-			"linux/arm native emulated by make test-arch: qemu-arm",
-			"linux/mips native emulated by make test-arch: qemu-mips")},
-		{"one as a whole", "test-arch", records(t,
-			"darwin/arm64 native ran by make test: Darwin 27",
-			"linux/amd64 native ran by make test: kernel 6.18",
+			"linux/arm64 native ran by make test-kernel: kernel 6.1",
+		}, ""},
+		{"other releases, and one more", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.2",
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 7.3",
+			"linux/amd64 native ran by make test-kernel: kernel 6.2",
+			"linux/amd64 native ran by make test-kernel: kernel 7.3",
+			"linux/arm64 native ran by make test-kernel: kernel 6.2",
+		}, ""},
+		{"one boot less", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
 			"linux/amd64 native ran by make test-kernel: kernel 6.1",
-			"linux/arm native emulated by make test-arch: qemu-arm")},
-		{"both as a whole", "test,test-arch", records(t,
-			"linux/amd64 native ran by make test: kernel 6.18",
+			"linux/arm64 native ran by make test-kernel: kernel 6.1",
+		}, "make test-kernel showed 1 of the 2 records that are kept of linux/amd64 cpeercred, without:\n  kernel 7.2" + last},
+		{"one processor, of another release", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.2",
+			"linux/amd64 native ran by make test-kernel: kernel 6.2",
+		}, "make test-kernel showed 1 of the 2 records that are kept of linux/amd64 cpeercred, without:\n  kernel 6.1\n  kernel 7.2\n" +
+			"make test-kernel showed 0 of the 1 records that are kept of linux/arm64 native, without:\n  kernel 6.1" + last},
+		{"another target", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
+			"linux/amd64 cpeercred ran by make test: kernel 7.2",
 			"linux/amd64 native ran by make test-kernel: kernel 6.1",
-			"linux/arm native emulated by make test-arch: qemu-arm")},
+			"linux/arm64 native ran by make test-kernel: kernel 6.1",
+		}, "make test-kernel showed 1 of the 2 records that are kept of linux/amd64 cpeercred, without:\n  kernel 7.2" + last},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, merge(kept, news, names(test.ran))); diff != "" {
+			got := ""
+			if err := whole(kept, records(t, test.news...)); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What ran in part is neither written nor taken for the whole, and what was written stays.
+func TestRun(t *testing.T) {
+	const kept = "" +
+		"proven: linux/amd64 native emulated by make test-gvisor: gVisor 2022\n" +
+		"proven: linux/amd64 native emulated by make test-gvisor: gVisor 2026\n" +
+		"proven: linux/arm native emulated by make test-arch: qemu 7\n" +
+		"proven: linux/mips native emulated by make test-arch: qemu 7\n"
+	const old, fewer = "proven: linux/amd64 native emulated by make test-gvisor: gVisor 2022\n", "make test-gvisor showed 1 of the 2 records that are kept of linux/amd64 native"
+	for _, test := range []struct {
+		name, log, ran, partly string
+		write                  bool
+		want                   string // what is kept
+		fails                  string
+	}{
+		{name: "a part, checked as a part", log: old, partly: "test-gvisor", want: kept},
+		{name: "a part, checked as a whole", log: old, ran: "test-gvisor", want: kept, fails: fewer},
+		{name: "a part, written as a whole", log: old, ran: "test-gvisor", write: true, want: kept, fails: fewer},
+		{name: "a part, written", log: old, write: true, want: kept, fails: fewer},
+		{name: "another place, written", log: "proven: linux/arm native emulated by make test-arch: qemu 8\n", write: true,
+			want: strings.Replace(kept, "qemu 7", "qemu 8", 1)},
+		{name: "another place, written as a whole", log: "proven: linux/arm native emulated by make test-arch: qemu 8\n", ran: "test-arch", write: true,
+			want: kept, fails: "make test-arch showed 0 of the 1 records that are kept of linux/mips native"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.MkdirAll(filepath.Dir(provenFile), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for path, text := range map[string]string{provenFile: kept, readmeFile: tableBegin + tableEnd, "log": test.log} {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			said := ""
+			if err := run(io.Discard, test.write, names(test.ran), names(test.partly), []string{"log"}); err != nil {
+				said = err.Error()
+			}
+			if (said != "") != (test.fails != "") || !strings.Contains(said, test.fails) {
+				t.Errorf("error %q, want %q", said, test.fails)
+			}
+			got, err := os.ReadFile(provenFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, string(got)); diff != "" {
+				t.Errorf("kept (-want +got):\n%s", diff)
 			}
 		})
 	}

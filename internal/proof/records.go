@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -26,9 +27,10 @@ func readFile(path string) ([]record, error) {
 	return records, nil
 }
 
-// makeFailed is what GNU make prints last when a target failed. It is called gmake
-// where another make is the system's own, and counts how deep it runs inside itself.
-var makeFailed = regexp.MustCompile(`^g?make(\[\d+\])?: \*\*\* `)
+// makeFailed is what GNU make prints last when a target failed, or each time that it was
+// told to go on. It is called gmake where another make is the system's own, and counts how
+// deep it runs inside itself. It may stand behind what a program left unfinished.
+var makeFailed = regexp.MustCompile(`make(\[\d+\])?: (\*\*\* |\[.*\(ignored\))`)
 
 // read returns each record once, in order. A target may print records before it fails,
 // which then prove nothing.
@@ -48,8 +50,7 @@ func read(log io.Reader) (records []record, err error) {
 			records = append(records, r)
 		}
 	}
-	slices.SortFunc(records, order)
-	return slices.Compact(records), lines.Err()
+	return union(records), lines.Err()
 }
 
 func writeFile(path string, records []record) error {
@@ -60,25 +61,61 @@ func writeFile(path string, records []record) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
-// merge replaces what the targets of news proved before: all of it for those that ran
-// as a whole. Others may have run in part, or elsewhere: what they proved of a place
-// that news does not name stays.
-func merge(kept, news []record, ran []string) []record {
-	again := map[record]bool{}
-	for _, r := range news {
-		again[place(r)] = true
+// whole fails if news has fewer records of a place than are kept of it: what made them
+// ran in part there, or not at all.
+func whole(kept, news []record) error {
+	was, is := byPlace(kept), byPlace(news)
+	var lacks strings.Builder
+	for _, p := range slices.SortedFunc(maps.Keys(was), order) {
+		if len(is[p]) >= len(was[p]) {
+			continue
+		}
+		fmt.Fprintf(&lacks, "make %s showed %d of the %d records that are kept of %s/%s %s, without:\n",
+			p.Target, len(is[p]), len(was[p]), p.System, p.Architecture, p.Implementation)
+		for _, r := range was[p] {
+			if !slices.Contains(is[p], r) {
+				fmt.Fprintf(&lacks, "  %s\n", r.Detail)
+			}
+		}
 	}
-	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool {
-		return again[place(r)] || slices.Contains(ran, r.Target)
-	})
-	merged = append(merged, news...)
-	slices.SortFunc(merged, order)
-	return slices.Compact(merged)
+	if lacks.Len() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%srun all of it, or take out of %s first what it is to show no more", &lacks, provenFile)
+}
+
+// merge replaces what is kept of the places that news is of. Its targets may have run
+// elsewhere too: what they proved of another place stays.
+func merge(kept, news []record) []record {
+	is := byPlace(news)
+	merged := slices.DeleteFunc(slices.Clone(kept), func(r record) bool { return is[place(r)] != nil })
+	return union(merged, news)
+}
+
+// replaced are those of kept that merge drops.
+func replaced(kept, news []record) []record {
+	is := byPlace(news)
+	return slices.DeleteFunc(slices.Clone(kept), func(r record) bool { return is[place(r)] == nil })
+}
+
+// union has each record once, in order.
+func union(lists ...[]record) []record {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, order)
+	return slices.Compact(all)
 }
 
 // place is where and by what a record was made.
 func place(r record) record {
 	return record{System: r.System, Architecture: r.Architecture, Implementation: r.Implementation, Target: r.Target}
+}
+
+func byPlace(records []record) map[record][]record {
+	lists := map[record][]record{}
+	for _, r := range records {
+		lists[place(r)] = append(lists[place(r)], r)
+	}
+	return lists
 }
 
 func of(records []record, targets []string) (some []record) {

@@ -45,9 +45,9 @@ func (c Counts) String() string {
 
 var (
 	runningLine = regexp.MustCompile(`^=== (RUN|NAME|CONT) +(\S+)`)
-	loggedLine  = regexp.MustCompile(`^ +\S+\.go:\d+: (.*)`)
+	loggedLine  = regexp.MustCompile(`^    \S+\.go:\d+: (.*)`)
 	furtherLine = regexp.MustCompile(`^        (.*)`)
-	verdictLine = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
+	verdictLine = regexp.MustCompile(`^( *)--- (PASS|FAIL|SKIP): (\S+) \(`)
 )
 
 // Read takes the next line that the binary printed.
@@ -59,8 +59,9 @@ func (l *Log) Read(line string) {
 		}
 		return
 	}
-	if m := verdictLine.FindStringSubmatch(line); m != nil {
-		l.judge(m[1], m[2])
+	// One that stands elsewhere is what a test says of another.
+	if m := verdictLine.FindStringSubmatch(line); m != nil && len(m[1]) == 4*l.level(m[3]) {
+		l.judge(m[2], m[3])
 		return
 	}
 	test := l.Tests[l.current]
@@ -86,12 +87,23 @@ func (l *Log) begin(name string) *Test {
 	return l.Tests[name]
 }
 
+// level is how many tests a test is below. A name may have slashes of its own.
+func (l *Log) level(name string) (n int) {
+	for i, c := range name {
+		if c == '/' && l.Tests[name[:i]] != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// judge counts each verdict, so that two on one test are a complaint. No other takes
+// the place of FAIL.
 func (l *Log) judge(verdict, name string) {
 	test := l.begin(name)
-	if test.Verdict != "" {
-		return // what a test binary prints that the test runs
+	if test.Verdict != "FAIL" {
+		test.Verdict = verdict
 	}
-	test.Verdict = verdict
 	switch verdict {
 	case "PASS":
 		l.Passed++
