@@ -361,18 +361,9 @@ bench: ## measure what asking costs, beside every other library, into README.md 
 
 ##@ Release
 
-# grpcpeer is built here with the root beside it, and by those who import it with the one
-# that its go.mod requires: its tag is no use before that one's.
 .PHONY: tag-check
 tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
-	@test -n "$$TAG" || { echo "say which: make tag-check TAG=v1.0.0"; exit 2; }
-	@git merge-base --is-ancestor HEAD origin/main || { echo "tag-check: HEAD is not on origin/main"; exit 1; }
-	@case "$$TAG" in grpcpeer/*) \
-		root=$$(go list -m) && required=$$(cd grpcpeer && go list -m -f '{{.Version}}' "$$root") && \
-		git show-ref --quiet --verify "refs/tags/$$required" || { \
-			echo "tag-check: grpcpeer/go.mod requires $$root $$required, which is no tag"; exit 1; };; \
-	esac
-	@echo "tag-check: HEAD may be tagged $$TAG"
+	@go run ./internal/tagcheck "$$TAG"
 
 COMMAND := -trimpath -o
 
@@ -393,11 +384,11 @@ DIST       ?= bin
 DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
 	dragonfly/amd64 illumos/amd64
 
-# The release workflow calls the three apart, so that no program but Go has run where the
+# The release workflow calls these apart, so that no program but Go has run where the
 # commands are built.
 .PHONY: dist
 dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
-	@$(MAKE) --no-print-directory checksums
+	@$(MAKE) --no-print-directory sboms-check checksums
 
 .PHONY: commands
 commands: ## build the command for each system, into DIST (bin)
@@ -417,6 +408,16 @@ sboms: commands ## write a CycloneDX SBOM of each command and of each module tha
 	@for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
 		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
+
+# The release workflow builds the commands anew, beside SBOMs from another machine. Each
+# of these has the checksum of the command that it was written of.
+.PHONY: sboms-check
+sboms-check: ## check that the commands in DIST (bin) are those that the SBOMs beside them describe
+	@cd "$(DIST)" && for port in $(DIST_PORTS); do \
+		file="peercred-$${port%/*}-$${port#*/}"; \
+		sum=$$(sed -n '/"cdx:gomod:binary:hash:SHA-256"/{n;s/.*"value": "\([0-9a-f]*\)".*/\1/p;}' "$$file.cdx.json") && \
+		echo "$$sum  $$file" | sha256sum --strict -c - || { \
+			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done
 
 .PHONY: checksums
 checksums: ## write the checksums of what is in DIST (bin)

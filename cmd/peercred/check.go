@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"text/tabwriter"
 
@@ -20,7 +21,7 @@ import (
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("check")
 	_, err := parse(flags, "check [--json]",
-		"Connects to a socket of its own and asks all about who is at the other end, through\nevery implementation that this build has. The right answer is this process. A dash\nis what this system does not tell, with the reason below, and no failure. Then it\nshows what each answer is worth here.", 0, args, stdout, stderr)
+		"Connects to a socket of its own and asks all about who is at the other end, through\nevery implementation that this build has. The right answer is this process. A dash\nis what this system does not tell, or what one implementation alone says, so that\nnothing can agree with it; the reason is below, and it is no failure. Then it shows\nwhat each answer is worth here.", 0, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error 
 	} else {
 		err = r.print(stdout)
 	}
-	if err == nil && !r.Agree {
+	if err == nil && isFalse(r.Agree) {
 		return errReported
 	}
 	return err
@@ -69,13 +70,14 @@ func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
 	return accepted, func() { accepted.Close(); client.Close() }, nil
 }
 
-// report is check's result. Agree says that every implementation answered, the
-// same as all others, and what is true: this process.
+// report is check's result. Agree says whether every implementation answered, the
+// same as all others, and what is true: this process. It is nil where there is one
+// implementation, which did so: it has none to agree with.
 type report struct {
 	System  string        `json:"system"`
 	Kernel  string        `json:"kernel"`
 	Linked  string        `json:"linked"`
-	Agree   bool          `json:"agree"`
+	Agree   *bool         `json:"agree"`
 	Rows    []answers     `json:"implementations"`
 	Support peercred.Info `json:"support"`
 }
@@ -106,12 +108,16 @@ func check(conn syscall.Conn) (report, error) {
 			r.Rows = append(r.Rows, i.askAll(int(fd)))
 		}
 	})
-	r.Agree = len(r.Rows) > 0
-	for _, f := range facts {
-		r.Agree = r.Agree && r.agrees(f)
+	if len(r.Rows) != 1 {
+		r.Agree = new(true)
+	}
+	if slices.ContainsFunc(facts, func(f fact) bool { return isFalse(r.agrees(f)) }) {
+		r.Agree = new(false)
 	}
 	return r, err
 }
+
+func isFalse(b *bool) bool { return b != nil && !*b }
 
 func (i implementation) askAll(fd int) answers {
 	a := answers{Implementation: i.name, Call: i.call, Facts: map[string]answer{}}
@@ -128,22 +134,27 @@ func (i implementation) askAll(fd int) answers {
 }
 
 // agrees says whether all implementations that can answer said the same, and what
-// is true. Credentials all of them must answer.
-func (r report) agrees(f fact) bool {
-	first := answer{}
+// is true. Credentials all of them must answer. It is nil where one alone was asked,
+// or answered.
+func (r report) agrees(f fact) *bool {
+	var said []string
 	for _, row := range r.Rows {
 		a := row.Facts[f.key()]
 		switch {
 		case a.Unsupported && !f.required:
 			continue
 		case a.Error != "" || !f.isTrue(a.Value):
-			return false
-		case first.Value != "" && a.Value != first.Value:
-			return false
+			return new(false)
 		}
-		first = a
+		said = append(said, a.Value)
 	}
-	return true
+	switch {
+	case len(r.Rows) == 1 || len(said) == 1:
+		return nil
+	case len(r.Rows) == 0:
+		return new(false)
+	}
+	return new(len(slices.Compact(said)) <= 1)
 }
 
 func (r report) print(w io.Writer) error {
@@ -167,7 +178,11 @@ func (r report) print(w io.Writer) error {
 			}
 			fmt.Fprintf(table, "\t%s", value)
 		}
-		fmt.Fprintf(table, "\t%s\n", yesOrNo(r.agrees(f) && len(r.Rows) > 0))
+		if agree := r.agrees(f); agree != nil {
+			fmt.Fprintf(table, "\t%s\n", yesOrNo(*agree))
+		} else {
+			fmt.Fprintf(table, "\t%s\n", notes.missing("one implementation alone says this, and there is none to agree with"))
+		}
 	}
 	if err := table.Flush(); err != nil {
 		return err
