@@ -55,7 +55,7 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"the socket is not where it was put", "unix", seccomp.Any(unix.SYS_LINKAT), 0, "lstat ", "no such file or directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := openDirectory(t) // with a path that is short, as a socket's must be
 			mine, link := filepath.Join(dir, "mine"), filepath.Join(dir, "link")
 			if err := errors.Join(os.Mkdir(mine, 0o700), os.Symlink("mine", link)); err != nil {
 				t.Fatal(err)
@@ -83,7 +83,7 @@ func TestFailedListenLeavesNothingOpen(t *testing.T) {
 	if listener, err := Listen(t.Context(), "unix", path, Config{}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
-	if after := descriptors(t); after != before {
+	if after := descriptors(t); after > before { // fewer, if those of another test were collected
 		t.Errorf("%d descriptors are open, and were %d", after, before)
 	}
 }
