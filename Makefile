@@ -5,6 +5,11 @@
 # A workspace around this folder is the user's affair, not ours.
 export GOWORK := off
 
+# What fails and goes on prints what it did not show, and with -s not even that it failed.
+ifneq (,$(findstring i,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))
+$(error -i, --ignore-errors, would have a failure pass for a success)
+endif
+
 # What needs other dependencies is a module of its own.
 MODULES := . grpcpeer benchmarks
 comma := ,
@@ -253,11 +258,13 @@ lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and 
 
 .PHONY: lint-c
 lint-c: ## check the C shims with strict warnings
-	@for cc in gcc clang; do \
+	@checked=; for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
 		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
-	done
-	@echo "lint: the C shims are clean"
+		checked="$$checked $$cc"; \
+	done; \
+	test -n "$$checked" || { echo "lint: no C compiler here: apt-get install gcc libc6-dev clang"; exit 1; }; \
+	echo "lint: the C shims are clean for$$checked"
 
 ZIZMOR_DIR := $(call folder_of,zizmor)
 
@@ -417,7 +424,9 @@ sboms-check: ## check that the commands in DIST (bin) are those that the SBOMs b
 		file="peercred-$${port%/*}-$${port#*/}"; \
 		sum=$$(sed -n '/"cdx:gomod:binary:hash:SHA-256"/{n;s/.*"value": "\([0-9a-f]*\)".*/\1/p;}' "$$file.cdx.json") && \
 		echo "$$sum  $$file" | sha256sum --strict -c - || { \
-			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done
+			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done && \
+	set -- *.cdx.json && test $$# = $(words $(DIST_PORTS) $(IMPORTED)) || { \
+		echo "sboms-check: there are other SBOMs than those of the commands and modules"; exit 1; }
 
 .PHONY: checksums
 checksums: ## write the checksums of what is in DIST (bin)

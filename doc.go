@@ -14,9 +14,9 @@
 //
 // The ids are effective ids. On a server's accepted connection they are the
 // peer's at its connect(2); what the peer does to its ids afterwards does not
-// show. On a client's connection they are those of whoever called listen(2)
-// (bind(2) on OpenBSD), which under socket activation is the service manager and
-// not the service that accepts. A socketpair names its creator where the system
+// show. On a client's connection they are those of whoever called listen(2) (on
+// OpenBSD bind(2); on illumos and Solaris of whoever made the server's end), which
+// under socket activation is the service manager and not the service that accepts. A socketpair names its creator where the system
 // answers for it; a datagram socket is refused, since it can be connected to
 // another after the kernel took the credentials. On macOS the pid is not from
 // connect time: it is that of the process which last used the peer's socket, so
@@ -47,8 +47,8 @@
 // passed on, and the credentials keep naming the process that connected.
 //
 // A pid is not an identity: it can belong to another process as soon as its
-// owner is reaped. Decide on uid and gid, which come from the socket; never look
-// a uid up by the pid. For the process itself use [OpenPeerProcess].
+// owner is reaped. Decide on uid, gid, groups and label, which come from the socket;
+// never look a uid up by the pid. For the process itself use [OpenPeerProcess].
 //
 // A pid of 0 means that the kernel does not tell, as for a peer in a pid
 // namespace that we do not see. Under Linux's user namespaces an id that is not

@@ -1,7 +1,6 @@
 package peercred
 
 import (
-	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,9 +14,9 @@ import (
 var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"}
 
 var (
-	testName   = regexp.MustCompile(`\bTest[A-Z0-9]\w*…?`)
-	targetName = regexp.MustCompile("(?m)(?:`|^)make ([a-z][a-z-]*)")
-	linkedPath = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	testName    = regexp.MustCompile(`\bTest[A-Z0-9]\w*…?`)
+	makeTargets = regexp.MustCompile("(?m)(?:`|^)make((?:\\s+[a-z][a-z-]*)+)")
+	linkedPath  = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 )
 
 // What the documents point to is there: tests (a name that ends in "…" is the
@@ -39,9 +38,11 @@ func TestDocumentsPointToWhatIsThere(t *testing.T) {
 				t.Errorf("%s names %s, and there is no such test", document, name)
 			}
 		}
-		for _, target := range targetName.FindAllSubmatch(text, -1) {
-			if !bytes.Contains(makefile, append([]byte("\n.PHONY: "), append(target[1], '\n')...)) {
-				t.Errorf("%s names make %s, which the Makefile does not have", document, target[1])
+		for _, targets := range makeTargets.FindAllSubmatch(text, -1) {
+			for target := range strings.FieldsSeq(string(targets[1])) {
+				if !strings.Contains(string(makefile), "\n.PHONY: "+target+"\n") {
+					t.Errorf("%s names make %s, which the Makefile does not have", document, target)
+				}
 			}
 		}
 		for _, path := range linkedPath.FindAllSubmatch(text, -1) {

@@ -310,6 +310,7 @@ func TestForgedAnswers(t *testing.T) {
 		{"OpenPeerProcess", "epoll_ctl", call(unix.SYS_EPOLL_CTL), noPoller, silently | believes},
 		// Which is to find out only whether it was reaped already.
 		{"OpenPeerProcess", "pidfd_send_signal", call(unix.SYS_PIDFD_SEND_SIGNAL), "", otherwise},
+		{"OpenPeerProcess", "pidfd_send_signal, openat", call(unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_OPENAT), "", otherwise | retries | endless},
 		{"OpenPeerProcess of a foreign type", "SO_DOMAIN", option(unix.SO_DOMAIN), process + family, 0},
 		{"OpenPeerProcess of a foreign type", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, 0},
 		{"OpenPeerProcess of a foreign type", "SO_PEERPIDFD", option(unix.SO_PEERPIDFD), peerPidfd, 0},

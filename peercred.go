@@ -105,6 +105,8 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 //
 // Anything but a connected *net.UnixConn costs three more system calls, which
 // establish that the descriptor is a Unix socket that can have a peer.
+//
+// It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
 	p, err := credentialsOfSyscallConn(conn)
 	if err != nil {

@@ -29,7 +29,8 @@ import (
 // is dropped without it is closed by the garbage collector, at some time, unless
 // its Done or Wait was called and the process lives on. All methods are safe for
 // concurrent use, also with Close. After Close they fail with an error that wraps
-// [os.ErrClosed].
+// [os.ErrClosed]; those of a handle that [OpenPeerProcess] did not return, with one that
+// wraps [os.ErrInvalid].
 type PeerProcess struct {
 	pidfd   *os.File // its finalizer is the safety net
 	watch   sync.Once

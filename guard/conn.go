@@ -10,7 +10,8 @@ import (
 )
 
 // Conn is a connection whose peer was let in. Besides what [net.Conn] promises it
-// passes on CloseWrite, and gives its inner connection by NetConn.
+// passes on CloseWrite, and gives its inner connection by NetConn. Its methods are safe
+// for concurrent use.
 type Conn struct {
 	net.Conn
 	peer        Peer // of this Conn, or of one within
@@ -117,7 +118,8 @@ func (c *Conn) LocalAddr() net.Addr {
 }
 
 // Close closes the connection and, if it was opened, the handle on the peer's
-// process.
+// process. The error is the inner connection's, which for a *[net.UnixConn] that is
+// closed already wraps [net.ErrClosed].
 func (c *Conn) Close() error {
 	c.closeFacts()
 	return c.Conn.Close()

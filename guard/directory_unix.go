@@ -64,7 +64,9 @@ func checkDirectory(path string) error {
 	return nil
 }
 
-// checkStep looks at a directory, or at a link and not where it leads.
+// checkStep looks at a directory, or at a link and not where it leads. The overflow id is
+// the owner of whatever belongs to somebody whom our user namespace does not map, and is
+// no user's of whom we know, though it be ours.
 func checkStep(path string) (isLink bool, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -73,7 +75,7 @@ func checkStep(path string) (isLink bool, err error) {
 	uid := info.Sys().(*syscall.Stat_t).Uid
 	isLink = info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
 	switch {
-	case uid != uint32(os.Geteuid()) && uid != 0:
+	case uid != uint32(os.Geteuid()) && uid != 0, int64(uid) == overflow().uid:
 		return false, fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, uid)
 	case !isLink && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
 		return false, fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", path, info.Mode())

@@ -30,8 +30,9 @@ func FromContext(ctx context.Context) (Peer, bool) {
 // Require returns a handler that hands to next the requests of whom policy lets in.
 // The others get the status 403, or 500 if it could not be decided ([Denied].Failed,
 // a connection without credentials among that), and an empty body: why is for
-// onDeny to know, which is called before the answer is sent. The connection stays
-// open, for requests that may have it otherwise.
+// onDeny to know, which is called before the answer is sent, in the goroutine of the
+// request: it must be safe for concurrent use, and a panic in it is net/http's to survive.
+// The connection stays open, for requests that may have it otherwise.
 //
 // The policy is asked for every request, about a peer that is known since its
 // connection was accepted: that costs no system call, unless the policy wants facts

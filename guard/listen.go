@@ -58,8 +58,21 @@ type Config struct {
 // The context ends the wait for another Listen that replaces a socket file in the
 // same directory; it does nothing to the listener.
 //
-// Where the system does not tell who connects, or not for network, the error is
-// *[peercred.ErrPeerCredentialsUnavailable].
+// It returns a listener or a *[net.OpError], in which is:
+//
+//   - *[peercred.ErrPeerCredentialsUnavailable] where the system does not tell who
+//     connects, or not for this network.
+//   - [net.UnknownNetworkError] for any other network.
+//   - [syscall.EADDRINUSE] for what is at the address already.
+//   - [syscall.EINVAL] for a Mode with more than permission bits, and for a Mode, Owner or
+//     Group with a name in the abstract namespace.
+//   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] for Owner and Group.
+//   - What wraps the error of ctx, if that ended first.
+//   - A reason in words for an address that is empty or too long, and for a directory that
+//     AllowSharedDirectory would take.
+//   - Otherwise what the system says to the files and the socket.
+//
+// It is safe for concurrent use.
 func Listen(ctx context.Context, network, address string, config Config) (*Listener, error) {
 	inner, err := listen(ctx, network, address, config)
 	if err != nil {

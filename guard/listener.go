@@ -15,8 +15,9 @@ type Options struct {
 	// OnDeny is told of every peer that was not let in, one after the other, as its
 	// connection is closed. It runs in a goroutine of its own, so that a slow
 	// one does not keep peers waiting; what it has not got round to is kept, up to
-	// 1024 refusals, and further ones are counted as unreported. [LogDenied] makes
-	// one that logs.
+	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
+	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
+	// that logs.
 	OnDeny func(*Denied)
 	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
 	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
@@ -28,7 +29,7 @@ type Options struct {
 }
 
 // Listener accepts only peers that its policy lets in. It is a [net.Listener], to
-// be given to whatever serves from one.
+// be given to whatever serves from one. Its methods are safe for concurrent use.
 type Listener struct {
 	inner    net.Listener
 	local    net.Addr // of the accepted connections, nil for their own
@@ -87,8 +88,6 @@ func (l *Listener) Accept() (net.Conn, error) {
 // which is waited out with pauses that grow from 5 ms to 1 s. The error is that of
 // the listener which is guarded: [net.ErrClosed] after Close, or the timeout of its
 // deadline.
-//
-// It is safe for concurrent use.
 func (l *Listener) AcceptPeer() (*Conn, error) {
 	for pause := time.Duration(0); ; {
 		conn, err := l.inner.Accept()

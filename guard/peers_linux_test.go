@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -345,9 +346,7 @@ func TestSeqpacket(t *testing.T) {
 // mapped it is nobody's.
 func TestOverflowIDs(t *testing.T) {
 	needRoot(t)
-	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
-		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
-	}
+	needUserNamespaces(t)
 	for _, test := range []struct {
 		name    string
 		where   []reexec.Option
@@ -386,6 +385,35 @@ func TestOverflowIDs(t *testing.T) {
 	peer := reexec.Start(t, role{Do: "connect", Address: inner.Addr().String(), UID: &uid, GID: &uid})
 	peer.Expect("welcome")
 	peer.Finish()
+}
+
+func needUserNamespaces(t *testing.T) {
+	t.Helper()
+	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
+		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
+	}
+}
+
+// A directory of somebody whom we cannot tell from ourselves is not ours.
+func TestDirectoryOfOverflowID(t *testing.T) {
+	needRoot(t)
+	needUserNamespaces(t)
+	for _, test := range []struct {
+		name  string
+		where reexec.Option
+		says  string
+	}{
+		{"we are mapped", inUserNamespace(0, 0), ""},
+		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, "/ belongs to uid 65534"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got forgedEntry
+			reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s")}, test.where).Decode(&got)
+			if (got.Err == "") != (test.says == "") || !strings.Contains(got.Err, test.says) {
+				t.Errorf("%q, want %q", got.Err, test.says)
+			}
+		})
+	}
 }
 
 func TestMapsAll(t *testing.T) {
@@ -773,7 +801,10 @@ func guardForUs(address string, options Options) (*Listener, error) {
 // elsewhere by them.
 func TestLinksOfOthers(t *testing.T) {
 	needRoot(t)
-	base := openDirectory(t)
+	base, err := filepath.EvalSymlinks(openDirectory(t)) // whose links would count
+	if err != nil {
+		t.Fatal(err)
+	}
 	mine, eve, shared := filepath.Join(base, "mine"), filepath.Join(base, "eve"), filepath.Join(base, "shared")
 	for _, dir := range []string{mine, eve, shared} {
 		if err := os.Mkdir(dir, 0o755); err != nil {

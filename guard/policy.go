@@ -245,7 +245,8 @@ func AnyOf(policies ...Policy) Policy {
 // Func lets in whoever allow returns nil for. The rule is what logs and counts call
 // it, and should be one of few; an error of allow is the reason, and a *[Denied]
 // among its errors, from another Policy, is handed on as it is. A nil allow admits
-// nobody, and a panic refuses. It must not end its goroutine, which is the caller's.
+// nobody, and a panic refuses. It must be safe for concurrent use, and must not end its
+// goroutine, which is the caller's.
 //
 // Allow runs within Accept: one that takes its time keeps other peers waiting, and
 // so does one that waits for what a hostile peer can delay, as the file of an

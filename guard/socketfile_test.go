@@ -636,7 +636,7 @@ func TestPrivateDirectoryIsOurs(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), ".p1")
-			if err := test.make(path, elsewhere); errors.Is(err, unix.EPERM) {
+			if err := test.make(path, elsewhere); errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) { // not mapped
 				t.Skipf("needs root, for a directory of somebody else: %v", err)
 			} else if err != nil {
 				t.Fatal(err)

@@ -21,13 +21,14 @@ func CurrentUser() Policy {
 
 // Users lets in whoever runs as one of these users. The names are looked up once,
 // in this call, with os/user: in a build with CGO_ENABLED=0 that is /etc/passwd
-// alone, but on macOS. A name that is unknown is an error, and the Policy then lets
-// in nobody.
+// alone, but on macOS. A name that is unknown is an error, which wraps
+// [user.UnknownUserError], and the Policy then lets in nobody.
 func Users(names ...string) (Policy, error) {
 	return resolved("user", names, lookUpUser, uidPolicy)
 }
 
-// GroupNames is [Groups] by name. The names are looked up as in [Users]. Who is in
+// GroupNames is [Groups] by name. The names are looked up as in [Users]; the error for
+// one that is unknown wraps [user.UnknownGroupError]. Who is in
 // a group is for the kernel to say, and not for /etc/group.
 func GroupNames(names ...string) (Policy, error) {
 	return resolved("group", names, lookUpGroup, groupPolicy)

@@ -70,8 +70,8 @@ func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
 	return accepted, func() { accepted.Close(); client.Close() }, nil
 }
 
-// report is check's result. Agree says whether every implementation answered, the
-// same as all others, and what is true: this process. It is nil where there is one
+// report is check's result. Agree says whether every implementation that can answer did,
+// the same as all others, and what is true: this process. It is nil where there is one
 // implementation, which did so: it has none to agree with.
 type report struct {
 	System  string        `json:"system"`
@@ -178,11 +178,7 @@ func (r report) print(w io.Writer) error {
 			}
 			fmt.Fprintf(table, "\t%s", value)
 		}
-		if agree := r.agrees(f); agree != nil {
-			fmt.Fprintf(table, "\t%s\n", yesOrNo(*agree))
-		} else {
-			fmt.Fprintf(table, "\t%s\n", notes.missing("one implementation alone says this, and there is none to agree with"))
-		}
+		fmt.Fprintf(table, "\t%s\n", r.agreement(f, &notes))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -191,6 +187,17 @@ func (r report) print(w io.Writer) error {
 		return err
 	}
 	return printSupport(w, r.Support)
+}
+
+// agreement is agrees in words. What nobody says has its reason in the columns before.
+func (r report) agreement(f fact, notes *footnotes) string {
+	switch agree := r.agrees(f); {
+	case agree != nil:
+		return yesOrNo(*agree)
+	case slices.ContainsFunc(r.Rows, func(a answers) bool { return a.Facts[f.key()].Error == "" }):
+		return notes.missing("one implementation alone says this, and there is none to agree with")
+	}
+	return "-"
 }
 
 func yesOrNo(yes bool) string {

@@ -130,8 +130,11 @@ func reason(err error) string {
 		return err.Error()
 	}
 	text := fmt.Sprintf("%s of the process: %v", filepath.Base(path.Path), path.Err)
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		text += " (it takes the same user, or CAP_SYS_PTRACE)"
+	case errors.Is(err, fs.ErrNotExist):
+		text += " (it has ended, or is about to)"
 	}
 	return text
 }

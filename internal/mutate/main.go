@@ -20,6 +20,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"os/exec"
@@ -102,6 +103,7 @@ func mutate(ctx context.Context, chosen []*subject, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	defer removeSockets(".")
 	failed := 0
 	for _, s := range chosen {
 		r := &run{subject: s, options: o, reasons: why, dir: filepath.Join(dir, s.name)}
@@ -114,6 +116,17 @@ func mutate(ctx context.Context, chosen []*subject, o options) error {
 		return fmt.Errorf("%d mutants are not as they should be: write a test that fails with a survivor, or accept it in internal/mutate/accepted.go and say why", failed)
 	}
 	return nil
+}
+
+// removeSockets removes what a mutant left in the tree that takes an abstract name for a
+// path. Git does not see sockets.
+func removeSockets(tree string) {
+	_ = filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type() == fs.ModeSocket {
+			err = os.Remove(path)
+		}
+		return err
+	})
 }
 
 func checkTools() error {

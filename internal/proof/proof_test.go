@@ -62,6 +62,7 @@ func TestRead(t *testing.T) {
 		{"another name of make", proven + "\ngmake[1]: *** [Makefile:69: test-cgo] Error 1", "gmake[1]: *** [Makefile:69: test-cgo] Error 1"},
 		{"make behind what is unfinished", proven + "\n--- FAIL: TestAmake: *** [Makefile:69: test-cgo] Error 1", "make: *** [Makefile:69: test-cgo] Error 1"},
 		{"make -i", "make: [Makefile:69: test-cgo] Error 1 (ignored)\n" + proven, "Error 1 (ignored)"},
+		{"make -i in another language", "make: [Makefile:69: test-cgo] Fehler 1 (ignoriert)\n" + proven, "Fehler 1"},
 		{"make -i in make, behind what is unfinished", "okmake[1]: [Makefile:69: test-cgo] Terminated (ignored)\n" + proven, "Terminated (ignored)"},
 		{"no record", "proven: linux", `not a record: "proven: linux"`},
 	} {
@@ -133,6 +134,12 @@ func TestWhole(t *testing.T) {
 			"linux/amd64 native ran by make test-kernel: kernel 7.3",
 			"linux/arm64 native ran by make test-kernel: kernel 6.2",
 		}, ""},
+		{"as many, of which one proves less", []string{
+			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
+			"linux/amd64 cpeercred emulated by make test-kernel: kernel 7.2",
+			"linux/amd64 native ran by make test-kernel: kernel 6.1",
+			"linux/arm64 native ran by make test-kernel: kernel 6.1",
+		}, "make test-kernel showed 1 of the 2 records that are kept of linux/amd64 cpeercred, without:\n  kernel 7.2" + last},
 		{"one boot less", []string{
 			"linux/amd64 cpeercred ran by make test-kernel: kernel 6.1",
 			"linux/amd64 native ran by make test-kernel: kernel 6.1",

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -29,8 +30,9 @@ func readFile(path string) ([]record, error) {
 
 // makeFailed is what GNU make prints last when a target failed, or each time that it was
 // told to go on. It is called gmake where another make is the system's own, and counts how
-// deep it runs inside itself. It may stand behind what a program left unfinished.
-var makeFailed = regexp.MustCompile(`make(\[\d+\])?: (\*\*\* |\[.*\(ignored\))`)
+// deep it runs inside itself. It may stand behind what a program left unfinished. (Where it
+// says neither, since it was told to be silent too, the Makefile refuses to go on.)
+var makeFailed = regexp.MustCompile(`make(\[\d+\])?: (\*\*\* |\[)`)
 
 // read returns each record once, in order. A target may print records before it fails,
 // which then prove nothing.
@@ -61,17 +63,18 @@ func writeFile(path string, records []record) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
-// whole fails if news has fewer records of a place than are kept of it: what made them
-// ran in part there, or not at all.
+// whole fails if news has fewer records of a place than are kept of it, or proves less by
+// them: what made them ran in part there, or not at all.
 func whole(kept, news []record) error {
 	was, is := byPlace(kept), byPlace(news)
 	var lacks strings.Builder
 	for _, p := range slices.SortedFunc(maps.Keys(was), order) {
-		if len(is[p]) >= len(was[p]) {
+		shown := proven(is[p], was[p])
+		if shown == len(was[p]) {
 			continue
 		}
 		fmt.Fprintf(&lacks, "make %s showed %d of the %d records that are kept of %s/%s %s, without:\n",
-			p.Target, len(is[p]), len(was[p]), p.System, p.Architecture, p.Implementation)
+			p.Target, shown, len(was[p]), p.System, p.Architecture, p.Implementation)
 		for _, r := range was[p] {
 			if !slices.Contains(is[p], r) {
 				fmt.Fprintf(&lacks, "  %s\n", r.Detail)
@@ -82,6 +85,19 @@ func whole(kept, news []record) error {
 		return nil
 	}
 	return fmt.Errorf("%srun all of it, or take out of %s first what it is to show no more", &lacks, provenFile)
+}
+
+// proven counts the records of kept that have one of news to themselves which proves as
+// much, or more.
+func proven(news, kept []record) (n int) {
+	rising := func(a, b record) int { return cmp.Compare(a.Level, b.Level) }
+	kept = slices.SortedFunc(slices.Values(kept), rising)
+	for _, r := range slices.SortedFunc(slices.Values(news), rising) {
+		if n < len(kept) && r.Level >= kept[n].Level {
+			n++
+		}
+	}
+	return n
 }
 
 // merge replaces what is kept of the places that news is of. Its targets may have run
