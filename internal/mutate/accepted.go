@@ -231,6 +231,8 @@ var accepted = []acceptance{
 		goneIsSaid},
 	{identity{File: "process.go", Function: "PeerProcess.pidFromFdinfo", Condition: "err != nil", Nth: 1}, []change{never},
 		"an error still: where one file of /proc cannot be read, checkOwnProc cannot read the other"},
+	{identity{File: "process.go", Function: "PeerProcess.pidFromFdinfo", Condition: "err == nil && pid == 0"}, []change{never},
+		"the same 0 still; or an error, where this /proc is that of another pid namespace"},
 	{identity{File: "reach.go", Function: "isConnectedStream", Condition: "ok"}, []change{always},
 		"equivalent: what is no *net.UnixAddr leaves peer nil, which is the next operand"},
 	{identity{File: "reach.go", Function: "isConnectedStream", Condition: "peer != nil"}, []change{always},
