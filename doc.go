@@ -16,13 +16,13 @@
 // peer's at its connect(2); what the peer does to its ids afterwards does not
 // show. On a client's connection they are those of whoever called listen(2) (on
 // OpenBSD bind(2); on illumos and Solaris of whoever made the server's end), which
-// under socket activation is the service manager and not the service that accepts. A socketpair names its creator where the system
-// answers for it; a datagram socket is refused, since it can be connected to
-// another after the kernel took the credentials. On macOS the pid is not from
-// connect time: it is that of the process which last used the peer's socket, so
-// that uid and pid can describe two processes, and it is 0 once the peer has
-// closed. NetBSD answers on the accepted end only, since its connecting end is told
-// its own ids.
+// under socket activation is the service manager and not the service that accepts.
+// A socketpair names its creator where the system answers for it; a datagram socket
+// is refused, since it can be connected to another after the kernel took the
+// credentials. On macOS the pid is not from connect time: it is that of the process
+// which last used the peer's socket, so that uid and pid can describe two processes,
+// and it is 0 once the peer has closed. NetBSD answers on the accepted end only, since
+// its connecting end is told its own ids.
 //
 // Sources: unix(7) and net/core/sock.c of Linux; unix(4), getpeereid(3) and
 // uipc_usrreq.c of macOS, FreeBSD, DragonFly and NetBSD; getsockopt(2) and

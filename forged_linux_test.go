@@ -246,9 +246,7 @@ const (
 )
 
 func TestForgedAnswers(t *testing.T) {
-	if reason := seccomp.Unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
+	seccomp.Need(t)
 	const (
 		family      = "linux: find out the descriptor's family: "
 		listens     = "linux: find out whether the socket listens or is for datagrams: "

@@ -38,9 +38,8 @@ const maxLinks = 40
 func checkDirectory(path string) error {
 	here, ahead := "/", strings.Split(path, "/") // whose first part, before the "/", is ""
 	for links := 0; len(ahead) > 0; {
-		name := ahead[0]
+		next := filepath.Join(here, ahead[0]) // here leads through no link, so that ".." is right
 		ahead = ahead[1:]
-		next := filepath.Join(here, name) // here leads through no link, so that ".." is right
 		isLink, err := checkStep(next)
 		if err != nil {
 			return err

@@ -37,9 +37,7 @@ func helperListen(r role) error {
 }
 
 func TestListenWhereCallsFail(t *testing.T) {
-	if reason := seccomp.Unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
+	seccomp.Need(t)
 	packets := seccomp.Call{Number: unix.SYS_SOCKETPAIR, Argument: 1, Value: unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC}
 	for _, test := range []struct {
 		name, network string
@@ -89,26 +87,5 @@ func TestFailedListenLeavesNothingOpen(t *testing.T) {
 	}
 	if after := descriptors(t); after > before { // fewer, if those of another test were collected
 		t.Errorf("%d descriptors are open, and were %d", after, before)
-	}
-}
-
-// A kernel that cannot refuse descriptors, as Linux before 6.16, lets connect.
-func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
-	if reason := seccomp.Unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
-	passRights := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
-	for way := range forgedWays {
-		var entries []forgedEntry
-		reexec.Start(t, role{Do: "forge", Way: way, Policy: "uid", Calls: []seccomp.Call{passRights}, Errnos: []syscall.Errno{unix.ENOPROTOOPT, unix.EPERM}}).Decode(&entries)
-		if len(entries) != 3 {
-			t.Fatalf("%s: %d tries, want 3", way, len(entries))
-		}
-		for _, got := range entries {
-			fails := way == "Dial" && got.Forged == unix.EPERM // the one that fails for it
-			if (got.Err == "") == fails {
-				t.Errorf("%s, %v: %q, want to be let in: %v", way, got.Forged, got.Err, !fails)
-			}
-		}
 	}
 }

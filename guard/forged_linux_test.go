@@ -141,9 +141,7 @@ func helperForge(r role) error {
 
 func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 	needRoot(t) // for the groups
-	if reason := seccomp.Unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
+	seccomp.Need(t)
 	refusals := []syscall.Errno{unix.EPERM, unix.EACCES, unix.EINTR, unix.ENOBUFS, unix.EBADF, unix.EIO, 0}
 	for _, test := range []struct {
 		policy string
@@ -188,12 +186,12 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 	}
 }
 
+// passRights tells whether a socket takes descriptors.
+var passRights = seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
+
 // What fails before anybody can be asked is no refusal, and names its call as well.
 func TestForgedConnections(t *testing.T) {
-	if reason := seccomp.Unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
-	passRights := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
+	seccomp.Need(t)
 	for _, test := range []struct {
 		way, says string
 		call      seccomp.Call
@@ -212,5 +210,23 @@ func TestForgedConnections(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A kernel that cannot refuse descriptors, as Linux before 6.16, lets connect.
+func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
+	seccomp.Need(t)
+	for way := range forgedWays {
+		var entries []forgedEntry
+		reexec.Start(t, role{Do: "forge", Way: way, Policy: "uid", Calls: []seccomp.Call{passRights}, Errnos: []syscall.Errno{unix.ENOPROTOOPT, unix.EPERM}}).Decode(&entries)
+		if len(entries) != 3 {
+			t.Fatalf("%s: %d tries, want 3", way, len(entries))
+		}
+		for _, got := range entries {
+			fails := way == "Dial" && got.Forged == unix.EPERM // the one that fails for it
+			if (got.Err == "") == fails {
+				t.Errorf("%s, %v: %q, want to be let in: %v", way, got.Forged, got.Err, !fails)
+			}
+		}
 	}
 }

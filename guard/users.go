@@ -28,8 +28,8 @@ func Users(names ...string) (Policy, error) {
 }
 
 // GroupNames is [Groups] by name. The names are looked up as in [Users]; the error for
-// one that is unknown wraps [user.UnknownGroupError]. Who is in
-// a group is for the kernel to say, and not for /etc/group.
+// one that is unknown wraps [user.UnknownGroupError]. Who is in a group is for the
+// kernel to say, and not for /etc/group.
 func GroupNames(names ...string) (Policy, error) {
 	return resolved("group", names, lookUpGroup, groupPolicy)
 }

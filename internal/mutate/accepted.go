@@ -24,6 +24,9 @@ const idsFromProc = "/proc tells the same ids; where it is not mounted it is an 
 // lowerFirst is how the kernel numbers the descriptors of a socketpair.
 const lowerFirst = "equivalent: the lower of two new descriptors comes first, so that the second is not 0"
 
+// noSuchDescriptor is what the kernel says itself of the greatest int.
+const noSuchDescriptor = "equivalent: Linux gives no descriptor above 2147483584 (sysctl_nr_open_max in fs/file.c), and says EBADF itself"
+
 // noSuchSignal is what the kernel says itself of the greatest int.
 const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL itself"
 
@@ -56,7 +59,7 @@ var accepted = []acceptance{
 	{identity{File: "cpeercred/cpeercred.go", Function: "credentialsError", Condition: `errno == syscall.EOPNOTSUPP`}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
 	{identity{File: "cpeercred/cpeercred.go", Function: "isDescriptor", Condition: "fd <= math.MaxInt32"}, []change{boundary},
-		"equivalent: Linux gives no descriptor above 2147483584 (sysctl_nr_open_max in fs/file.c), and says EBADF itself"},
+		noSuchDescriptor},
 	{identity{File: "cpeercred/groups.go", Function: "groupsError", Condition: `runtime.GOOS == "linux"`}, []change{always},
 		"equivalent on Linux"},
 	{identity{File: "cpeercred/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
@@ -190,7 +193,7 @@ var accepted = []acceptance{
 	{identity{File: "inspect.go", Function: "checkOwnProc", Condition: "!ok"}, []change{never},
 		"equivalent: a line that is not there has not one field, which is the next operand"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
-		"equivalent: Linux gives no descriptor above 2147483584 (sysctl_nr_open_max in fs/file.c), and says EBADF itself"},
+		noSuchDescriptor},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
 		"equivalent: a NUL at the beginning is the case before"},
 	{identity{File: "native/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
@@ -210,7 +213,7 @@ var accepted = []acceptance{
 	{identity{File: "native/socket.go", Function: "isNoPeer", Condition: "errors.Is(err, unix.EINVAL)"}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
 	{identity{File: "native/socket.go", Function: "checkDescriptor", Condition: "fd > math.MaxInt32"}, []change{boundary},
-		"equivalent: Linux gives no descriptor above 2147483584 (sysctl_nr_open_max in fs/file.c), and says EBADF itself"},
+		noSuchDescriptor},
 	{identity{File: "process.go", Function: "PeerProcess.ifGone", Condition: "err != nil && !isPeerProcessGone(err)"}, []change{always},
 		asksProcToo},
 	{identity{File: "process.go", Function: "PeerProcess.ifGone", Condition: "err != nil"}, []change{always},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"syscall"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
@@ -28,8 +29,16 @@ func Any(number uintptr) Call { return Call{number, -1, 0} }
 // Option is getsockopt(2) of an option at SOL_SOCKET.
 func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option)} }
 
-// Unusable returns why [Forge] cannot be used here, or "".
-func Unusable() string {
+// Need skips a test where [Forge] cannot be used.
+func Need(t testing.TB) {
+	t.Helper()
+	if reason := unusable(); reason != "" {
+		t.Skip("needs seccomp filters: ", reason)
+	}
+}
+
+// unusable returns why Forge cannot be used here, or "".
+func unusable() string {
 	switch runtime.GOARCH {
 	case "386", "arm", "mips", "mipsle", "ppc64", "ppc64le", "s390x":
 		return "the C library may ask by socketcall(2), or by another call of two, on " + runtime.GOARCH
