@@ -14,7 +14,7 @@ import (
 	"example.com/peercred"
 )
 
-// Config is how [Listen] listens.
+// Config says how a [Listener] listens, and which peers it admits.
 type Config struct {
 	// Policy decides who is let in. The zero Policy lets in nobody.
 	Policy Policy
@@ -30,7 +30,23 @@ type Config struct {
 	// in the socket's place: if it, or one of those that lead to it, is another user's
 	// (but root's), or can be written by its group or by everybody and is not sticky.
 	AllowSharedDirectory bool
-	Options
+
+	// Ask names the facts to ask for at once, beside the credentials.
+	Ask Facts
+	// OnDeny is told of every peer that was not let in, one after the other, as its
+	// connection is closed. It runs in a goroutine of its own, so that a slow
+	// one does not keep peers waiting; what it has not got round to is kept, up to
+	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
+	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
+	// that logs.
+	OnDeny func(*Denied)
+	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
+	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
+	// receives can make it take as long as their sender likes to close a connection: so
+	// where they are let in, and on older kernels, the refused peers' connections are
+	// closed 512 at a time, and somebody who refuses to let go of so many keeps others
+	// from being accepted.
+	ReceiveDescriptors bool
 }
 
 // Listen listens on the Unix socket at address, and returns a listener that accepts
@@ -78,7 +94,7 @@ func Listen(ctx context.Context, network, address string, config Config) (*Liste
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
 	}
-	l := newListener(inner, config.Policy, config.Options)
+	l := newListener(inner, config)
 	l.local = inner.Addr()
 	return l, nil
 }

@@ -25,9 +25,9 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	audit := auditor{log}
 	limit := newConnectionLimit(maxConnectionsOfUser)
 	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
-		Policy:  guard.AllOf(rules.anyone(), limit.policy()),
-		Mode:    s.mode,
-		Options: guard.Options{Ask: guard.AskGroups, OnDeny: audit.connection}, // tokens outlive connections
+		Policy: guard.AllOf(rules.anyone(), limit.policy()),
+		Mode:   s.mode,
+		Ask:    guard.AskGroups, OnDeny: audit.connection, // tokens outlive connections
 	})
 	if err != nil {
 		return err
