@@ -464,6 +464,7 @@ func TestSocketNameFamily(t *testing.T) {
 		{"dragonfly", nil, unix.AF_UNIX},
 		{"dragonfly", []byte{16, unix.AF_UNSPEC}, unix.AF_UNSPEC},
 		{"dragonfly", []byte{16, unix.AF_INET}, unix.AF_INET},
+		{"dragonfly", []byte{0, unix.AF_INET}, unix.AF_INET},
 	} {
 		if got := overlay[socketName](test.bytes).addressFamily(test.goos); got != test.want {
 			t.Errorf("%s, % x: family %d, want %d", test.goos, test.bytes, got, test.want)
