@@ -160,7 +160,7 @@ func (f *Fact) settle(err error, everyPairAnswers bool) {
 		f.Basis = Probed
 	case errors.As(err, &unavailable):
 		*f = Fact{Reason: unavailable.Reason, Basis: Probed}
-	case f.Pair != "" && everyPairAnswers:
+	case everyPairAnswers:
 		*f = Fact{Reason: err.Error(), Basis: Probed}
 	default:
 		f.Pair = ""
