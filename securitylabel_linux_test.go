@@ -50,8 +50,7 @@ const (
 func TestSecurityLabelOfAConfinedPeer(t *testing.T) {
 	executable, want := os.Getenv(confinedVariable), os.Getenv(confinedLabelVariable)
 	if executable == "" {
-		t.Logf("no profile of AppArmor is to be loaded here: %s is empty", confinedVariable)
-		return
+		t.Skipf("needs a profile of AppArmor: %s is empty", confinedVariable)
 	}
 	copyFile(t, "/proc/self/exe", executable)
 	t.Cleanup(func() { os.Remove(executable) })

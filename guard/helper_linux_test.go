@@ -51,6 +51,8 @@ var roles = map[string]func(role) error{
 	"run out":              helperRunOut,
 	"forge":                helperForge,
 	"listen":               helperListen,
+	"serve one":            helperServeOne,
+	"connect and stay":     helperConnectAndStay,
 	"exchange":             helperExchange,
 	"start":                helperStart,
 }
@@ -148,13 +150,15 @@ type sight struct {
 }
 
 // helperWatch looks at Address and at all that is beside it, and tries to connect,
-// in a tight loop, until the test says that it is enough.
+// in a tight loop. With each line on its stdin it tells what it has seen so far.
 func helperWatch(r role) error {
-	var enough atomic.Bool
+	asked := make(chan struct{})
 	fmt.Println("watching")
 	go func() {
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		enough.Store(true)
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			asked <- struct{}{}
+		}
+		close(asked)
 	}()
 	seen := sight{Files: map[string]int{}}
 	look := func(path string) {
@@ -163,7 +167,17 @@ func helperWatch(r role) error {
 			seen.Files[fmt.Sprintf("%#o %d %d", stat.Mode, stat.Uid, stat.Gid)]++
 		}
 	}
-	for ; !enough.Load(); seen.Looks++ {
+	for ; ; seen.Looks++ {
+		select {
+		case _, more := <-asked:
+			if !more {
+				return nil
+			}
+			if err := reexec.Report(seen); err != nil {
+				return err
+			}
+		default:
+		}
 		look(r.Address)
 		if conn, err := net.Dial("unix", r.Address); err == nil {
 			conn.Close()
@@ -178,7 +192,6 @@ func helperWatch(r role) error {
 		}
 		runtime.Gosched()
 	}
-	return reexec.Report(seen)
 }
 
 // helperServeInNamespace guards by UIDs(Rule), and reports what became of one peer.

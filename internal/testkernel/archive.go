@@ -86,9 +86,10 @@ func (a *archive) has(ctx context.Context, name string) bool {
 	return err == nil && out != ""
 }
 
-// download returns the path of the package's file in dir. apt has verified it.
-func (a *archive) download(ctx context.Context, nameAndVersion, dir string) (string, error) {
-	cmd := exec.CommandContext(ctx, "apt-get", slices.Concat(a.options, []string{"download", nameAndVersion})...)
+// download returns the path of the package's file in dir. apt has verified it. The
+// package is NAME or NAME=VERSION.
+func (a *archive) download(ctx context.Context, which, dir string) (string, error) {
+	cmd := exec.CommandContext(ctx, "apt-get", slices.Concat(a.options, []string{"download", which})...)
 	cmd.Dir = dir
 	if _, err := toolrun.Output(cmd); err != nil {
 		return "", fmt.Errorf("%w\n(if the archive has a newer one by now: rm -r %s)", err, a.dir)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/peercred/internal/testlog"
 )
 
 // boot is one start of a machine.
@@ -14,6 +16,7 @@ type boot struct {
 	kernel           kernel
 	arch             string // as Go and Debian call it
 	module           securityModule
+	policy           bool // SELinux has one; without it, every label is "kernel"
 	noUserNamespaces bool
 	tests            string // a regexp for those that matter there, if not all do
 	leavesOut        string // a regexp for those that other boots have
@@ -39,7 +42,7 @@ var (
 // The tests that a security module matters to, and with them those that take a
 // user namespace.
 const (
-	labels              = "Label|Support"
+	labels              = "Label|Support|AppArmor|SELinux"
 	labelsAndNamespaces = labels + "|UserNamespaces|OverflowIDs"
 )
 
@@ -57,10 +60,12 @@ var boots = []boot{
 
 	{kernel: backports, arch: "amd64", module: apparmor, leavesOut: load},
 	{kernel: backports, arch: "amd64", module: selinux, tests: labels},
+	{kernel: backports, arch: "amd64", module: selinux, policy: true, tests: labels},
 
 	{kernel: newest, arch: "amd64", module: apparmor, leavesOut: load, quick: true},
 	{kernel: newest, arch: "amd64", module: none},
 	{kernel: newest, arch: "amd64", module: bpf, tests: labels},
+	{kernel: newest, arch: "amd64", module: selinux, policy: true, tests: labels, quick: true},
 	{kernel: newest, arch: "amd64", module: smack, tests: labels},
 	{kernel: newest, arch: "amd64", module: selinux, noUserNamespaces: true, leavesOut: load},
 
@@ -74,11 +79,15 @@ var boots = []boot{
 	{kernel: stable, arch: "s390x", module: apparmor, tests: labelsAndNamespaces},
 	{kernel: newest, arch: "s390x", module: apparmor, leavesOut: load},
 	{kernel: newest, arch: "s390x", module: selinux, tests: labels},
+	{kernel: newest, arch: "s390x", module: selinux, policy: true, tests: labels},
 	{kernel: newest, arch: "s390x", module: smack, tests: labels},
 }
 
 func (b boot) name() string {
 	name := b.kernel.name + "/" + b.arch + "/" + b.module.name
+	if b.policy {
+		name += "/policy"
+	}
 	if b.noUserNamespaces {
 		name += "/no-userns"
 	}
@@ -113,7 +122,15 @@ func (b boot) environment() []string {
 	if b.module == apparmor {
 		environment = append(environment,
 			"PEERCRED_TEST_CONFINED_EXECUTABLE="+confinedExecutable,
-			"PEERCRED_TEST_CONFINED_LABEL="+confinedLabel)
+			"PEERCRED_TEST_CONFINED_LABEL="+confinedLabel,
+			"PEERCRED_TEST_CONFINED_SERVER="+confinedServer,
+			"PEERCRED_TEST_CONFINED_CLIENT="+confinedClient,
+			"PEERCRED_TEST_CONFINED_SOCKET="+confinedSocket)
+	}
+	if b.policy {
+		environment = append(environment,
+			"PEERCRED_TEST_NAMED_SOCKET="+namedSocket,
+			"PEERCRED_TEST_NAMED_SOCKET_LABEL="+namedContext)
 	}
 	return environment
 }
@@ -121,6 +138,8 @@ func (b boot) environment() []string {
 // label is what SO_PEERSEC tells of every peer that no policy is about.
 func (b boot) label() string {
 	switch {
+	case b.policy:
+		return processContext
 	case b.module == selinux:
 		return "kernel"
 	case b.module == apparmor && b.kernel.appArmorLabels:
@@ -145,6 +164,18 @@ func (b boot) skips() []string {
 		"needs strace, ",
 		"needs a C compiler ",
 		"needs the source beside the test: ",
+		"needs strace: ",
+		"needs systemd-tmpfiles: ",
+		"needs ss: ",
+		"needs lsof: ",
+		"needs fuser: ",
+		"needs setpriv: ",
+	}
+	if b.module != apparmor {
+		reasons = append(reasons, testlog.NoProfile)
+	}
+	if !b.policy {
+		reasons = append(reasons, testlog.NoPolicy)
 	}
 	if !b.kernel.pidfd {
 		reasons = append(reasons, "needs SO_PEERPIDFD, ")
@@ -162,6 +193,17 @@ func (b boot) skips() []string {
 		reasons = append(reasons, noUserNamespaces)
 	}
 	return reasons
+}
+
+// needed are the tests that the boot is for, and that must pass in it.
+func (b boot) needed() (tests []string) {
+	if b.module == apparmor {
+		tests = append(tests, "TestSecurityLabelOfAConfinedPeer", "TestAppArmorProfileOfOnePath")
+	}
+	if b.policy {
+		tests = append(tests, "TestSELinuxLabelByName")
+	}
+	return tests
 }
 
 // wrongModules says what is wrong with the modules that the kernel lists, if

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred/internal/testlog"
 )
 
 func TestBootsAreDifferentAndCanBeEmulated(t *testing.T) {
@@ -79,6 +81,10 @@ func TestSkips(t *testing.T) {
 		{boot{kernel: newest, arch: "arm64"}, "needs seccomp filters: ", false},
 		{boot{kernel: backports}, "needs SO_PASSRIGHTS, ", true},
 		{boot{kernel: newest}, "needs SO_PASSRIGHTS, ", false},
+		{boot{kernel: newest, module: selinux}, testlog.NoProfile, true},
+		{boot{kernel: newest, module: apparmor}, testlog.NoProfile, false},
+		{boot{kernel: newest, module: selinux}, testlog.NoPolicy, true},
+		{boot{kernel: newest, module: selinux, policy: true}, testlog.NoPolicy, false},
 		{boot{kernel: newest}, noUserNamespaces, false},
 		{boot{kernel: newest, noUserNamespaces: true}, noUserNamespaces, true},
 	} {

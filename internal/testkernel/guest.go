@@ -17,8 +17,16 @@ func guest() {
 	if err := runPlan(); err != nil {
 		fmt.Printf("\ninit: %v\n", err)
 	}
-	unix.Sync()
+	drainConsole()
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// drainConsole waits until the serial port has sent everything: what is left in its
+// buffer when the machine powers off is lost. It is tcdrain(3).
+func drainConsole() {
+	if err := unix.IoctlSetInt(int(os.Stdout.Fd()), unix.TCSBRK, 1); err != nil {
+		fmt.Printf("\ninit: tcdrain: %v\n", err)
+	}
 }
 
 func runPlan() error {
@@ -38,8 +46,13 @@ func runPlan() error {
 			return err
 		}
 	}
-	if p.AppArmorProfile {
-		if err := loadProfile(); err != nil {
+	if p.AppArmorProfiles != nil {
+		if err := loadProfiles(p.AppArmorProfiles); err != nil {
+			return err
+		}
+	}
+	if p.SELinuxPolicy != nil {
+		if err := loadSELinuxPolicy(p.SELinuxPolicy); err != nil {
 			return err
 		}
 	}

@@ -53,9 +53,6 @@ func build(ctx context.Context, dir, arch string) (s suite, err error) {
 			})
 		}
 	}
-	if err := compileProfile(ctx, root); err != nil {
-		return s, err
-	}
 	s.archive = filepath.Join(dir, "suite-"+arch)
 	return s, pack(ctx, root, s.archive)
 }

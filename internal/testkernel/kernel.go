@@ -21,14 +21,15 @@ type kernel struct {
 	pidfdInfo      bool     // PIDFD_GET_INFO, since 6.13
 	passRights     bool     // SO_PASSRIGHTS, since 6.16
 	appArmorLabels bool     // AppArmor labels Unix sockets, since 6.17
+	appArmor       string   // what it can do, by its name in /etc/apparmor.d/abi
 }
 
 const debian = "http://deb.debian.org/debian "
 
 var (
-	stable    = kernel{name: "6.1", series: "6.1.", suites: []string{debian + "bookworm", "http://deb.debian.org/debian-security bookworm-security"}}
-	backports = kernel{name: "6.12", series: "6.12.", suites: []string{debian + "bookworm-backports"}, pidfd: true}
-	newest    = kernel{name: "newest", suites: []string{debian + "sid"}, pidfd: true, pidfdInfo: true, passRights: true, appArmorLabels: true}
+	stable    = kernel{name: "6.1", series: "6.1.", suites: []string{debian + "bookworm", "http://deb.debian.org/debian-security bookworm-security"}, appArmor: "3.0"}
+	backports = kernel{name: "6.12", series: "6.12.", suites: []string{debian + "bookworm-backports"}, pidfd: true, appArmor: "3.0"}
+	newest    = kernel{name: "newest", suites: []string{debian + "sid"}, pidfd: true, pidfdInfo: true, passRights: true, appArmorLabels: true, appArmor: "5.0"}
 )
 
 // image is a kernel that can be booted.
@@ -37,12 +38,11 @@ type image struct{ release, path string }
 // fetch returns the kernel that the package linux-image-ARCH stands for. It is
 // downloaded, not installed, and kept under its version.
 func (k kernel) fetch(ctx context.Context, arch string) (image, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := cacheDir()
 	if err != nil {
 		return image{}, err
 	}
-	cache = filepath.Join(cache, "peercred")
-	a, err := openArchive(ctx, filepath.Join(cache, "apt", k.name+"-"+arch), arch, k.suites)
+	a, err := k.archive(ctx, cache, arch)
 	if err != nil {
 		return image{}, err
 	}
@@ -56,6 +56,15 @@ func (k kernel) fetch(ctx context.Context, arch string) (image, error) {
 	}
 	fmt.Printf("downloading Linux %s to %s\n", release, i.path)
 	return i, i.download(ctx, a, version)
+}
+
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "peercred"), err
+}
+
+func (k kernel) archive(ctx context.Context, cache, arch string) (*archive, error) {
+	return openArchive(ctx, filepath.Join(cache, "apt", k.name+"-"+arch), arch, k.suites)
 }
 
 var (

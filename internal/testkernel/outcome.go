@@ -16,6 +16,7 @@ type outcome struct {
 	boot    boot
 	release string       // of the kernel that was started
 	skips   []string     // the reasons for them that are expected
+	needed  []string     // the tests that must pass
 	tell    func(string) // takes a line of progress
 	kernel  string
 	modules string
@@ -26,7 +27,7 @@ type outcome struct {
 
 // newOutcome is to be that of runs in b, with a kernel of the given release.
 func newOutcome(b boot, release string, runs []run, tell func(string)) *outcome {
-	o := &outcome{boot: b, release: release, skips: b.skips(), tell: tell}
+	o := &outcome{boot: b, release: release, skips: b.skips(), needed: b.needed(), tell: tell}
 	for _, r := range runs {
 		o.results = append(o.results, &result{run: r})
 	}
@@ -90,6 +91,9 @@ func (o *outcome) complaints() (list []string) {
 		if o.total(s).Passed == 0 {
 			list = append(list, s.String()+" passed no test")
 		}
+		for _, test := range o.missing(s) {
+			list = append(list, fmt.Sprintf("%s did not pass %s, which the boot is for", s, test))
+		}
 		for _, reason := range o.unused(s) {
 			list = append(list, fmt.Sprintf("%s skipped nothing for the reason that is expected: %s", s, reason))
 		}
@@ -109,6 +113,15 @@ func (o *outcome) unused(s staticbuild.Setting) []string {
 	skipped := o.total(s).Skipped
 	return slices.DeleteFunc(slices.Clone(o.skips), func(reason string) bool {
 		return slices.ContainsFunc(skipped, func(s testlog.Skip) bool { return strings.HasPrefix(s.Reason, reason) })
+	})
+}
+
+// missing are the tests that the boot is for, and that did not pass.
+func (o *outcome) missing(s staticbuild.Setting) []string {
+	return slices.DeleteFunc(slices.Clone(o.needed), func(test string) bool {
+		return slices.ContainsFunc(o.results, func(r *result) bool {
+			return r.Setting == s.String() && r.Tests[test] != nil && r.Tests[test].Verdict == "PASS"
+		})
 	})
 }
 

@@ -70,6 +70,20 @@ func TestGoodBoot(t *testing.T) {
 	}
 }
 
+// A test that the boot is for must pass: it may neither skip nor be absent.
+func TestNeededTests(t *testing.T) {
+	o := readBoot(good, "")
+	o.needed = []string{"TestNeedy", "TestParent"}
+	want := []string{
+		"CGO_ENABLED=1 did not pass TestNeedy, which the boot is for",
+		"CGO_ENABLED=0 did not pass TestNeedy, which the boot is for",
+		"CGO_ENABLED=0 did not pass TestParent, which the boot is for",
+	}
+	if diff := cmp.Diff(want, o.complaints()); diff != "" {
+		t.Errorf("complaints (-want +got):\n%s", diff)
+	}
+}
+
 // What is missing from a good boot, or other in it, fails it.
 func TestBadBoots(t *testing.T) {
 	first, _, _ := strings.Cut(good, "\n@testkernel: run 1 starts")

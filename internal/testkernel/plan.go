@@ -8,7 +8,8 @@ import "slices"
 type plan struct {
 	Environment      []string
 	NoUserNamespaces bool
-	AppArmorProfile  bool
+	AppArmorProfiles []byte // as the kernel takes them, if any
+	SELinuxPolicy    []byte // the same
 	Runs             []run
 }
 

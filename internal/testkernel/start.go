@@ -19,7 +19,9 @@ type start struct {
 	image
 	suite
 	options
-	succeeded bool
+	profiles       []byte // of AppArmor
+	compiledPolicy []byte // of SELinux
+	succeeded      bool
 }
 
 // prepareAll fetches each kernel, and builds the tests for each architecture, once.
@@ -37,7 +39,18 @@ func prepareAll(ctx context.Context, dir string, chosen []boot, o options) (all 
 				return nil, err
 			}
 		}
-		all = append(all, &start{boot: b, image: images[which], suite: suites[b.arch], options: o})
+		s := &start{boot: b, image: images[which], suite: suites[b.arch], options: o}
+		if b.module == apparmor {
+			if s.profiles, err = b.kernel.compileProfiles(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if b.policy {
+			if s.compiledPolicy, err = compilePolicy(ctx); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, s)
 	}
 	return all, nil
 }
@@ -59,6 +72,9 @@ func (s *start) run(ctx context.Context, dir string) {
 	runs := only(s.tests, s.leavesOut, s.runs)
 	s.tell(s.whichTests() + ", with " + s.module.parameters)
 	o := newOutcome(s.boot, s.release, runs, s.tell)
+	if s.filter != "" {
+		o.needed = nil // only what the filter matches runs
+	}
 	var all []string
 	emulator, err := s.emulate(ctx, dir, runs, func(line string) {
 		all = append(all, line)
@@ -96,7 +112,8 @@ func (s *start) emulate(ctx context.Context, dir string, runs []run, line func(s
 	p := plan{
 		Environment:      s.environment(),
 		NoUserNamespaces: s.noUserNamespaces,
-		AppArmorProfile:  s.module == apparmor,
+		AppArmorProfiles: s.profiles,
+		SELinuxPolicy:    s.compiledPolicy,
 		Runs:             runs,
 	}
 	if err := s.withPlan(ctx, p, initramfs); err != nil {

@@ -15,7 +15,7 @@ var packages = map[string]string{
 	"x86_64-linux-gnu-gcc":  "gcc libc6-dev",
 	"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
 	"s390x-linux-gnu-gcc":   "gcc-s390x-linux-gnu libc6-dev-s390x-cross",
-	"apparmor_parser":       "apparmor",
+	"secilc":                "secilc",
 	"cpio":                  "cpio",
 	"apt-get":               "apt",
 	"apt-cache":             "apt",
@@ -25,7 +25,7 @@ var packages = map[string]string{
 
 // checkTools says what to install for chosen, if anything.
 func checkTools(chosen []boot) error {
-	tools := []string{"apparmor_parser", "cpio", "apt-get", "apt-cache", "dpkg-deb", "tar"}
+	tools := []string{"secilc", "cpio", "apt-get", "apt-cache", "dpkg-deb", "tar"}
 	for _, b := range chosen {
 		m := machines[b.arch]
 		tools = append(tools, m.qemu, m.compiler)

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"example.com/peercred/internal/testlog"
 )
 
 // build is one way to build the tests.
@@ -121,10 +123,11 @@ func (b build) arguments(command string, rest ...string) []string {
 
 // expectedSkips begin the reasons for which tests may skip.
 func (b build) expectedSkips() []string {
-	if b.sanitizer == nil {
-		return nil
+	reasons := []string{testlog.NoProfile, testlog.NoPolicy}
+	if b.sanitizer != nil {
+		reasons = append(reasons, b.sanitizer.skips...)
 	}
-	return b.sanitizer.skips
+	return reasons
 }
 
 func (b build) environment() []string {

@@ -32,6 +32,13 @@ type Counts struct {
 // Skip is a test that did not run, and why.
 type Skip struct{ Test, Reason string }
 
+// The beginnings of two reasons to skip: only the machines of make test-kernel have a
+// policy that the tests are about.
+const (
+	NoProfile = "needs a profile of AppArmor: "
+	NoPolicy  = "needs a policy of SELinux: "
+)
+
 // Add counts what another binary told, too.
 func (c *Counts) Add(other Counts) {
 	c.Passed += other.Passed
