@@ -27,15 +27,17 @@ func lockDirectory(ctx context.Context, place *os.File) (unlock func(), err erro
 		return func() {}, nil
 	}
 	directory := os.NewFile(uintptr(fd), place.Name())
-	patience := time.After(longestLock)
-	for errors.Is(tryLock(directory), unix.EWOULDBLOCK) {
-		select {
-		case <-ctx.Done():
+	for began := time.Now(); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
+		if ctx.Err() != nil {
 			directory.Close()
 			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", place.Name(), ctx.Err())
-		case <-patience:
+		}
+		if time.Since(began) > longestLock {
 			directory.Close()
 			return func() {}, nil
+		}
+		select {
+		case <-ctx.Done():
 		case <-time.After(time.Millisecond):
 		}
 	}
