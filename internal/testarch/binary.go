@@ -35,11 +35,11 @@ var (
 
 // run runs the tests that match filter, where "go test" would.
 func (b *binary) run(ctx context.Context, a architecture, filter string) {
-	cmd := exec.CommandContext(ctx, b.path, "-test.v", "-test.timeout="+testTimeout.String(), "-test.run="+filter)
+	cmd := exec.CommandContext(ctx, b.path, "-test.v", "-test.timeout="+patience.String(), "-test.run="+filter)
 	cmd.Dir = b.dir
 	cmd.Env = append(os.Environ(), "PEERCRED_TEST_CC="+a.cc+" -static")
 	cmd.Env = append(cmd.Env, a.environment...)
-	cmd.WaitDelay = 10 * time.Second // for processes that a killed test leaves
+	cmd.WaitDelay = patience // for processes that a test leaves, and that have its stdout
 	if a.emulated() {
 		emulator, err := exec.LookPath(a.qemu)
 		if err != nil {

@@ -49,7 +49,7 @@ func build(ctx context.Context, dir, arch string) (s suite, err error) {
 				Setting:   setting.String(),
 				Package:   p.name,
 				Binary:    binary,
-				Arguments: []string{"-test.v", "-test.timeout=" + testTimeout.String()},
+				Arguments: []string{"-test.v", "-test.timeout=" + testPatience.String()},
 			})
 		}
 	}

@@ -63,7 +63,7 @@ func (s *start) run(ctx context.Context, dir string) {
 	if ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bootPatience)
 	defer cancel()
 	begin := time.Now()
 	if s.filter != "" {
