@@ -230,7 +230,7 @@ func TestUnknownMethods(t *testing.T) {
 	}
 	rules := grpcpeer.Rules{"/a/b/": guard.CurrentUser()} // a service's name may have slashes
 	serve(t, listener, append(grpcpeer.Require(rules), serverCreds(guard.CurrentUser()), grpc.UnknownServiceHandler(handler))...)
-	client, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	client, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), patiently)
 	if err != nil {
 		t.Fatal(err)
 	}

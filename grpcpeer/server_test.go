@@ -15,8 +15,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -96,7 +98,7 @@ func (s *service) Watch(_ *healthgrpc.HealthCheckRequest, stream grpc.ServerStre
 func serve(t testing.TB, listener net.Listener, options ...grpc.ServerOption) *service {
 	t.Helper()
 	s := &service{}
-	server := grpc.NewServer(options...)
+	server := grpc.NewServer(append(options, grpc.ConnectionTimeout(patience))...)
 	healthgrpc.RegisterHealthServer(server, s)
 	served := make(chan error)
 	go func() { served <- server.Serve(listener) }()
@@ -126,10 +128,17 @@ func listen(t testing.TB) (net.Listener, string) {
 	return listener, "unix:" + path
 }
 
+// patience ends a connection that is never made. gRPC's own limits are seconds, which
+// pass on a slow machine too.
+const patience = 5 * time.Minute
+
+// patiently makes a client wait so long for a connection.
+var patiently = grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: patience})
+
 // dial returns a client, which connects with its first call.
 func dial(t testing.TB, target string, creds credentials.TransportCredentials, options ...grpc.DialOption) healthgrpc.HealthClient {
 	t.Helper()
-	client, err := grpc.NewClient(target, append(options, grpc.WithTransportCredentials(creds))...)
+	client, err := grpc.NewClient(target, append(options, grpc.WithTransportCredentials(creds), patiently)...)
 	if err != nil {
 		t.Fatal(err)
 	}

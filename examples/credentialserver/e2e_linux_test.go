@@ -127,7 +127,7 @@ func (p *process) end(t *testing.T) {
 // curl runs curl as a user, who has no other groups than those given.
 func (p *process) curl(t *testing.T, as account, program string, args ...string) (stdout string, exit int) {
 	t.Helper()
-	args = append([]string{"--silent", "--show-error", "--max-time", "60", "--unix-socket", p.socket}, args...)
+	args = append([]string{"--silent", "--show-error", "--max-time", itoa(int(patience.Seconds())), "--unix-socket", p.socket}, args...)
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid}}

@@ -29,6 +29,7 @@ import (
 const commandVariable = "CREDENTIALSERVER_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
+	limits.header, limits.read, limits.write, limits.idle, limits.grace = patience, patience, patience, patience, patience
 	if os.Getenv(commandVariable) != "" {
 		main()
 	}
@@ -67,8 +68,12 @@ func (b *logBook) read() (lines []string, grown <-chan struct{}) {
 	return slices.Clone(b.lines), b.grown
 }
 
-// patience is how long a test waits for what never comes.
-const patience = time.Minute
+// patience ends a wait for what never comes. It decides no verdict where the code is
+// right, on a slow machine either.
+const patience = 5 * time.Minute
+
+// shippedLimits are those that the command has where no test changes them.
+var shippedLimits = limits
 
 // await waits until n lines have the given fields, and returns the last of them.
 func (b *logBook) await(t *testing.T, n int, want fields) fields {

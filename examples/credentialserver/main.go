@@ -130,8 +130,6 @@ type settings struct {
 	grace  time.Duration // for requests under way at the end
 }
 
-const defaultGrace = 10 * time.Second
-
 func main() {
 	hangups := catchHangups()
 	ctx, stop := interruptible()
@@ -161,7 +159,7 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 }
 
 func parseArgs(args []string, stdout io.Writer) (settings, error) {
-	s := settings{mode: 0o666, grace: defaultGrace}
+	s := settings{mode: 0o666, grace: limits.grace}
 	flags := flag.NewFlagSet("credentialserver", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the socket; what a killed server left there is replaced")

@@ -48,16 +48,26 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	return err
 }
 
+// limits are how long a client may take, and grace is for all of them at the end. Tests
+// change them, since they must pass on a slow machine.
+var limits = struct{ header, read, write, idle, grace time.Duration }{
+	header: 5 * time.Second,
+	read:   30 * time.Second,
+	write:  time.Minute,
+	idle:   2 * time.Minute,
+	grace:  10 * time.Second,
+}
+
 // newServer bounds what a client can take of the server's time and memory.
 func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:                      a.handler(),
 		ConnContext:                  guard.ConnContext,
 		ConnState:                    limit.track,
-		ReadHeaderTimeout:            5 * time.Second,
-		ReadTimeout:                  30 * time.Second,
-		WriteTimeout:                 time.Minute,
-		IdleTimeout:                  2 * time.Minute,
+		ReadHeaderTimeout:            limits.header,
+		ReadTimeout:                  limits.read,
+		WriteTimeout:                 limits.write,
+		IdleTimeout:                  limits.idle,
 		MaxHeaderBytes:               8 << 10,
 		DisableGeneralOptionsHandler: true, // which would answer "OPTIONS *" unasked and unlogged
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelError),
