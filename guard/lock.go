@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestLock bounds how long a lock is waited for: everybody who can read the
-// directory can hold one.
-const longestLock = time.Second
-
 // lockDirectory takes a lock on a directory, which other calls of Listen respect and
 // everybody else does not notice. It keeps two that replace the same file from getting
 // in each other's way, who would notice and fail; so where there is none to be had (a

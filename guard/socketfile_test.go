@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -583,6 +584,9 @@ func TestReplacingIsLocked(t *testing.T) {
 	} else {
 		listener.Close()
 	}
+	patient := longestLock
+	longestLock = time.Millisecond
+	t.Cleanup(func() { longestLock = patient })
 	listener, err := Listen(t.Context(), "unix", path, Config{})
 	if err != nil {
 		t.Fatal(err)

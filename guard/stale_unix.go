@@ -10,9 +10,15 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// longestLock is how long a lock is waited for, since every user who can read the
+// directory can hold one. Another Listen holds it for some system calls, which a busy
+// machine can make long. Tests change it.
+var longestLock = 10 * time.Second
 
 // removeStale removes the file if it is a stale socket file. No file there is no error;
 // what is no socket, and what belongs to one, is left alone, with an error.
