@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -214,7 +215,7 @@ const (
 	notReloaded = "rules not reloaded, the old ones stay"
 )
 
-// client is an HTTP client with one connection.
+// client is an HTTP client with one connection at a time.
 type client struct {
 	*http.Client
 	dials int
@@ -222,16 +223,45 @@ type client struct {
 
 func newClient(t *testing.T, dial func() (net.Conn, error)) *client {
 	c := &client{}
-	transport := &http.Transport{
-		MaxConnsPerHost: 1,
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			c.dials++
-			return dial()
-		},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	c.Client = &http.Client{Transport: transport}
+	kept := &keptConnection{dial: func() (net.Conn, error) {
+		c.dials++
+		return dial()
+	}}
+	t.Cleanup(kept.CloseIdleConnections)
+	c.Client = &http.Client{Transport: kept}
 	return c
+}
+
+// keptConnection is an http.RoundTripper that dials again only after an error. On a busy
+// machine http.Transport does so too if it does not know, 50 ms after the answer, that
+// the request is written.
+type keptConnection struct {
+	dial   func() (net.Conn, error)
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func (k *keptConnection) RoundTrip(request *http.Request) (*http.Response, error) {
+	if k.conn == nil {
+		conn, err := k.dial()
+		if err != nil {
+			return nil, err
+		}
+		k.conn, k.reader = conn, bufio.NewReader(conn)
+	}
+	_ = request.Write(k.conn) // the server may have answered and closed before it was written
+	response, err := http.ReadResponse(k.reader, request)
+	if err != nil {
+		k.CloseIdleConnections()
+	}
+	return response, err
+}
+
+func (k *keptConnection) CloseIdleConnections() {
+	if k.conn != nil {
+		k.conn.Close()
+		k.conn = nil
+	}
 }
 
 func (s *testServer) client(t *testing.T) *client {
