@@ -18,6 +18,9 @@ func TestBootsAreDifferentAndCanBeEmulated(t *testing.T) {
 			t.Errorf("%s is there twice", b.name())
 		}
 		seen[b.name()] = true
+		if b.policy && b.module != selinux {
+			t.Errorf("%s has a policy, and no SELinux", b.name())
+		}
 		m, has := machines[b.arch]
 		if !has {
 			t.Errorf("%s: no machine for %s", b.name(), b.arch)
