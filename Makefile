@@ -61,7 +61,11 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## show a server that learns who connects, through both implementations
-	@go run ./internal/demo
+	@for cgo in 1 0; do \
+		echo "== CGO_ENABLED=$$cgo"; \
+		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then \
+			echo "left out: there is no C compiler ($$(go env CC))"; continue; fi; \
+		CGO_ENABLED=$$cgo go run ./cmd/peercred demo || exit 1; done
 
 ##@ Test here
 

@@ -8,6 +8,7 @@
 //	peercred check  [--json]
 //	peercred listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] ... ADDRESS
 //	peercred dial   [--json] [--timeout DURATION] [--allow-user NAME] ... ADDRESS
+//	peercred demo
 //
 // Run peercred --help, or a command with --help, for what each does and for its exit
 // status: 0 for success, 1 for a failure, 2 for wrong usage. Flags can be before and
@@ -32,6 +33,7 @@ Commands:
   check   ask about a socket of its own, through every linked implementation
   listen  listen on ADDRESS and show who connects
   dial    connect to ADDRESS and show who serves
+  demo    show all this at work: a server, and clients under several users if root
 
 ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
 "peercred COMMAND --help" lists the flags and the exit status of a command.
@@ -57,6 +59,7 @@ var commands = map[string]command{
 	"check":  runCheck,
 	"listen": runListen,
 	"dial":   runDial,
+	"demo":   runDemo,
 }
 
 func main() {

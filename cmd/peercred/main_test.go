@@ -60,6 +60,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"steal"}, 2, "", `no command "steal"`},
 		{[]string{"dial", "-h"}, 0, "Usage: peercred dial", ""},
 		{[]string{"check", "extra"}, 2, "", `unexpected argument "extra"`},
+		{[]string{"demo", "extra"}, 2, "", `unexpected argument "extra"`},
+		{[]string{"demo", "client"}, 2, "", `unexpected argument "client"`},
+		{[]string{"demo", "--once"}, 2, "", "-once"},
 		{[]string{"listen"}, 2, "", "missing ADDRESS: give the path of a socket, or @NAME"},
 		{[]string{"dial", "--json"}, 2, "", "missing ADDRESS: give the path of a socket, or @NAME"},
 		{[]string{"listen", "a", "b"}, 2, "", `unexpected argument "b"`},
@@ -95,6 +98,7 @@ func TestHelp(t *testing.T) {
 		"check":  {"-json"},
 		"listen": {"-json", "-once", "-mode MODE", "-group NAME", "-owner NAME", "-allow-shared-directory", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
 		"dial":   {"-json", "-timeout duration", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
+		"demo":   nil,
 	} {
 		code, stdout, stderr := runArgs(name, "--help")
 		if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "Usage: peercred "+name) || !strings.Contains(stdout, "\n\nExit status: 0 ") {
