@@ -21,7 +21,7 @@ var errUndecided = errors.New("the server neither sent anything nor closed the c
 // sayAdmitted tells a client that it was let in. A client that has gone, or makes us
 // wait, is not told.
 func sayAdmitted(conn net.Conn) {
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	_, _ = io.WriteString(conn, "admitted\n")
 }
 

@@ -141,6 +141,9 @@ func (d demo) connect(ctx context.Context, c demoClient, path string, seen *json
 	return err
 }
 
+// patience is how long the demo waits for a part that may hang.
+const patience = time.Minute
+
 // demoProcess is this program as a part of the demo.
 //
 // A part ends when its stdin ends, and removes what it made. Its stdin is a pipe that
@@ -159,7 +162,7 @@ func demoProcess(ctx context.Context, args ...string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	part.Cancel = stdin.Close
-	part.WaitDelay = 5 * time.Second // then it is killed
+	part.WaitDelay = patience // then it is killed
 	return part, nil
 }
 
@@ -262,7 +265,7 @@ func demoConnect(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	defer conn.Close()
-	return awaitAdmission(ctx, conn, 30*time.Second)
+	return awaitAdmission(ctx, conn, patience)
 }
 
 // takeIDs leaves no supplementary groups.

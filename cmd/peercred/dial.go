@@ -37,7 +37,7 @@ is none that the --allow flags name, or something else failed; 2 wrong usage.
 
 func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("dial")
-	timeout := flags.Duration("timeout", defaultTimeout, "how long to wait for what the server does, as in 500ms or 1m; 0 to show the server and not wait")
+	timeout := flags.Duration("timeout", defaultTimeout, "wait up to this `DURATION` for what the server does, as in 500ms or 1m; 0 to show the server and not wait")
 	allowed := addAllowFlags(flags)
 	operands, err := dialHelp.parse(flags, args, stdout, stderr)
 	if err != nil {

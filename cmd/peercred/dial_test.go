@@ -21,6 +21,7 @@ func TestDialWaits(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
 		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
 	}
+	long := []string{"--timeout", "1m"} // for a slow machine
 	for _, test := range []struct {
 		name   string
 		serve  func(*net.UnixListener) // the test's end closes what it leaves open
@@ -28,14 +29,14 @@ func TestDialWaits(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"sends something", func(l *net.UnixListener) { accept(t, l).Write([]byte("x")) }, nil, 0, ""},
+		{"sends something", func(l *net.UnixListener) { accept(t, l).Write([]byte("x")) }, long, 0, ""},
 		{"sends something and closes", func(l *net.UnixListener) {
 			conn := accept(t, l)
 			conn.Write([]byte("welcome"))
 			conn.Close()
-		}, nil, 0, ""},
-		{"closes", func(l *net.UnixListener) { accept(t, l).Close() }, nil, 1, "denied: the server closed the connection"},
-		{"ends before it accepts", func(l *net.UnixListener) { awaitClient(t, l); l.Close() }, nil, 1, "denied: the server closed the connection"},
+		}, long, 0, ""},
+		{"closes", func(l *net.UnixListener) { accept(t, l).Close() }, long, 1, "denied: the server closed the connection"},
+		{"ends before it accepts", func(l *net.UnixListener) { awaitClient(t, l); l.Close() }, long, 1, "denied: the server closed the connection"},
 		{"waits for a request", func(l *net.UnixListener) { accept(t, l) }, []string{"--timeout", "50ms"}, 0, "kept the connection open for 50ms"},
 		{"does not accept", func(*net.UnixListener) {}, []string{"--timeout", "50ms"}, 0, "has not looked yet"},
 		{"is not waited for", func(*net.UnixListener) {}, []string{"--timeout", "0"}, 0, ""},
@@ -90,7 +91,7 @@ func TestDialIsDeniedByListen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	startListener(t, path, "--allow-uid", strconv.Itoa(os.Geteuid()+1))
 	for range 20 { // it must not depend on who is faster
-		code, stdout, stderr := runArgs("dial", path)
+		code, stdout, stderr := runArgs("dial", path, "--timeout", "1m")
 		if code != 1 || !strings.HasPrefix(stdout, "pid=") || !strings.Contains(stderr, "denied: the server closed the connection") {
 			t.Fatalf("exit %d, %s%s; want 1, the server's ids, and that it denied us", code, stdout, stderr)
 		}

@@ -97,7 +97,7 @@ func TestHelp(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"check":  {"-json"},
 		"listen": {"-json", "-once", "-mode MODE", "-group NAME", "-owner NAME", "-allow-shared-directory", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
-		"dial":   {"-json", "-timeout duration", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
+		"dial":   {"-json", "-timeout DURATION", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
 		"demo":   nil,
 	} {
 		code, stdout, stderr := runArgs(name, "--help")
@@ -548,7 +548,7 @@ func TestListenShowsAllFacts(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	listener := startListener(t, "--once", "--json", path)
-	dialer := newProcess(t, "dial", path)
+	dialer := newProcess(t, "dial", path, "--timeout", "1m") // it lives until it is described
 	want := peercred.Support()
 	groups := []uint32{}
 	if os.Geteuid() == 0 && runtime.GOOS == "linux" {
