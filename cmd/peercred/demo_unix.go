@@ -91,8 +91,10 @@ func (d demo) serve(ctx context.Context) error {
 	if err := server.Start(); err != nil {
 		return err
 	}
-	defer server.Wait()
-	defer stop()
+	defer func() {
+		stop()
+		_ = server.Wait() // until it has removed its directory
+	}()
 
 	said := bufio.NewReader(stdout)
 	line, err := said.ReadString('\n')

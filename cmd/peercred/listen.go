@@ -18,7 +18,7 @@ var listenHelp = help{
 	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each: ids,
 groups and security label as of connect time, executable and start time of the
 process as of now. A dash marks a fact that this system does not tell, with the
-reason below. Each client is sent "admitted", and its connection closed. With
+reason below. If it labels no sockets, one line says so. Each client is sent "admitted", and its connection closed. With
 --allow flags, which can be repeated, all others are turned away, and shown on
 stderr. A socket file without a server is replaced, that of a running server is not.
 SIGINT, SIGTERM and SIGHUP end it. It removes the socket file then.
