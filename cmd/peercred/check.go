@@ -48,9 +48,9 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error 
 	})
 }
 
-// checkSelf checks a connection to itself, and fails if the answers are wrong. They
-// are printed first.
-func checkSelf(print func(report) error) error {
+// checkSelf checks a connection to itself, and fails if the answers are wrong. It
+// shows them first.
+func checkSelf(show func(report) error) error {
 	conn, remove, err := connectToSelf()
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func checkSelf(print func(report) error) error {
 	if err != nil {
 		return err
 	}
-	if err := print(r); err != nil {
+	if err := show(r); err != nil {
 		return err
 	}
 	if isFalse(r.Agree) {

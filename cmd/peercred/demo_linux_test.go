@@ -129,14 +129,15 @@ func demoWrites() int {
 
 func TestDemo(t *testing.T) {
 	d := startDemo(t)
-	var text string
+	var all strings.Builder
 	for n := range demoWrites() + 1 {
 		said := d.read(t)
 		if (said == "") != (n == demoWrites()) {
 			t.Errorf("write %d is %q, want %d in all", n, said, demoWrites())
 		}
-		text += said
+		all.WriteString(said)
 	}
+	text := all.String()
 	code, stderr, first := d.end(t)
 	us := fmt.Sprintf("connects as uid=%d gid=%d; the kernel says pid=", os.Geteuid(), os.Getegid())
 	for _, want := range []string{"A server asks", "AGREE\n", "listens on " + d.tmp, us} {
