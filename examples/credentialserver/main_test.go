@@ -45,8 +45,8 @@ func TestUsage(t *testing.T) {
 		{"--socket " + socket + " --rules " + good + " --group no-such-name-here", 1, "", "unknown group no-such-name-here"},
 		{"--socket " + socket + " --rules " + good + " --owner no-such-name-here", 1, "", "unknown user no-such-name-here"},
 		{"--socket " + shared + " --rules " + good, 1, "", filepath.Dir(shared)},
-		{"--socket " + shared + " --rules " + good + " --allow-shared-directory", 1, "", "listens on"},
-		{"--socket " + taken + " --rules " + good, 1, "", "listens on"},
+		{"--socket " + shared + " --rules " + good + " --allow-shared-directory", 1, "", "another process listens on"},
+		{"--socket " + taken + " --rules " + good, 1, "", "another process listens on"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), nil, strings.Fields(test.args), &stdout, &stderr)
