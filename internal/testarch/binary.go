@@ -30,7 +30,7 @@ type binary struct {
 // and under qemu-user, which lets nobody set SO_PASSRIGHTS and calls the kernel itself.
 var (
 	expectedSkips = []string{"needs seccomp filters: ", testlog.NoProfile, testlog.NoPolicy}
-	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs PIDFD_GET_INFO, ", "needs system calls of its own, ")
+	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs unix_diag: ", "needs PIDFD_GET_INFO, ", "needs system calls of its own, ")
 )
 
 // run runs the tests that match filter, where "go test" would.

@@ -164,6 +164,7 @@ func (b boot) skips() []string {
 		"needs strace, ",
 		"needs a C compiler ",
 		"needs the source beside the test: ",
+		"needs unix_diag: ", // which is a module of Debian's kernels
 		"needs strace: ",
 		"needs systemd-tmpfiles: ",
 		"needs ss: ",
