@@ -33,6 +33,8 @@ type role struct {
 	Groups  []int
 	Count   int
 	Rule    uint32
+	Umask   int
+	Shared  bool // as AllowSharedDirectory
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls

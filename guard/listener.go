@@ -13,7 +13,6 @@ import (
 // be given to whatever serves from one. Its methods are safe for concurrent use.
 type Listener struct {
 	inner    net.Listener
-	local    net.Addr // of the accepted connections, nil for their own
 	policy   Policy
 	wanted   Facts
 	counters counters
@@ -104,7 +103,6 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		}
 		return nil
 	}
-	admitted.local = l.local
 	l.counters.accepted.Add(1)
 	return admitted
 }
