@@ -34,7 +34,8 @@ type role struct {
 	Count   int
 	Rule    uint32
 	Umask   int
-	Shared  bool // as AllowSharedDirectory
+	Shared  bool   // as AllowSharedDirectory
+	Mount   string // over Address
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
@@ -50,6 +51,8 @@ var roles = map[string]func(role) error{
 	"run out":              helperRunOut,
 	"forge":                helperForge,
 	"listen":               helperListen,
+	"exchange":             helperExchange,
+	"start":                helperStart,
 }
 
 func TestMain(m *testing.M) {
@@ -272,6 +275,11 @@ func runAs(t *testing.T, uid uint32, test string) {
 	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
 		t.Errorf("%v: %v\n%s", cmd, err, out)
 	}
+}
+
+// inMountNamespace gives a process mounts of its own.
+func inMountNamespace(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 }
 
 func inUserNamespace(inside, outside int) reexec.Option {
