@@ -8,7 +8,46 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// The duplicate keeps whoever closes the connection from waiting for the peer.
+func TestDuplicateWaitsForThePeer(t *testing.T) {
+	inner, err := net.Listen("unix", abstract())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	fd, end := lingering(t)
+	if _, err := connectAndSend(t, inner.Addr(), fd); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd) // the last but one
+	conn, err := inner.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() {
+		_, err := Admit(conn, UIDs())
+		conn.Close()
+		closed <- err
+	}()
+	select {
+	case err := <-closed:
+		if !errors.Is(err, ErrDenied) {
+			t.Errorf("Admit = %v, want ErrDenied", err)
+		}
+	case <-time.After(patience):
+		t.Error("Admit or Close waits for the peer")
+	}
+	if len(elsewhere.slots) == 0 {
+		t.Error("the duplicate was closed before the peer let go of it")
+	}
+	end()
+	elsewhere.wait()
+}
 
 // spent is a connection for whose duplicate there is no descriptor.
 type spent struct{ *net.UnixConn }
