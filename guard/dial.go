@@ -60,15 +60,15 @@ func checkTarget(network, address string) error {
 	if strings.ContainsRune(address, 0) { // where the kernel ends a path
 		return fmt.Errorf("the address %q has a NUL byte: %w", address, syscall.EINVAL)
 	}
-	if longest := longestAddress(address); longest > 0 && len(address) > longest {
+	if longest := longestAddress(address); len(address) > longest {
 		return fmt.Errorf("the address has %d bytes, and that of a socket has at most %d: use a shorter one, as by a symbolic link: %w",
 			len(address), longest, syscall.EINVAL)
 	}
 	return nil
 }
 
-// longestAddress returns how many bytes an address like this can have, and 0 if that is
-// not known. An abstract name needs no NUL byte at its end.
+// longestAddress returns how many bytes an address like this can have. An abstract name
+// needs no NUL byte at its end.
 func longestAddress(address string) int {
 	if isAbstract(address) {
 		return maxPath + 1

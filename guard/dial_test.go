@@ -34,10 +34,13 @@ func TestDialRefusesAddresses(t *testing.T) {
 // The longest addresses reach the kernel, which finds no socket there, and longer ones
 // have an error that says how long they may be.
 func TestDialTooLong(t *testing.T) {
+	if maxPath > 1<<16 {
+		t.Skip("the limit of this system is not known")
+	}
 	for name, prefix := range map[string]string{"path": filepath.Join(t.TempDir(), "s"), "name": "@peercred-guard-nobody-"} {
-		longest := longestAddress(prefix)
-		if longest == 0 {
-			t.Skip("this system has no Unix sockets of package net")
+		longest := maxPath
+		if isAbstract(prefix) {
+			longest++
 		}
 		fits := prefix + strings.Repeat("x", longest-len(prefix))
 		_, err := Dial(t.Context(), "unix", fits, everybody())

@@ -197,6 +197,9 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	if peer, ok := FromContext(unasked); ok || peer != (Peer{}) {
 		t.Errorf("a Conn without a peer has %v", peer)
 	}
+	if got, want := whyUnknown(unasked).Error(), "it came by a *guard.Conn"; !strings.Contains(got, want) {
+		t.Errorf("of a Conn without a peer: %q, want %q", got, want)
+	}
 }
 
 // plainOrGuarded returns a listener of package net, or one that lets everybody in.
