@@ -119,7 +119,7 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 	}
 	switch {
 	case !isStream(network):
-		return nil, net.UnknownNetworkError(network)
+		return nil, unknownNetwork(network)
 	case address == "", address == "@":
 		return nil, errors.New("the address is empty")
 	case strings.ContainsRune(address, 0): // which would end a path, or begin an abstract name
