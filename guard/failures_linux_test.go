@@ -38,6 +38,7 @@ func helperListen(r role) error {
 			return fmt.Errorf("mount: %w", err)
 		}
 	}
+	before := openDescriptors()
 	listener, err := Listen(context.Background(), r.Network, r.Address, Config{AllowSharedDirectory: r.Shared, Mode: mode})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
@@ -47,7 +48,23 @@ func helperListen(r role) error {
 	} else if listener != nil {
 		return errors.New("a listener and an error")
 	}
+	if after := openDescriptors(); after > before {
+		return fmt.Errorf("%d descriptors are open, and were %d", after, before)
+	}
 	return reexec.Report(forgedEntryOf(errno, err))
+}
+
+// openDescriptors counts the descriptors of this process that have a file type, unlike
+// those of the runtime's poller.
+func openDescriptors() int {
+	count := 0
+	for fd := range 1000 {
+		var stat unix.Stat_t
+		if unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT != 0 {
+			count++
+		}
+	}
+	return count
 }
 
 func TestListenWhereCallsFail(t *testing.T) {

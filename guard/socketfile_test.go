@@ -387,6 +387,8 @@ func TestParentOfOthers(t *testing.T) {
 		{0o775, os.Geteuid(), os.Getegid(), false},
 		{0o777 | fs.ModeSticky, os.Geteuid(), os.Getegid(), true},
 		{0o777, os.Geteuid(), os.Getegid(), false},
+		{0o707, os.Geteuid(), os.Getegid(), false},
+		{0o705, os.Geteuid(), os.Getegid(), true},
 		{0o775, os.Geteuid(), 4242, false},
 		{0o755, 4242, os.Getegid(), false},
 		{0o777 | fs.ModeSticky, 4242, os.Getegid(), false},
