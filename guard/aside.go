@@ -1,35 +1,67 @@
 package guard
 
-import "net"
+import (
+	"net"
+	"sync"
+)
 
-// closer closes connections whose peers were not let in. Such a peer can have sent
-// descriptors, and have the kernel wait for as long as it likes to drop them: so each is
-// closed in a goroutine of its own.
-type closer struct{ slots chan struct{} }
+// closer closes the connections of refused peers in goroutines of its own, so that
+// nobody waits for a close(2) that a peer makes slow: see [promptly].
+type closer struct {
+	mu      sync.Mutex
+	waiting []net.Conn
+	running int // goroutines
+}
 
-// maxAside is how many connections a closer closes at a time. Each that the kernel keeps
-// waiting has a thread of its own, of which a program may have 10,000.
+// maxAside bounds the goroutines of a closer. Each that the kernel keeps waiting has a
+// thread of its own, and a Go program ends when it has more than 10,000.
 const maxAside = 512
 
-func newCloser() closer { return closer{make(chan struct{}, maxAside)} }
-
-// elsewhere closes the connections that no listener accepted.
-var elsewhere = newCloser()
-
-// close waits for nothing but, if very many are being closed, one of them or done.
-//
-// The connection can be nil, or of a foreign type that panics here as it did when it was
-// asked: a listener outlives it.
-func (c closer) close(conn net.Conn, done <-chan struct{}) {
-	release := func() {}
-	select {
-	case c.slots <- struct{}{}:
-		release = func() { <-c.slots }
-	case <-done: // who waits for us gives up
+// close returns at once. The connection can be nil, or of a foreign type that panics.
+func (c *closer) close(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, conn)
+	if c.running < maxAside {
+		c.running++
+		go c.run()
 	}
-	go func() {
-		defer release()
-		defer func() { _ = recover() }()
-		conn.Close()
+}
+
+func (c *closer) run() {
+	finished := false
+	defer func() {
+		if !finished { // a foreign Close ended the goroutine
+			go c.run()
+		}
 	}()
+	for {
+		conn, ok := c.next()
+		if !ok {
+			finished = true
+			return
+		}
+		closeForeign(conn)
+	}
+}
+
+// next returns false if no connection is left, and counts the goroutine as ended.
+func (c *closer) next() (net.Conn, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.waiting = nil
+		c.running--
+		return nil, false
+	}
+	conn := c.waiting[0]
+	c.waiting[0] = nil
+	c.waiting = c.waiting[1:]
+	return conn, true
+}
+
+// closeForeign survives a type that panics.
+func closeForeign(conn net.Conn) {
+	defer func() { _ = recover() }()
+	promptly(conn.Close)
 }

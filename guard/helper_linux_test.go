@@ -48,6 +48,7 @@ var roles = map[string]func(role) error{
 	"run out":              helperRunOut,
 	"forge":                helperForge,
 	"listen":               helperListen,
+	"linger":               helperLinger,
 }
 
 func TestMain(m *testing.M) {

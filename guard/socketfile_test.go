@@ -119,7 +119,7 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 // A socket for which no mode is asked is ours alone.
 func TestSocketFileModeUnasked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,21 +453,21 @@ func TestAddressesThatAreNone(t *testing.T) {
 		config           Config
 		want             string
 	}{
-		{"unix", "", Config{}, "empty"},
-		{"unix", "@", Config{}, "empty"},
-		{"unix", long, Config{}, "has at most"},
-		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{}, "has at most"},
-		{"unix", strings.Repeat("/", maxPath-4) + "tmp/s", Config{}, "has at most"},
-		{"unix", strings.Repeat("/", maxPath-5) + "tmp/s", Config{}, "made in a directory beside"},
-		{"unix", strings.Repeat("/", maxPath-6) + "tmp/s", Config{}, "made in a directory beside"},
-		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{}, "no such file"},
-		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{AllowSharedDirectory: true}, "/no/: no such file"},
-		{"tcp", "127.0.0.1:0", Config{}, "unknown network tcp"},
-		{"unixgram", long, Config{}, "unknown network unixgram"},
-		{"unix", "s", Config{Mode: fs.ModeSetuid | 0o600}, "permission bits"},
-		{"unix", "s", Config{Owner: "no such user"}, "unknown user"},
-		{"unix", "s", Config{Group: "no such group"}, "unknown group"},
-		{"unix", "s", Config{Owner: "4294967295"}, "unknown user"},
+		{"unix", "", Config{Policy: Nobody()}, "empty"},
+		{"unix", "@", Config{Policy: Nobody()}, "empty"},
+		{"unix", long, Config{Policy: Nobody()}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{Policy: Nobody()}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-4) + "tmp/s", Config{Policy: Nobody()}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-5) + "tmp/s", Config{Policy: Nobody()}, "made in a directory beside"},
+		{"unix", strings.Repeat("/", maxPath-6) + "tmp/s", Config{Policy: Nobody()}, "made in a directory beside"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody()}, "no such file"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody(), AllowSharedDirectory: true}, "/no/: no such file"},
+		{"tcp", "127.0.0.1:0", Config{Policy: Nobody()}, "unknown network tcp"},
+		{"unixgram", long, Config{Policy: Nobody()}, "unknown network unixgram"},
+		{"unix", "s", Config{Policy: Nobody(), Mode: fs.ModeSetuid | 0o600}, "permission bits"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, "unknown user"},
+		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, "unknown group"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "4294967295"}, "unknown user"},
 	} {
 		listener, err := Listen(context.Background(), test.network, test.address, test.config)
 		if err == nil {
@@ -488,7 +488,7 @@ func TestLongestPath(t *testing.T) {
 		t.Skipf("needs a shorter path for temporary files than %s", dir)
 	}
 	for longer, want := range map[int]string{0: "", 1: "made in a directory beside"} {
-		listener, err := Listen(t.Context(), "unix", strings.Repeat("/", slashes+longer)+dir+"/s", Config{})
+		listener, err := Listen(t.Context(), "unix", strings.Repeat("/", slashes+longer)+dir+"/s", Config{Policy: Nobody()})
 		if err == nil {
 			listener.Close()
 		}
@@ -506,7 +506,7 @@ func TestProbeIsNoVisitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	_, err = Listen(context.Background(), "unix", path, Config{})
+	_, err = Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("the second listener: %v, want EADDRINUSE", err)
 	}
@@ -521,7 +521,7 @@ func TestProbeIsNoVisitor(t *testing.T) {
 // A file that is gone already is nothing to complain of.
 func TestCloseWithoutTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(context.Background(), "unix", path, Config{})
+	listener, err := Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -536,7 +536,7 @@ func TestCloseWithoutTheFile(t *testing.T) {
 // Close removes the file that listenAtPath made, not one that took its place.
 func TestCloseLeavesAStrangersFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(context.Background(), "unix", path, Config{})
+	listener, err := Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -595,7 +595,7 @@ func TestReplacingIsLocked(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if listener, err := Listen(cancelled, "unix", path, Config{}); listener != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "locked") {
+	if listener, err := Listen(cancelled, "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "locked") {
 		t.Errorf("Listen = %v, %v, want context.Canceled and why", listener, err)
 	}
 	if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
@@ -605,7 +605,7 @@ func TestReplacingIsLocked(t *testing.T) {
 	if err := nowhere.takeStale(cancelled, path+"2"); err != nil {
 		t.Errorf("where there is nothing to replace: %v, want no wait for the lock", err)
 	}
-	listener, err := Listen(t.Context(), "unix", path, Config{})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -696,7 +696,7 @@ func TestAncestorsOfOthers(t *testing.T) {
 		{filepath.Join(mine) + "/../shared/mine/s", false}, // as the kernel reads it
 		{filepath.Join(base, "link") + "/../mine/s", true}, // likewise
 	} {
-		listener, err := Listen(t.Context(), "unix", test.path, Config{})
+		listener, err := Listen(t.Context(), "unix", test.path, Config{Policy: Nobody()})
 		if err == nil {
 			listener.Close()
 		}
@@ -710,7 +710,7 @@ func TestAncestorsOfOthers(t *testing.T) {
 func TestRelativePath(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	listener, err := Listen(t.Context(), "unix", "s", Config{})
+	listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -737,7 +737,7 @@ func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Skipf("this system keeps the directory that we are in: %v", err)
 	}
-	if listener, err := Listen(t.Context(), "unix", "s", Config{}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
+	if listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
 		t.Errorf("Listen = %v, %v, want that we are nowhere", listener, err)
 	}
 }
@@ -750,7 +750,7 @@ func TestAllowSharedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, allow := range []bool{false, true} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{AllowSharedDirectory: allow})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody(), AllowSharedDirectory: allow})
 		if (err == nil) != allow || err != nil && !strings.Contains(err.Error(), "AllowSharedDirectory") {
 			t.Errorf("allowed %v: %v", allow, err)
 		}
