@@ -3,29 +3,62 @@ package guard
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // closer closes the connections of refused peers in goroutines of its own, so that
 // nobody waits for a close(2) that a peer makes slow: see [promptly].
 type closer struct {
+	most int           // goroutines
+	took chan struct{} // has an element when a goroutine took a connection that waited
+
 	mu      sync.Mutex
 	waiting []net.Conn
-	running int // goroutines
+	running int
 }
 
-// maxAside bounds the goroutines of a closer. Each that the kernel keeps waiting has a
-// thread of its own, and a Go program ends when it has more than 10,000.
-const maxAside = 512
+const (
+	// maxAside bounds the goroutines of a closer. Each that the kernel keeps waiting has a
+	// thread of its own, and a Go program ends when it has more than 10,000.
+	maxAside = 512
+	// waitForCloser bounds the wait for a goroutine that is free.
+	waitForCloser = 10 * time.Millisecond
+)
 
-// close returns at once. The connection can be nil, or of a foreign type that panics.
+// newCloser is for a process that may have so many descriptors. Connections that are
+// being closed have an eighth of them at most, unless the kernel keeps all goroutines
+// waiting.
+func newCloser(descriptors int) *closer {
+	return &closer{most: min(max(1, descriptors/8), maxAside), took: make(chan struct{}, 1)}
+}
+
+// close does not wait for conn to be closed. While all goroutines are busy, it waits until
+// one takes a connection, so that a flood does not take all descriptors, but not for long.
+//
+// The connection can be nil, or of a foreign type that panics.
 func (c *closer) close(conn net.Conn) {
+	if c.add(conn) {
+		return
+	}
+	timer := time.NewTimer(waitForCloser)
+	defer timer.Stop()
+	select {
+	case <-c.took:
+	case <-timer.C:
+	}
+}
+
+// add reports whether conn has a goroutine that takes it at once.
+func (c *closer) add(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, conn)
-	if c.running < maxAside {
-		c.running++
-		go c.run()
+	if c.running >= c.most {
+		return false
 	}
+	c.running++
+	go c.run()
+	return true
 }
 
 func (c *closer) run() {
@@ -57,6 +90,10 @@ func (c *closer) next() (net.Conn, bool) {
 	conn := c.waiting[0]
 	c.waiting[0] = nil
 	c.waiting = c.waiting[1:]
+	select {
+	case c.took <- struct{}{}:
+	default:
+	}
 	return conn, true
 }
 

@@ -34,6 +34,8 @@ type role struct {
 	Count   int
 	Rule    uint32
 
+	CloseOnExit bool
+
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
 	Errnos      []syscall.Errno // are answered with each of these
@@ -49,6 +51,10 @@ var roles = map[string]func(role) error{
 	"forge":                helperForge,
 	"listen":               helperListen,
 	"linger":               helperLinger,
+	"serve HTTP":           helperServeHTTP,
+	"hold":                 helperHold,
+	"pass on":              helperPassOn,
+	"watch exits":          helperWatchExits,
 }
 
 func TestMain(m *testing.M) {
@@ -259,6 +265,11 @@ func helperRunOut(r role) error {
 	}
 	fmt.Println("outlived", listener.Counts().Accepted)
 	return listener.Close()
+}
+
+// withFiles gives the process these descriptors, from the third on.
+func withFiles(files ...*os.File) reexec.Option {
+	return func(c *exec.Cmd) { c.ExtraFiles = files }
 }
 
 // runAs runs one of the tests of this binary under another user.

@@ -14,13 +14,14 @@ type limits struct {
 	ofUID map[uint32]int // without those that have none
 }
 
-// limits are those that config asks for, or the defaults that [Config] documents.
-func (c Config) limits() *limits {
+// limits are those that config asks for, or the defaults that [Config] documents, of a
+// process that may have so many descriptors.
+func (c Config) limits(descriptors int) *limits {
 	each := 1 // descriptors of a connection
 	if c.CloseOnExit || c.Ask&AskProcess != 0 {
 		each = 2
 	}
-	available := descriptorLimit() / each
+	available := descriptors / each
 	l := &limits{most: c.MaxConns, mostOfUID: c.MaxConnsPerUID, ofUID: map[uint32]int{}}
 	if l.most == 0 {
 		l.most = max(1, available/2)

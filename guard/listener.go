@@ -24,7 +24,7 @@ type Listener struct {
 	watch    *watch // nil unless CloseOnExit
 	counters counters
 	reporter reporter
-	closer   closer
+	closer   *closer
 	closed   chan struct{}
 	close    func() error
 }
@@ -121,16 +121,18 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 // newListener is for a config that was checked, and for a listener that refuses
 // descriptors already, if it is to.
 func newListener(inner net.Listener, config Config) (*Listener, error) {
+	descriptors := descriptorLimit()
 	l := &Listener{
-		inner: inner, socket: socketOf(inner), policy: config.Policy, wanted: config.Ask, limits: config.limits(), closed: make(chan struct{}),
-		reporter: reporter{hook: config.OnDeny},
+		inner: inner, socket: socketOf(inner), policy: config.Policy, wanted: config.Ask,
+		limits: config.limits(descriptors), closer: newCloser(descriptors),
+		reporter: reporter{hook: config.OnDeny}, closed: make(chan struct{}),
 	}
 	if config.OnDeny == nil {
 		l.reporter.hook = new(sparingLog).deny
 	}
 	if config.CloseOnExit {
 		var err error
-		if l.watch, err = newWatch(); err != nil {
+		if l.watch, err = newWatch(l.closer); err != nil {
 			return nil, err
 		}
 	}

@@ -460,16 +460,23 @@ func TestSlowHook(t *testing.T) {
 
 // A hook that panics is called again for the next refusal.
 func TestHookThatPanics(t *testing.T) {
-	calls := make(chan *Denied)
-	r := reporter{hook: func(d *Denied) { calls <- d; panic("out of order") }}
-	for n := range 3 {
-		want := &Denied{Rule: strings.Repeat("x", n)}
-		if !r.report(want) {
-			t.Fatal("not taken")
+	text := logged(t)
+	synctest.Test(t, func(t *testing.T) {
+		calls := make(chan *Denied)
+		r := reporter{hook: func(d *Denied) { calls <- d; panic("out of order") }}
+		for n := range 3 {
+			want := &Denied{Rule: strings.Repeat("x", n)}
+			if !r.report(want) {
+				t.Fatal("not taken")
+			}
+			if got := <-calls; got != want {
+				t.Errorf("the hook is told %v, want %v", got, want)
+			}
 		}
-		if got := <-calls; got != want {
-			t.Errorf("the hook is told %v, want %v", got, want)
-		}
+		synctest.Wait() // so that it does not log what the next test reads
+	})
+	if got := strings.Count(text.String(), "OnDeny panicked"); got != 3 {
+		t.Errorf("%d panics are in the log, want 3", got)
 	}
 }
 

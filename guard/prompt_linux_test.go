@@ -271,18 +271,20 @@ type blocked struct {
 
 func (b blocked) Close() error { <-b.until; return b.wrapper.Close() }
 
-// However many connections are being closed, and take their time, peers are served.
+// However many connections are being closed, and take their time, peers are served, and
+// no more than so many threads are at it.
 func TestAcceptWhileClosersAreBusy(t *testing.T) {
-	const more = 10
+	const most, more = 3, 5
 	listener := listenAs(t, Config{Policy: CurrentUser()})
+	listener.closer.most = most
 	proceed := make(chan struct{})
 	pipe, other := net.Pipe()
 	defer other.Close()
-	for range maxAside + more {
+	for range most + more {
 		listener.closer.close(blocked{wrapper{pipe}, proceed})
 	}
-	if got := listener.closer.busy(); got != maxAside {
-		t.Errorf("%d goroutines are closing, want %d", got, maxAside)
+	if got := listener.closer.busy(); got != most {
+		t.Errorf("%d goroutines are closing, want %d", got, most)
 	}
 	dialPlain(t, listener)
 	acceptPeer(t, listener)
@@ -293,17 +295,24 @@ func TestAcceptWhileClosersAreBusy(t *testing.T) {
 	}
 }
 
+func TestClosersOfAProcess(t *testing.T) {
+	for descriptors, want := range map[int]int{0: 1, 7: 1, 64: 8, 4095: 511, 4096: 512, 1 << 20: 512} {
+		if got := newCloser(descriptors).most; got != want {
+			t.Errorf("of %d descriptors: %d, want %d", descriptors, got, want)
+		}
+	}
+}
+
 // A foreign Close that ends its goroutine ends no other's turn.
 func TestCloseThatEndsItsGoroutine(t *testing.T) {
-	var c closer
+	c := newCloser(1)
 	pipe, other := net.Pipe()
 	defer other.Close()
-	c.mu.Lock()
-	c.running = maxAside - 1 // so that one goroutine closes both
-	c.mu.Unlock()
 	c.close(exiting{})
 	c.close(pipe)
-	isClosed(t, other)
+	if n, err := other.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("Read = %d, %v, want io.EOF", n, err)
+	}
 }
 
 type exiting struct{ wrapper }

@@ -17,14 +17,14 @@ import (
 // Source: pidfd_open(2), epoll(7).
 type watch struct {
 	epoll  *os.File
-	closer closer
+	closer *closer
 
 	mu     sync.Mutex
 	conns  map[int32]*Conn // by pidfd
 	closed bool            // the listener, to which nobody is added any more
 }
 
-func newWatch() (*watch, error) {
+func newWatch(closer *closer) (*watch, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -33,7 +33,7 @@ func newWatch() (*watch, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl(F_SETFL)", err)
 	}
-	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), conns: map[int32]*Conn{}}
+	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), closer: closer, conns: map[int32]*Conn{}}
 	go w.run()
 	return w, nil
 }

@@ -8,7 +8,7 @@ import "errors"
 // a process.
 type watch struct{}
 
-func newWatch() (*watch, error) { return nil, errors.ErrUnsupported }
+func newWatch(*closer) (*watch, error) { return nil, errors.ErrUnsupported }
 
 func (*watch) add(*Conn) error { return errors.ErrUnsupported }
 
