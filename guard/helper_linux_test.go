@@ -35,6 +35,7 @@ type role struct {
 	Rule    uint32
 
 	CloseOnExit bool
+	Names       []string // of sockets to inherit
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
@@ -54,6 +55,8 @@ var roles = map[string]func(role) error{
 	"serve HTTP":           helperServeHTTP,
 	"hold":                 helperHold,
 	"pass on":              helperPassOn,
+	"inherit":              helperInherit,
+	"hand over":            helperHandOver,
 	"watch exits":          helperWatchExits,
 }
 

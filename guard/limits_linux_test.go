@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -47,11 +46,7 @@ func helperHold(r role) error {
 
 // fewDescriptors starts the process as a shell with "ulimit -n" starts a server.
 func fewDescriptors(c *exec.Cmd) {
-	program, err := os.Executable()
-	if err != nil {
-		program = c.Path
-	}
-	shell := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0"`, program)
+	shell := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0"`, testBinary())
 	c.Path, c.Args = shell.Path, shell.Args
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ type socketFile struct {
 	address *net.UnixAddr // where the file is
 	path    string        // the same, wherever we go
 	info    fs.FileInfo   // of the file that we made, and no other
+	stays   atomic.Bool   // when we close
 }
 
 // maxPath is how long a path may be that connect(2) takes.
@@ -75,7 +77,7 @@ func listenAtPath(ctx context.Context, network, path string, want socketAttribut
 	if err := checkIsAt(path, private.socket); err != nil {
 		return nil, err
 	}
-	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, absolute, private.socket}, nil
+	return &socketFile{UnixListener: listener, address: &net.UnixAddr{Name: path, Net: network}, path: absolute, info: private.socket}, nil
 }
 
 // checkIsAt sees whether the socket that was put at path is there.
@@ -93,12 +95,15 @@ func checkIsAt(path string, socket fs.FileInfo) error {
 // Addr is where the file is, not where it was made.
 func (s *socketFile) Addr() net.Addr { return s.address }
 
-// Close removes the socket file, unless another has taken its place, and stops
+// SetUnlinkOnClose sets whether Close removes the socket file.
+func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.stays.Store(!unlink) }
+
+// Close removes the socket file, unless it is to stay, and unless another has taken its place, and stops
 // listening. It removes first: as long as we listen, nobody takes our file for
 // a stale one and puts another in its place between the look and the removal.
 func (s *socketFile) Close() error {
 	var err error
-	if now, _ := os.Lstat(s.path); os.SameFile(now, s.info) { // false if there is none
+	if now, _ := os.Lstat(s.path); !s.stays.Load() && os.SameFile(now, s.info) { // false if there is none
 		err = os.Remove(s.path)
 	}
 	return errors.Join(err, s.UnixListener.Close())
