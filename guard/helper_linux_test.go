@@ -33,6 +33,8 @@ type role struct {
 	Groups  []int
 	Count   int
 	Rule    uint32
+	Umask   int
+	Shared  bool // as AllowSharedDirectory
 
 	CloseOnExit bool
 	Names       []string // of sockets to inherit

@@ -17,7 +17,6 @@ import (
 type Listener struct {
 	inner    net.Listener
 	socket   syscall.Conn // inner, or the listener within it; nil if it gives no access
-	local    net.Addr     // of the accepted connections, nil for their own
 	policy   Policy
 	wanted   Facts
 	limits   *limits
@@ -204,7 +203,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		l.refuse(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
 		return nil
 	}
-	c.listener, c.local = l, l.local
+	c.listener = l
 	if denied := l.watchExit(c); denied != nil {
 		c.closeFacts()
 		c.leave()
