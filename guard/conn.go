@@ -121,6 +121,9 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 func (c *Conn) Close() error {
 	c.closeFacts()
 	defer c.leave()
+	if c.listener != nil && c.listener.quick {
+		return c.Conn.Close()
+	}
 	return promptly(c.Conn.Close)
 }
 

@@ -26,3 +26,19 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 	}
 	return errors.Join(err, os.NewSyscallError("setsockopt(SO_PASSRIGHTS)", set))
 }
+
+// descriptorsAreRefused reports whether the kernel refuses them for the connections of a
+// listening socket that are made from now on.
+func descriptorsAreRefused(socket syscall.Conn) bool {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	passes := 1
+	err = raw.Control(func(fd uintptr) {
+		if value, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err == nil {
+			passes = value
+		}
+	})
+	return err == nil && passes == 0
+}

@@ -145,6 +145,7 @@ func listenGuarded(ctx context.Context, network, address string, config Config) 
 		inner.Close()
 		return nil, err
 	}
+	l.quick = descriptorsAreRefused(l.socket) // and were when it began to listen
 	return l, nil
 }
 

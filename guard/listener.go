@@ -17,6 +17,7 @@ import (
 type Listener struct {
 	inner    net.Listener
 	socket   syscall.Conn // inner, or the listener within it; nil if it gives no access
+	quick    bool         // no peer could ever send descriptors, so that a close takes no time
 	policy   Policy
 	wanted   Facts
 	limits   *limits

@@ -148,6 +148,47 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// Access to the descriptor goes through, and neither peercred nor Admit loses its way by
+// that: Admit does not ask again.
+func TestSyscallConn(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser()})
+	dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := false
+	if err := raw.Control(func(uintptr) { called = true }); err != nil || !called {
+		t.Errorf("Control = %v, called %v", err, called)
+	}
+	type embedding struct{ *Conn }
+	for _, of := range []net.Conn{conn, embedding{conn}, wrapper{conn}} {
+		got, err := peercred.GetPeerCredentials(of)
+		if diff := cmp.Diff(conn.Peer().Credentials(), got); diff != "" {
+			t.Errorf("GetPeerCredentials of %T: %v (-want +got):\n%s", of, err, diff)
+		}
+		again, err := Admit(of, CurrentUser())
+		if err != nil || again.Peer() != conn.Peer() {
+			t.Errorf("Admit of %T: %v, and another peer", of, err)
+		}
+	}
+	if got, err := peercred.GetPeerCredentialsOf(conn); err != nil || got.UID != uint32(os.Geteuid()) {
+		t.Errorf("GetPeerCredentialsOf = %v, %v", got, err)
+	}
+	conn.Close()
+	if err := raw.Control(func(uintptr) {}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Control after Close = %v, want net.ErrClosed", err)
+	}
+	hidden, err := Admit(wrapper{dialPlain(t, listener)}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := hidden.SyscallConn(); raw != nil || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SyscallConn of what hides it = %v, %v, want ErrUnsupported", raw, err)
+	}
+}
+
 // What a client chooses, its address, is no credentials and has none of them.
 func TestRemoteAddrIsNotTouched(t *testing.T) {
 	listener := listenAs(t, Config{Policy: CurrentUser()})
@@ -665,6 +706,33 @@ func TestFactsAreAskedForAtOnce(t *testing.T) {
 			if known := !errors.Is(err, net.ErrClosed); known != (fact == wanted) {
 				t.Errorf("wanted %b: fact %b, after the end: %v", wanted, fact, err)
 			}
+		}
+	}
+}
+
+// About a peer that is refused nothing is asked but what the policy needs.
+func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
+	for _, limited := range []bool{false, true} {
+		var came []Peer
+		policy := Func("the first, if any is limited", func(p Peer) error {
+			came = append(came, p)
+			return refuseUnless(limited)
+		})
+		reports := make(chan *Denied, 1)
+		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
+		if limited {
+			dialPlain(t, listener)
+			acceptPeer(t, listener)
+		}
+		dialPlain(t, listener)
+		done := make(chan error)
+		go func() { _, err := listener.Accept(); done <- err }()
+		<-reports
+		listener.Close()
+		<-done
+		refused := came[len(came)-1]
+		if got := refused.conn.facts.Load(); got != closedFacts {
+			t.Errorf("limited %v: a refused peer was asked about: %v", limited, got)
 		}
 	}
 }

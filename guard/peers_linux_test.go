@@ -660,8 +660,9 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		address string
 		listen  func(address string, config Config) (*Listener, error)
+		made    bool // by Listen
 	}{
-		{filepath.Join(t.TempDir(), "s"), listenForUs}, {abstract(), listenForUs}, {abstract(), guardForUs},
+		{filepath.Join(t.TempDir(), "s"), listenForUs, true}, {abstract(), listenForUs, true}, {abstract(), guardForUs, false},
 	} {
 		for _, receive := range []bool{false, true} {
 			listener, err := test.listen(test.address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
@@ -675,6 +676,9 @@ func TestDescriptorsAreRefused(t *testing.T) {
 				if want := map[bool]error{false: unix.EPERM, true: nil}[receive]; sent != want {
 					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", test.address, receive, when, sent, want)
 				}
+			}
+			if want := test.made && !receive; listener.quick != want {
+				t.Errorf("%s, wanted %v: a close is taken for quick: %v, want %v", test.address, receive, listener.quick, want)
 			}
 			conn.Close()
 			listener.Close()
