@@ -279,20 +279,25 @@ func TestSettle(t *testing.T) {
 	probed.Basis = Probed
 	shown := known
 	shown.Pair = AtSocketpair
+	shownAndProbed := shown
+	shownAndProbed.Basis = Probed
 	for _, test := range []struct {
-		name string
-		fact Fact
-		err  error
-		want Fact
+		name   string
+		system string
+		fact   Fact
+		err    error
+		want   Fact
 	}{
-		{"answered", known, nil, probed},
-		{"refused", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
-		{"another error", known, os.ErrClosed, known},
-		{"another error, where a socketpair answers", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
-		{"not there", unknown, unavailable("no call"), unknown},
+		{"answered", "linux", known, nil, probed},
+		{"refused", "linux", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
+		{"another error", "freebsd", known, os.ErrClosed, known},
+		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
+		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
+		{"answered, where newer kernels answer", "openbsd", shown, nil, shownAndProbed},
+		{"not there", "linux", unknown, unavailable("no call"), unknown},
 	} {
 		got := test.fact
-		got.settle(test.err)
+		got.settle(test.err, everyPairAnswers(test.system))
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}

@@ -6,17 +6,17 @@
 //	...
 //	err = http.Serve(listener, handler)
 //
-// No request is served before the check, no error becomes an admission, and there is
-// no instant at which the socket is open to more than it is meant to be.
+// No request is served before the check, no error becomes an admission, and nobody can
+// connect before the socket file has the mode and the owner that it is to have.
 //
 // # What decides
 //
 // A Policy decides on facts that the kernel vouches for: user and group ids,
 // supplementary groups and security label as of connect time. There is no default
-// that lets anybody in: the zero Policy and an empty list let in nobody, and so does
-// a rule that panics or that needs a fact which this system, or this kernel, does
-// not tell. Every refusal is a *[Denied], for our own logs; the peer reads the end
-// of the connection, or an HTTP status, and no reason.
+// that lets anybody in: a listener without a Policy is an error, an empty list lets in
+// nobody, and so does a rule that panics or that needs a fact which this system, or this
+// kernel, does not tell. Every refusal is a *[Denied], for our own logs; the peer reads
+// the end of the connection, or an HTTP status, and no reason.
 //
 // The peer is the process that connected. It may have passed the connection on; and
 // what is true of its process now, executable and current ids, need not have been
@@ -25,9 +25,9 @@
 // # Where it stands
 //
 // [Listen] makes a socket file and guards it; [NewListener] guards a listener that
-// comes from elsewhere; [Admit] does the same for one connection, and [Dial] for the
-// client's side, to be sure of the server before a secret is sent. With
-// [ConnContext], [FromContext] and [Require] an HTTP server knows who sent each
-// request, and can have rules per route. For gRPC there is
+// comes from elsewhere, and [Inherited] one that systemd hands over; [Admit] does the
+// same for one connection, and [Dial] for the client's side, to be sure of the server
+// before a secret is sent. With [ConnContext], [FromContext] and [Require] an HTTP server
+// knows who sent each request, and can have rules per route. For gRPC there is
 // example.com/peercred/grpcpeer, a module of its own.
 package guard

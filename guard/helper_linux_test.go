@@ -34,7 +34,8 @@ type role struct {
 	Count   int
 	Rule    uint32
 	Umask   int
-	Shared  bool // as AllowSharedDirectory
+	Shared  bool   // as AllowSharedDirectory
+	Mount   string // over Address
 
 	CloseOnExit bool
 	Names       []string // of sockets to inherit
@@ -60,6 +61,8 @@ var roles = map[string]func(role) error{
 	"inherit":              helperInherit,
 	"hand over":            helperHandOver,
 	"watch exits":          helperWatchExits,
+	"exchange":             helperExchange,
+	"start":                helperStart,
 }
 
 func TestMain(m *testing.M) {
@@ -287,6 +290,11 @@ func runAs(t *testing.T, uid uint32, test string) {
 	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
 		t.Errorf("%v: %v\n%s", cmd, err, out)
 	}
+}
+
+// inMountNamespace gives a process mounts of its own.
+func inMountNamespace(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 }
 
 func inUserNamespace(inside, outside int) reexec.Option {

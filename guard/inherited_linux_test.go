@@ -338,7 +338,7 @@ func TestHandOver(t *testing.T) {
 
 // The file of Listen is removed by Close unless it is to stay, and that of another
 // listener as that one has it.
-func TestSetUnlinkOnClose(t *testing.T) {
+func TestListenerSetUnlinkOnClose(t *testing.T) {
 	for _, unlink := range []bool{false, true} {
 		for way, listen := range map[string]func(string, Config) (*Listener, error){"Listen": listenForUs, "NewListener": guardForUs} {
 			path := filepath.Join(t.TempDir(), "s")
