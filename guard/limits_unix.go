@@ -15,7 +15,11 @@ func descriptorLimit() int {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return usualDescriptorLimit
 	}
-	return int(min(uint64(limit.Cur), math.MaxInt32))
+	return inInt(limit.Cur)
 }
+
+// inInt returns n, or the largest int32 if it is larger, as that for no limit is. The type
+// is another on FreeBSD.
+func inInt[T int64 | uint64](n T) int { return int(min(n, math.MaxInt32)) }
 
 const usualDescriptorLimit = 1024
