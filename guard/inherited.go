@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -59,25 +60,41 @@ func Inherited(name string, config Config) (*Listener, error) {
 	if inherited.taken[fd] {
 		return nil, fmt.Errorf("guard: the socket %q was taken by an earlier call of Inherited: %w", names[fd-firstInherited], syscall.EINVAL)
 	}
-	inner, err := listenerOn(fd)
+	if inherited.files[fd] == nil {
+		inherited.files[fd] = os.NewFile(uintptr(fd), "inherited socket")
+	}
+	l, err := guardFile(inherited.files[fd], config)
 	if err != nil {
 		return nil, fmt.Errorf("guard: descriptor %d, the socket %q: %w", fd, names[fd-firstInherited], err)
 	}
-	l, err := NewListener(inner, config)
+	inherited.taken[fd] = true
+	inherited.files[fd].Close() // the listener has a duplicate
+	return l, nil
+}
+
+func guardFile(file *os.File, config Config) (*Listener, error) {
+	if err := checkListens(file); err != nil {
+		return nil, err
+	}
+	inner, err := net.FileListener(file)
+	if err != nil {
+		return nil, err
+	}
+	l, err := guardListener(inner, config)
 	if err != nil {
 		inner.Close()
 		return nil, err
 	}
-	inherited.taken[fd] = true
-	closeInherited(fd) // inner has a duplicate
 	return l, nil
 }
 
 // inherited knows the descriptors that have been taken, whose numbers mean others by now.
+// It holds the files of the others, which the garbage collector would close.
 var inherited = struct {
 	sync.Mutex
 	taken map[int]bool
-}{taken: map[int]bool{}}
+	files map[int]*os.File
+}{taken: map[int]bool{}, files: map[int]*os.File{}}
 
 const (
 	firstInherited = 3         // SD_LISTEN_FDS_START

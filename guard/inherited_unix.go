@@ -3,8 +3,7 @@
 package guard
 
 import (
-	"errors"
-	"net"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -16,24 +15,16 @@ func setCloseOnExec(fd int) error {
 	return os.NewSyscallError("fcntl(F_SETFD)", err)
 }
 
-// listenerOn returns a listener on a duplicate of fd.
-func listenerOn(fd int) (net.Listener, error) {
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	switch {
-	case err != nil:
-		return nil, os.NewSyscallError("getsockopt(SO_ACCEPTCONN)", err)
-	case listens == 0:
-		return nil, errNotListening
-	}
-	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl(F_DUPFD_CLOEXEC)", err)
-	}
-	file := os.NewFile(uintptr(duplicate), "inherited socket")
-	defer file.Close()
-	return net.FileListener(file)
+// checkListens returns an error for what is no listening socket.
+func checkListens(file *os.File) error {
+	return onDescriptor(file, func(fd int) error {
+		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		switch {
+		case err != nil:
+			return os.NewSyscallError("getsockopt(SO_ACCEPTCONN)", err)
+		case listens == 0:
+			return fmt.Errorf("the socket does not listen: the socket unit needs ListenStream= or ListenSequentialPacket=, and Accept=no: %w", unix.EINVAL)
+		}
+		return nil
+	})
 }
-
-var errNotListening = errors.Join(errors.New("the socket does not listen: the socket unit needs ListenStream= or ListenSequentialPacket=, and Accept=no"), unix.EINVAL)
-
-func closeInherited(fd int) { unix.Close(fd) }

@@ -48,20 +48,24 @@ type Listener struct {
 //     ReceiveDescriptors is not set.
 //   - Otherwise what the system says to the socket.
 func NewListener(inner net.Listener, config Config) (*Listener, error) {
-	if config.Mode != 0 || config.Owner != "" || config.Group != "" || config.AllowSharedDirectory {
-		return nil, fmt.Errorf("guard: Mode, Owner, Group and AllowSharedDirectory are for Listen, which makes the socket file: %w", syscall.EINVAL)
-	}
-	if err := config.check(); err != nil {
-		return nil, fmt.Errorf("guard: %w", err)
-	}
-	if err := checkListener(inner, config); err != nil {
-		return nil, fmt.Errorf("guard: %w", err)
-	}
-	l, err := newListener(inner, config)
+	l, err := guardListener(inner, config)
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	return l, nil
+}
+
+func guardListener(inner net.Listener, config Config) (*Listener, error) {
+	if config.Mode != 0 || config.Owner != "" || config.Group != "" || config.AllowSharedDirectory {
+		return nil, fmt.Errorf("the config has a Mode, Owner, Group or AllowSharedDirectory, which are for Listen, as it makes the socket file: %w", syscall.EINVAL)
+	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	if err := checkListener(inner, config); err != nil {
+		return nil, err
+	}
+	return newListener(inner, config)
 }
 
 // check refuses what can serve nobody.
