@@ -132,9 +132,14 @@ func TestPeerThatEndedBefore(t *testing.T) {
 			process, client := passOn(t, listener.Addr().String())
 			pid := process.PID()
 			ends(t, process)
+			before := descriptors(t)
 			go listener.Accept()
 			isClosed(t, client)
 			d := <-reports
+			listener.closer.wait()
+			if after := descriptors(t); after > before {
+				t.Errorf("%d descriptors are open, and were %d: the handle on the process, or the connection, is", after, before)
+			}
 			_, gone := errors.AsType[*peercred.ErrPeerProcessGone](d)
 			if d.Rule != ruleLiving || d.Failed || !gone || d.Credentials == nil || d.Credentials.PID != pid {
 				t.Errorf("reported: %+v, want that pid %d has ended", d, pid)
