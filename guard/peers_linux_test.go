@@ -803,7 +803,15 @@ func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
 		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
 	}
+	if descriptorsAreRefused(unasked{}) {
+		t.Error("descriptors are refused, says a kernel that could not be asked")
+	}
 }
+
+// unasked has a socket that the kernel cannot be asked about.
+type unasked struct{}
+
+func (unasked) SyscallConn() (syscall.RawConn, error) { return noDescriptor{}, nil }
 
 // noDescriptor hands out what no descriptor is.
 type noDescriptor struct{ syscall.RawConn }
