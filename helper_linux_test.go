@@ -35,6 +35,7 @@ type role struct {
 	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
 
+	Proc     string          // mount /proc anew with these options, or have none if it is noProc
 	Function string          // a key of publicFunctions, to be asked
 	Calls    []seccomp.Call  // while these calls
 	Errnos   []syscall.Errno // are answered with each of these
@@ -59,6 +60,8 @@ var roles = map[string]func(role) error{
 	"connect under six ids":     helperConnectUnderSixIDs,
 	"pause":                     helperPause,
 	"serve and look":            helperServeAndLook,
+	"look under a /proc":        helperLookUnderProc,
+	"tell the start":            helperTellTheStart,
 	"reuse a pid":               helperReuseAPID,
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,

@@ -22,13 +22,16 @@ type socketPath struct {
 	shared    bool // others can exchange files in the directory
 }
 
-// fileID tells a file from all others that exist. The kernel does not reuse it as long
-// as a socket is bound to the file.
+// fileID tells a file from all others of its file system that exist. Nearly all file systems
+// do not reuse the number of a file as long as it is open, or a socket is bound to it.
 type fileID struct{ device, inode uint64 }
 
 func idOfFile(stat *unix.Stat_t) fileID {
-	return fileID{uint64(stat.Dev), uint64(stat.Ino)}
+	return fileID{widen(stat.Dev), widen(stat.Ino)}
 }
+
+// widen is for fields whose types differ from system to system.
+func widen[T int32 | uint16 | uint32 | int64 | uint64](n T) uint64 { return uint64(n) }
 
 // openSocketPath opens the directory of path. It refuses a directory in which others could put
 // another file in the socket's place, or, if allowShared is set, one that they could
@@ -91,20 +94,13 @@ func (p *socketPath) fd() int { return int(p.directory.Fd()) }
 
 func (p *socketPath) close() { p.directory.Close() }
 
-// bind makes the socket file. It removes a stale one first, if there is one.
+// bind makes the socket file. It replaces a stale one.
 func (p *socketPath) bind(ctx context.Context, socket *os.File) error {
 	err := p.tryBind(socket)
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return p.explain(err)
 	}
-	if err := p.removeStale(ctx); err != nil {
-		return err
-	}
-	if err := p.tryBind(socket); errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("%s was made by another process meanwhile: %w", p.path, err)
-	} else {
-		return p.explain(err)
-	}
+	return p.replaceStale(ctx, socket)
 }
 
 func (p *socketPath) tryBind(socket *os.File) error {
@@ -115,6 +111,8 @@ func (p *socketPath) tryBind(socket *os.File) error {
 func (p *socketPath) explain(err error) error {
 	directory := filepath.Clean(cmp.Or(filepath.Dir(p.path), "."))
 	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: another process made a file at %s meanwhile", err, p.path)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w: uid %d may not make a socket in %s: use a directory that it may write, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR", err, os.Geteuid(), directory)
 	case errors.Is(err, unix.EROFS):

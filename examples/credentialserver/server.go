@@ -26,8 +26,8 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	limit := newConnectionLimit(maxConnectionsOfUser)
 	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
 		Policy: guard.AllOf(rules.anyone(), limit.policy()),
-		Mode:   s.mode,
-		Ask:    guard.AskGroups, OnDeny: audit.connection, // tokens outlive connections
+		Mode:   s.mode, Owner: s.owner, Group: s.group, AllowSharedDirectory: s.shared,
+		Ask: guard.AskGroups, OnDeny: audit.connection, // tokens outlive connections
 	})
 	if err != nil {
 		return err

@@ -51,8 +51,10 @@ var exceptions = []exception{
 			"peercred.TestProcessInAnotherPIDNamespace",
 			"peercred.TestProcessGoneInAnotherPIDNamespace",
 			"peercred.TestProcessInANamespaceBelow",
+			"peercred.TestProcessUnderARestrictedProc",
 			"guard.TestOverflowIDs",
 			"guard.TestDirectoryOfOverflowID",
+			"cmd/peercred.TestDemoWithoutOtherUsers",
 		},
 	},
 	{
