@@ -39,7 +39,7 @@ func helperListen(r role) error {
 		}
 	}
 	before := openDescriptors()
-	listener, err := Listen(context.Background(), r.Network, r.Address, Config{AllowSharedDirectory: r.Shared, Mode: mode})
+	listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody(), AllowSharedDirectory: r.Shared, Mode: mode})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
 			return fmt.Errorf("the socket file: %v, %v, want mode %v", info, statErr, mode)
@@ -80,6 +80,10 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
 		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
 		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
+		{"descriptors cannot be refused", "unix", passRights, unix.EPERM, "setsockopt(SO_PASSRIGHTS): ", "operation not permitted"},
+		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
+		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},
+		{"another emulator knows no such option", "unix", passRights, unix.EOPNOTSUPP, "", ""},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
 		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},
@@ -123,7 +127,7 @@ func TestFailedListenLeavesNothingOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := descriptors(t)
-	if listener, err := Listen(t.Context(), "unix", path, Config{}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
+	if listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
 	if after := descriptors(t); after > before { // fewer, if those of another test were collected
