@@ -34,8 +34,12 @@ type role struct {
 	Count   int
 	Rule    uint32
 	Umask   int
+	Mode    uint32
 	Shared  bool   // as AllowSharedDirectory
 	Mount   string // over Address
+
+	CloseOnExit bool
+	Names       []string // of sockets to inherit
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
@@ -53,6 +57,13 @@ var roles = map[string]func(role) error{
 	"listen":               helperListen,
 	"serve one":            helperServeOne,
 	"connect and stay":     helperConnectAndStay,
+	"linger":               helperLinger,
+	"serve HTTP":           helperServeHTTP,
+	"hold":                 helperHold,
+	"pass on":              helperPassOn,
+	"inherit":              helperInherit,
+	"hand over":            helperHandOver,
+	"watch exits":          helperWatchExits,
 	"exchange":             helperExchange,
 	"start":                helperStart,
 }
@@ -276,6 +287,11 @@ func helperRunOut(r role) error {
 	}
 	fmt.Println("outlived", listener.Counts().Accepted)
 	return listener.Close()
+}
+
+// withFiles gives the process these descriptors, from the third on.
+func withFiles(files ...*os.File) reexec.Option {
+	return func(c *exec.Cmd) { c.ExtraFiles = files }
 }
 
 // runAs runs one of the tests of this binary under another user.

@@ -54,7 +54,7 @@ func TestSharedDirectories(t *testing.T) {
 		"eve/mine":   "belongs to uid 4242",
 		"open/mine":  "can be written by others",
 	} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{Policy: Nobody(), AllowSharedDirectory: true})
 		if err == nil {
 			listener.Close()
 		}
@@ -114,22 +114,22 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 }
 
 // Where the kernel does not tell which file is the socket's, a shared directory takes a
-// umask that leaves the mode alone.
+// mode that the file is born with.
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
-	for umask, want := range map[int]string{0: "", 0o077: "use a directory of your own, or a umask and a directory that need no change"} {
+	for mode, want := range map[uint32]string{0o600: "", 0o660: "use a directory of your own"} {
 		dir := openDirectory(t)
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
 		var got forgedEntry
-		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Umask: umask, Shared: true,
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: mode, Shared: true,
 			Calls: []seccomp.Call{netlink}, Errnos: []syscall.Errno{unix.EAFNOSUPPORT}})
 		helper.Decode(&got)
 		helper.Finish()
 		if (got.Err == "") != (want == "") || !strings.HasSuffix(got.Err, want) {
-			t.Errorf("umask %03o: %q, want %q", umask, got.Err, want)
+			t.Errorf("mode %#o: %q, want %q", mode, got.Err, want)
 		}
 		assertEmpty(t, dir)
 	}
@@ -140,7 +140,7 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 // has, unix_diag answers EINVAL, and a kernel without it ENOENT.
 func needUnixDiag(t *testing.T) {
 	t.Helper()
-	answer, err := askUnixDiag(0)
+	answer, err := askUnixDiag(0, 0)
 	if errors.Is(err, unix.EPFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
 		t.Skipf("needs unix_diag: %v", err)
 	}
@@ -194,7 +194,7 @@ func TestParseUnixDiag(t *testing.T) {
 	if err := unix.Fstat(int(socket.Fd()), &stat); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := askUnixDiag(uint32(stat.Ino))
+	answer, err := askUnixDiag(uint32(stat.Ino), ^uint64(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestParseUnixDiag(t *testing.T) {
 			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
 		}
 	}
-	if none, err := askUnixDiag(0); err != nil {
+	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
 		t.Errorf("of no socket the kernel tells %d", inode)
@@ -229,7 +229,7 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	withUmask(t, 0o177)
-	private, err := Listen(t.Context(), "unix", filepath.Join(dir, "private"), Config{AllowSharedDirectory: true})
+	private, err := Listen(t.Context(), "unix", filepath.Join(dir, "private"), Config{Policy: Nobody(), AllowSharedDirectory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 	eve.Expect("exchanging")
 	listened := 0
 	for range rounds {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "public"), Config{Mode: 0o666, Owner: "4243", AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "public"), Config{Policy: Nobody(), Mode: 0o666, Owner: "4243", AllowSharedDirectory: true})
 		if err == nil {
 			listened++
 			listener.Close()
@@ -401,7 +401,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 // helperStart listens at Address when it is told to, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
-	listener, err := Listen(context.Background(), "unix", r.Address, Config{})
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody()})
 	said := ""
 	if err != nil {
 		said = err.Error()
