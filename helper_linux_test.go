@@ -35,9 +35,10 @@ type role struct {
 	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
 
-	Function string          // a key of publicFunctions, to be asked
-	Calls    []seccomp.Call  // while these calls
-	Errnos   []syscall.Errno // are answered with each of these
+	Implementation string          // the name of one
+	Function       string          // a key of publicFunctions, or of probes, to be asked
+	Calls          []seccomp.Call  // while these calls
+	Errnos         []syscall.Errno // are answered with each of these
 }
 
 var roles = map[string]func(role) error{
@@ -71,6 +72,7 @@ var roles = map[string]func(role) error{
 	"support and no stdin":      helperSupportAndNoStdin,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 	"forge":                     helperForge,
+	"probe":                     helperProbe,
 	"ask one":                   helperAskOne,
 }
 
