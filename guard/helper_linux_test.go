@@ -48,6 +48,7 @@ var roles = map[string]func(role) error{
 	"run out":              helperRunOut,
 	"forge":                helperForge,
 	"listen":               helperListen,
+	"overflow ids":         helperOverflowIDs,
 }
 
 func TestMain(m *testing.M) {
@@ -257,12 +258,12 @@ func helperRunOut(r role) error {
 	return listener.Close()
 }
 
-// runAs runs one of the tests of this binary under another user.
-func runAs(t *testing.T, uid uint32, test string) {
+// runAs runs tests of this binary under another user, whose group has another number.
+func runAs(t *testing.T, uid uint32, tests string, more ...string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run", test, "-test.v")
+	cmd := exec.Command("/proc/self/exe", append(more, "-test.run", tests, "-test.v")...)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid + 1}}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
 		t.Errorf("%v: %v\n%s", cmd, err, out)

@@ -22,8 +22,8 @@ type Config struct {
 	// takes the permission to write: so 0600 is for our own user, 0660 for a group
 	// too, and 0666 leaves it to the Policy alone.
 	Mode fs.FileMode
-	// Owner and Group are whose the socket file is, by name or by number, and ours
-	// if they are empty. To give it to another user takes root; to give it to a
+	// Owner and Group are whose the socket file is, by name or by decimal number, and
+	// ours if they are empty. A number with a leading 0 is an error. To give it to another user takes root; to give it to a
 	// group that we are in does not.
 	Owner, Group string
 	// AllowSharedDirectory takes a directory in which others could put another file
