@@ -406,11 +406,20 @@ func TestGuardListener(t *testing.T) {
 	}
 }
 
+func guarded(t *testing.T, inner net.Listener, policy guard.Policy) net.Listener {
+	t.Helper()
+	listener, err := guard.NewListener(inner, guard.Config{Policy: policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 // Both the listener's policy and that of the credentials must let a peer in.
 func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	inner, target := listen(t)
 	var told denials
-	s := serve(t, guard.NewListener(inner, guard.CurrentUser(), guard.Options{}), serverCreds(others(), told.hook))
+	s := serve(t, guarded(t, inner, guard.CurrentUser()), serverCreds(others(), told.hook))
 	got := callCheck(t.Context(), dialInsecure(t, target))
 	s.stop()
 	if got.Code != codes.Unavailable || len(s.noted()) > 0 || len(told.all()) == 0 {

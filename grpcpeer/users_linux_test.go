@@ -132,7 +132,7 @@ func TestUsersAtHandshake(t *testing.T) {
 	var told denials
 	services := []*service{
 		serve(t, plain, serverCreds(onlyAlice, told.hook)),
-		serve(t, guard.NewListener(inner, onlyAlice, guard.Options{}), serverCreds(onlyAlice)),
+		serve(t, guarded(t, inner, onlyAlice), serverCreds(onlyAlice)),
 	}
 	got, who := callers(t, []string{plainTarget, guardedTarget})
 	for i, s := range services {

@@ -17,7 +17,6 @@ type Conn struct {
 	peer        Peer // of this Conn, or of one within
 	credentials peercred.PeerCredentials
 	facts       atomic.Pointer[facts] // nil until one is asked for
-	local       net.Addr              // in place of the inner connection's, if it is not nil
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
@@ -107,15 +106,6 @@ func (c *Conn) Peer() Peer { return c.peer }
 // NetConn returns the connection that was accepted or dialled, a *[net.UnixConn]
 // mostly. Reading and writing, its deadlines and its options are its own.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
-
-// LocalAddr returns our address; on a connection that a [Listener] of [Listen]
-// accepted, the path of the socket file.
-func (c *Conn) LocalAddr() net.Addr {
-	if c.local != nil {
-		return c.local
-	}
-	return c.Conn.LocalAddr()
-}
 
 // Close closes the connection and, if it was opened, the handle on the peer's
 // process. The error is the inner connection's, which for a *[net.UnixConn] that is

@@ -56,7 +56,7 @@ func (d *Denied) LogValue() slog.Value {
 	return slog.GroupValue(attributes...)
 }
 
-// LogDenied returns a hook for [Options].OnDeny that logs each refusal as a warning.
+// LogDenied returns a hook for [Config].OnDeny that logs each refusal as a warning.
 func LogDenied(logger *slog.Logger) func(*Denied) {
 	return func(d *Denied) { logger.Warn("peer denied", slog.Any("denied", d)) }
 }

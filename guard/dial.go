@@ -14,7 +14,7 @@ import (
 // let in.
 //
 // Descriptors (SCM_RIGHTS) that the server sends are refused, with EPERM for the server,
-// by Linux 6.16 and newer: see [Options].ReceiveDescriptors. A client that wants some
+// by Linux 6.16 and newer: see [Config].ReceiveDescriptors. A client that wants some
 // connects with package net, and has [Admit] see to the server.
 //
 // The error is that of [net.Dialer.DialContext], or wraps *[Denied]; nothing has

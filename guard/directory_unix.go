@@ -3,7 +3,6 @@
 package guard
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,14 +11,7 @@ import (
 	"syscall"
 )
 
-// directoryOf is the directory that path is in, as the kernel reads it: unlike
-// filepath.Dir it does not shorten "link/..".
-func directoryOf(path string) string {
-	directory, _ := filepath.Split(path)
-	return cmp.Or(directory, ".")
-}
-
-// absolutePath leads to the same file wherever we go, and does not shorten "link/..".
+// absolutePath does not shorten "link/..".
 func absolutePath(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -33,19 +25,31 @@ const maxLinks = 40
 
 // checkDirectory refuses a directory if others can rename what is in it, or in one of
 // those that lead to it, or can lead a symbolic link on the way elsewhere: they could put
-// another socket in the place of ours. It goes the way that the kernel goes, from the
-// root: the path is absolute.
-func checkDirectory(path string) error {
-	here, ahead := "/", strings.Split(path, "/") // whose first part, before the "/", is ""
+// another socket in the place of ours. If shared is set, others may rename what is in the
+// directory itself. It goes the way that the kernel goes, from the root: the path is
+// absolute.
+func checkDirectory(path string, shared bool) error {
+	here, ahead := "/", components(path)
+	parent, err := lookAt(here)
+	if err != nil {
+		return err
+	}
+	if err := parent.check(shared && len(ahead) == 0, shared); err != nil {
+		return err
+	}
 	for links := 0; len(ahead) > 0; {
 		next := filepath.Join(here, ahead[0]) // here leads through no link, so that ".." is right
 		ahead = ahead[1:]
-		isLink, err := checkStep(next)
+		now, err := lookAt(next)
 		if err != nil {
 			return err
 		}
-		if !isLink {
-			here = next
+		last := len(ahead) == 0 && !now.isLink
+		if err := now.check(shared && last && (!parent.writable || !now.isOthers()), shared); err != nil {
+			return err
+		}
+		if !now.isLink {
+			here, parent = next, now
 			continue
 		}
 		target, err := os.Readlink(next)
@@ -58,26 +62,64 @@ func checkDirectory(path string) error {
 		if filepath.IsAbs(target) {
 			here = "/"
 		}
-		ahead = append(strings.Split(target, "/"), ahead...)
+		ahead = append(components(target), ahead...)
 	}
 	return nil
 }
 
-// checkStep looks at a directory, or at a link and not where it leads. The overflow id is
-// the owner of whatever belongs to somebody whom our user namespace does not map, and is
-// no user's of whom we know, though it be ours.
-func checkStep(path string) (isLink bool, err error) {
+// components are the names in a path that lead further.
+func components(path string) []string {
+	var names []string
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" && name != "." {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// step is a directory on the way, or a link.
+type step struct {
+	path     string
+	mode     fs.FileMode
+	uid      uint32
+	isLink   bool
+	writable bool // by others, though they may not be able to rename what is not theirs
+}
+
+// lookAt looks at a link and not where it leads.
+func lookAt(path string) (step, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return false, err
+		return step{}, err
 	}
-	uid := info.Sys().(*syscall.Stat_t).Uid
-	isLink = info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
+	isLink := info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
+	return step{path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid, isLink, !isLink && info.Mode()&0o022 != 0}, nil
+}
+
+// check refuses a directory, or a link, of another user, and a directory in which others
+// can rename what is ours. If may is set, both are allowed. The overflow id is the owner
+// of all that belongs to users whom our user namespace does not map. It counts as another
+// user, even if it is ours, unless mayUnmapped is set.
+func (s step) check(may, mayUnmapped bool) error {
+	unmapped := int64(s.uid) == overflow().uid
 	switch {
-	case uid != uint32(os.Geteuid()) && uid != 0, int64(uid) == overflow().uid:
-		return false, fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: take a directory of your own, or say AllowSharedDirectory", path, uid)
-	case !isLink && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
-		return false, fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: take a directory of your own (or chmod go-w it), or say AllowSharedDirectory", path, info.Mode())
+	case may:
+		return nil
+	case unmapped && !mayUnmapped:
+		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, root among them: "+
+			"map the owner, mount a file system of your own there, or set AllowSharedDirectory", s.path, s.uid)
+	case s.isOthers() && !unmapped:
+		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: %s", s.path, s.uid, s.advice())
+	case s.writable && s.mode&fs.ModeSticky == 0:
+		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: chmod go-w it, or %s", s.path, s.mode, s.advice())
 	}
-	return isLink, nil
+	return nil
+}
+
+// isOthers reports whether another user owns it, who is not root.
+func (s step) isOthers() bool { return s.uid != uint32(os.Geteuid()) && s.uid != 0 }
+
+func (step) advice() string {
+	return "use a directory of your own, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR (AllowSharedDirectory allows it for the socket's directory alone)"
 }

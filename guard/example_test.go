@@ -79,10 +79,10 @@ func ExampleListen_group() {
 		log.Print(err) // and operators lets in nobody
 	}
 	listener, err := guard.Listen(context.Background(), "unix", "/run/agent/s", guard.Config{
-		Policy:  guard.AnyOf(guard.UIDs(0), operators),
-		Mode:    0o660,
-		Group:   "operators",
-		Options: guard.Options{OnDeny: guard.LogDenied(slog.Default())},
+		Policy: guard.AnyOf(guard.UIDs(0), operators),
+		Mode:   0o660,
+		Group:  "operators",
+		OnDeny: guard.LogDenied(slog.Default()),
 	})
 	if err != nil {
 		log.Print(err)
@@ -99,7 +99,12 @@ func ExampleNewListener() {
 		log.Print(err)
 		return
 	}
-	log.Print(http.Serve(guard.NewListener(inner, guard.CurrentUser(), guard.Options{}), http.NotFoundHandler()))
+	listener, err := guard.NewListener(inner, guard.Config{Policy: guard.CurrentUser()})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	log.Print(http.Serve(listener, http.NotFoundHandler()))
 }
 
 // A connection that comes from elsewhere.

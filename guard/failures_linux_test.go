@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/peercred"
 	"example.com/peercred/internal/reexec"
 	"example.com/peercred/internal/seccomp"
 )
@@ -22,13 +24,18 @@ import (
 func helperListen(r role) error {
 	var errno syscall.Errno
 	if len(r.Calls) > 0 {
+		peercred.Support() // whose socket for a look at the kernel is made but once
 		errno = r.Errnos[0]
 		if err := seccomp.Forge(errno, r.Calls...); err != nil {
 			return err
 		}
 	}
-	listener, err := Listen(context.Background(), r.Network, r.Address, Config{})
+	unix.Umask(r.Umask)
+	listener, err := Listen(context.Background(), r.Network, r.Address, Config{AllowSharedDirectory: r.Shared, Mode: 0o660})
 	if err == nil {
+		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|0o660 {
+			return fmt.Errorf("the socket file: %v, %v, want mode 0660", info, statErr)
+		}
 		err = listener.Close()
 	} else if listener != nil {
 		return errors.New("a listener and an error")
@@ -51,10 +58,20 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "find out whether the socket listens or is for datagrams: ", "operation not permitted"},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
-		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "readdirent ", "input/output error"},
-		{"somebody is quicker", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EEXIST, "somebody put a file at ", "address already in use"},
-		{"there are no hard links", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EPERM, "link ", "operation not permitted"},
-		{"the socket is not where it was put", "unix", seccomp.Any(unix.SYS_LINKAT), 0, "lstat ", "no such file or directory"},
+		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},
+		{"another process is quicker", "unix", seccomp.Any(unix.SYS_BIND), unix.EADDRINUSE, "was made by another process meanwhile: ", "address already in use"},
+		{"the directory may not be written", "unix", seccomp.Any(unix.SYS_BIND), unix.EACCES, "bind: permission denied: uid ", "$XDG_RUNTIME_DIR"},
+		{"the file system has no sockets", "unix", seccomp.Any(unix.SYS_BIND), unix.EPERM, "bind: operation not permitted: ", "such as a tmpfs"},
+		{"the socket is removed at once", "unix", seccomp.Any(unix.SYS_BIND), 0, "another process removed the socket that was bound there", "no such file or directory"},
+		{"there are no hard links", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EPERM, "", ""},
+		{"directories may not be made", "unix", seccomp.Any(unix.SYS_MKDIRAT), unix.EACCES, "", ""},
+		{"a socket has no mode", "unix", seccomp.Any(unix.SYS_FCHMOD), unix.EINVAL, "", ""}, // the BSDs
+		{"the mode cannot be set", "unix", seccomp.Any(unix.SYS_FCHMOD), 0, "", ""},
+		{"lists cannot be found", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EIO, "has an access control list: ", "input/output error"},
+		{"a file system has no lists", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EOPNOTSUPP, "", ""},
+		{"there are no locks", "unix", seccomp.Any(unix.SYS_FLOCK), unix.ENOLCK, "", ""},
+		{"it cannot listen", "unix", seccomp.Any(unix.SYS_LISTEN), unix.EOPNOTSUPP, "listen: ", "operation not supported"},
+		{"there is no socket", "unix", seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, unix.EMFILE, "socket: ", "too many open files"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := openDirectory(t) // with a path that is short, as a socket's must be

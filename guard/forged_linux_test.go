@@ -42,7 +42,10 @@ func allowLiving(p Peer) error {
 var forgedWays = map[string]func(net.Listener, Policy) error{
 	"Accept": func(inner net.Listener, policy Policy) error {
 		denied := make(chan error, 1)
-		listener := NewListener(inner, policy, Options{OnDeny: func(d *Denied) { denied <- d }})
+		listener, err := NewListener(inner, Config{Policy: policy, OnDeny: func(d *Denied) { denied <- d }})
+		if err != nil {
+			return err
+		}
 		accepted := make(chan error, 1)
 		go func() {
 			conn, err := listener.Accept()

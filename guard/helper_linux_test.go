@@ -33,6 +33,8 @@ type role struct {
 	Groups  []int
 	Count   int
 	Rule    uint32
+	Umask   int
+	Shared  bool // as AllowSharedDirectory
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
@@ -184,7 +186,10 @@ func helperServeInNamespace(r role) error {
 		return err
 	}
 	denied := make(chan *Denied, 1)
-	listener := NewListener(inner, UIDs(r.Rule), Options{OnDeny: func(d *Denied) { denied <- d }})
+	listener, err := NewListener(inner, Config{Policy: UIDs(r.Rule), OnDeny: func(d *Denied) { denied <- d }})
+	if err != nil {
+		return err
+	}
 	fmt.Println("listening")
 	accepted := make(chan *Conn, 1)
 	go func() {

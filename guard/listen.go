@@ -8,47 +8,73 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"example.com/peercred"
 )
 
-// Config is how [Listen] listens.
+// Config says how a [Listener] listens, and which peers it admits.
 type Config struct {
 	// Policy decides who is let in. The zero Policy lets in nobody.
 	Policy Policy
-	// Mode has the permission bits of the socket file, 0600 if it is 0. To connect
-	// takes the permission to write: so 0600 is for our own user, 0660 for a group
-	// too, and 0666 leaves it to the Policy alone.
+	// Mode is the permission bits of the socket file. 0 means 0600. A peer needs the
+	// write permission to connect: 0600 lets our own user connect, 0660 a group too, and
+	// 0666 everybody, so that the Policy alone decides.
 	Mode fs.FileMode
-	// Owner and Group are whose the socket file is, by name or by decimal number, and
-	// ours if they are empty. A number with a leading 0 is an error. To give it to another user takes root; to give it to a
-	// group that we are in does not.
+	// Owner and Group own the socket file, by name or by decimal number. A number with
+	// needless zeros, such as "010", is an error. Empty means our effective user and group.
+	// To give the file to another user takes CAP_CHOWN; to give it to a group that we are in
+	// takes no privilege. An Owner can change the mode of the file. In a sticky directory,
+	// and in one of its own, it can replace the file too.
 	Owner, Group string
-	// AllowSharedDirectory takes a directory in which others could put another file
-	// in the socket's place: if it, or one of those that lead to it, is another user's
-	// (but root's), or can be written by its group or by everybody and is not sticky.
+	// AllowSharedDirectory allows a directory for the socket file that belongs to another
+	// user, or that its group or everybody can write and that is not sticky. The
+	// directories that lead to it must still be safe.
+	//
+	// Those users can remove and replace the socket file, as they can any file there, and so
+	// serve our clients in our place; clients can use [Dial] to notice. They cannot have
+	// us change or remove a file of another directory, or the mode and owner of another
+	// file. It requires Linux. If the umask takes bits away from Mode, or if Owner or Group
+	// are not what the file is born with, it requires the kernel's unix_diag too.
 	AllowSharedDirectory bool
-	Options
+
+	// Ask names the facts to ask for at once, beside the credentials.
+	Ask Facts
+	// OnDeny is told of every peer that was not let in, one after the other, as its
+	// connection is closed. It runs in a goroutine of its own, so that a slow
+	// one does not keep peers waiting; what it has not got round to is kept, up to
+	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
+	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
+	// that logs.
+	OnDeny func(*Denied)
+	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
+	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
+	// receives can make it take as long as their sender likes to close a connection: so
+	// where they are let in, and on older kernels, the refused peers' connections are
+	// closed 512 at a time, and somebody who refuses to let go of so many keeps others
+	// from being accepted.
+	ReceiveDescriptors bool
 }
 
 // Listen listens on the Unix socket at address, and returns a listener that accepts
 // only peers that config.Policy lets in. The network is "unix" or "unixpacket".
 //
-// The socket file has its mode, owner and group from its first instant at address:
-// it is made in a directory beside it that nobody else can enter, and moved into
-// place when it is right. (Go has one umask for all threads, so changing that would
-// change the files of other goroutines.) A socket file that belongs to no socket any
-// more is replaced. What belongs to one, if it listens or not, and what is no socket
-// is left alone, and the error wraps [syscall.EADDRINUSE]. Close removes the file,
-// unless another has taken its place.
+// The socket file is made at address, with its mode. It gets its owner and group before
+// the socket listens, and until then nobody can connect. On Linux the file never has
+// more permissions than Mode, whatever the umask is; elsewhere it may have, until the
+// socket listens. The umask is not changed.
 //
-// It takes a file system with hard links, and one that no other machine has mounted:
-// the socket of another machine's server looks like a stale one.
+// A stale socket file, one that no socket is bound to any more, is replaced. Any other
+// file stays, and the error wraps [syscall.EADDRINUSE]. Close removes the socket file,
+// unless another file has taken its place. No other machine may have the directory
+// mounted: the socket of another machine's server looks stale.
 //
-// The path has at most 107 bytes (103 on some systems), of which up to 14 go to the
-// directory beside it; there its name stays in what getpeername(2) and ss(8) tell.
+// The directory, and those that lead to it, must be safe: nobody but us and root can
+// rename what leads to the socket. See [Config].AllowSharedDirectory.
+//
+// The path has at most 107 bytes (103 on some systems).
 //
 // On Linux an address that begins with "@" is a name in the abstract namespace. Such
 // a name has no mode and no owner, everybody in the network namespace can connect,
@@ -64,13 +90,13 @@ type Config struct {
 //     connects, or not for this network.
 //   - [net.UnknownNetworkError] for any other network.
 //   - [syscall.EADDRINUSE] for what is at the address already.
-//   - [syscall.EINVAL] for a Mode with more than permission bits, and for a Mode, Owner or
-//     Group with a name in the abstract namespace.
+//   - [syscall.EINVAL] for a Mode with more than permission bits, for a Mode, Owner or
+//     Group with a name in the abstract namespace, and for an address with a NUL byte.
 //   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] for Owner and Group.
 //   - What wraps the error of ctx, if that ended first.
 //   - A reason in words for an address that is empty or too long, and for a directory that
-//     AllowSharedDirectory would take.
-//   - Otherwise what the system says to the files and the socket.
+//     is not safe.
+//   - Otherwise the errno of the call that failed.
 //
 // It is safe for concurrent use.
 func Listen(ctx context.Context, network, address string, config Config) (*Listener, error) {
@@ -78,9 +104,7 @@ func Listen(ctx context.Context, network, address string, config Config) (*Liste
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
 	}
-	l := newListener(inner, config.Policy, config.Options)
-	l.local = inner.Addr()
-	return l, nil
+	return newListener(inner, config), nil
 }
 
 func listen(ctx context.Context, network, address string, config Config) (net.Listener, error) {
@@ -92,6 +116,8 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 		return nil, net.UnknownNetworkError(network)
 	case address == "", address == "@":
 		return nil, errors.New("the address is empty")
+	case strings.ContainsRune(address, 0): // which would end a path, or begin an abstract name
+		return nil, fmt.Errorf("the address %q has a NUL byte: %w", address, syscall.EINVAL)
 	}
 	if network == "unixpacket" {
 		if err := checkPackets(); err != nil {
@@ -124,7 +150,7 @@ func listenAbstract(ctx context.Context, network, address string, config Config)
 // file is what the socket file is to be.
 func (c Config) file() (f socketAttributes, err error) {
 	if c.Mode&^fs.ModePerm != 0 {
-		return f, fmt.Errorf("the mode %v has more than permission bits: %w", c.Mode, syscall.EINVAL)
+		return f, badMode(c.Mode)
 	}
 	f.mode, f.shared, f.receives = c.Mode, c.AllowSharedDirectory, c.ReceiveDescriptors
 	if f.mode == 0 {
@@ -135,6 +161,15 @@ func (c Config) file() (f socketAttributes, err error) {
 	}
 	f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup)
 	return f, err
+}
+
+// badMode explains a mode with more than permission bits. Who writes 660 means 0o660.
+func badMode(mode fs.FileMode) error {
+	text := strconv.FormatUint(uint64(mode), 10)
+	if meant, err := strconv.ParseUint(text, 8, 32); err == nil && meant <= uint64(fs.ModePerm) {
+		return fmt.Errorf("the mode %s has more than permission bits: write 0o%[1]s: %w", text, syscall.EINVAL)
+	}
+	return fmt.Errorf("the mode %O has more than permission bits: use a number such as 0o660: %w", uint32(mode), syscall.EINVAL)
 }
 
 // socketAttributes are those of a socket and its file.

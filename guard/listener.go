@@ -2,37 +2,17 @@ package guard
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// Options are what a [Listener] does besides letting peers in or not.
-type Options struct {
-	// Ask names the facts to ask for at once, beside the credentials.
-	Ask Facts
-	// OnDeny is told of every peer that was not let in, one after the other, as its
-	// connection is closed. It runs in a goroutine of its own, so that a slow
-	// one does not keep peers waiting; what it has not got round to is kept, up to
-	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
-	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
-	// that logs.
-	OnDeny func(*Denied)
-	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
-	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
-	// receives can make it take as long as their sender likes to close a connection: so
-	// where they are let in, and on older kernels, the refused peers' connections are
-	// closed 512 at a time, and somebody who refuses to let go of so many keeps others
-	// from being accepted.
-	ReceiveDescriptors bool
-}
-
 // Listener accepts only peers that its policy lets in. It is a [net.Listener], to
 // be given to whatever serves from one. Its methods are safe for concurrent use.
 type Listener struct {
 	inner    net.Listener
-	local    net.Addr // of the accepted connections, nil for their own
 	policy   Policy
 	wanted   Facts
 	counters counters
@@ -42,26 +22,29 @@ type Listener struct {
 	close    func() error
 }
 
-// NewListener guards a listener that comes from elsewhere: systemd's activation,
-// [net.FileListener], a test. Close closes inner. A peer of whom the kernel, or the
-// connection, does not tell, as of a TCP socket, is not let in. The zero Policy
-// lets in nobody.
+// NewListener guards a listener that comes from elsewhere: socket activation,
+// [net.FileListener], a test. Close closes inner.
 //
-// For a socket file of our own, [Listen] also sees to its permissions.
-func NewListener(inner net.Listener, policy Policy, options Options) *Listener {
-	if socket, ok := inner.(syscall.Conn); ok && !options.ReceiveDescriptors {
+// It returns an error that wraps [syscall.EINVAL] if config has a Mode, Owner, Group or
+// AllowSharedDirectory, which are for the socket file that [Listen] makes. It then leaves
+// inner open.
+func NewListener(inner net.Listener, config Config) (*Listener, error) {
+	if config.Mode != 0 || config.Owner != "" || config.Group != "" || config.AllowSharedDirectory {
+		return nil, fmt.Errorf("guard: Mode, Owner, Group and AllowSharedDirectory are for Listen, which makes the socket file: %w", syscall.EINVAL)
+	}
+	if socket, ok := inner.(syscall.Conn); ok && !config.ReceiveDescriptors {
 		if raw, err := socket.SyscallConn(); err == nil {
 			_ = refuseDescriptors("", "", raw) // what is no Unix socket cannot
 		}
 	}
-	return newListener(inner, policy, options)
+	return newListener(inner, config), nil
 }
 
 // newListener is for a listener that refuses descriptors already, if it is to.
-func newListener(inner net.Listener, policy Policy, options Options) *Listener {
-	l := &Listener{inner: inner, policy: policy, wanted: options.Ask, closer: newCloser(), closed: make(chan struct{})}
-	if options.OnDeny != nil {
-		l.reporter = &reporter{hook: options.OnDeny}
+func newListener(inner net.Listener, config Config) *Listener {
+	l := &Listener{inner: inner, policy: config.Policy, wanted: config.Ask, closer: newCloser(), closed: make(chan struct{})}
+	if config.OnDeny != nil {
+		l.reporter = &reporter{hook: config.OnDeny}
 	}
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
@@ -120,7 +103,6 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		}
 		return nil
 	}
-	admitted.local = l.local
 	l.counters.accepted.Add(1)
 	return admitted
 }
@@ -161,7 +143,7 @@ func (l *Listener) sleep(pause time.Duration) error {
 }
 
 // Close closes the listener that is guarded, and with it the connections that were
-// not accepted yet (see [Options].ReceiveDescriptors for what that can wait for). If it
+// not accepted yet (see [Config].ReceiveDescriptors for what that can wait for). If it
 // is one of [Listen], it first removes its socket file, unless another file has taken
 // its place. Accepted connections stay open. Closing again does nothing and returns
 // the same error.

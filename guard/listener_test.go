@@ -44,6 +44,16 @@ func listenAs(t testing.TB, config Config) *Listener {
 	return listener
 }
 
+// newGuarded is NewListener where no error is expected.
+func newGuarded(t testing.TB, inner net.Listener, config Config) *Listener {
+	t.Helper()
+	listener, err := NewListener(inner, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
 	t.Helper()
 	conn, err := net.Dial("unix", listener.Addr().String())
@@ -160,7 +170,7 @@ func TestFileListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := NewListener(inner, CurrentUser(), Options{})
+	listener := newGuarded(t, inner, Config{Policy: CurrentUser()})
 	defer listener.Close()
 	client := dialPlain(t, listener)
 	conn := acceptPeer(t, listener)
@@ -183,8 +193,8 @@ func TestRefusedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
-		Policy:  AnyOf(UIDs(), Func("when wanted", func(Peer) error { return refuseUnless(wanted.Load()) })),
-		Options: Options{OnDeny: func(d *Denied) { reports <- d }},
+		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return refuseUnless(wanted.Load()) })),
+		OnDeny: func(d *Denied) { reports <- d },
 	})
 	var refused []net.Conn
 	for range 3 {
@@ -259,7 +269,7 @@ func TestTCPIsRefused(t *testing.T) {
 		t.Skipf("needs a loopback interface: %v", err)
 	}
 	reports := make(chan *Denied, 1)
-	listener := NewListener(inner, everybody(), Options{OnDeny: func(d *Denied) { reports <- d }})
+	listener := newGuarded(t, inner, Config{Policy: everybody(), OnDeny: func(d *Denied) { reports <- d }})
 	defer listener.Close()
 	go listener.Accept()
 	client, err := net.Dial("tcp", inner.Addr().String())
@@ -305,7 +315,7 @@ func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix
 
 // A connection that is none, and one whose methods panic, are refused.
 func TestOddConnections(t *testing.T) {
-	listener := NewListener(&script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}}, everybody(), Options{})
+	listener := newGuarded(t, &script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}}, Config{Policy: everybody()})
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF {
 		t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
 	}
@@ -316,7 +326,7 @@ func TestOddConnections(t *testing.T) {
 
 // A listener that has no descriptor to hand out is guarded nevertheless.
 func TestListenerWithoutADescriptor(t *testing.T) {
-	listener := NewListener(secretive{&script{answers: []scripted{{}}}}, everybody(), Options{})
+	listener := newGuarded(t, secretive{&script{answers: []scripted{{}}}}, Config{Policy: everybody()})
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
 		t.Errorf("Accept = %v, %v, want that the peer is refused, and then io.EOF", conn, err)
 	}
@@ -340,14 +350,14 @@ func TestSlowHook(t *testing.T) {
 	var admit atomic.Bool
 	listener := listenAs(t, Config{
 		Policy: Func("when it is time", func(Peer) error { return refuseUnless(admit.Load()) }),
-		Options: Options{OnDeny: func(*Denied) {
+		OnDeny: func(*Denied) {
 			select {
 			case began <- struct{}{}:
 			default:
 			}
 			<-proceed
 			reported <- struct{}{}
-		}},
+		},
 	})
 	accepted := make(chan error)
 	go func() {
@@ -433,7 +443,7 @@ func TestHooksInTheLog(t *testing.T) {
 			}
 		})
 	}
-	if l := NewListener(&script{}, Policy{}, Options{}); l.reporter != nil {
+	if l := newGuarded(t, &script{}, Config{Policy: Policy{}}); l.reporter != nil {
 		t.Error("without a hook there is a reporter")
 	}
 }
@@ -482,7 +492,7 @@ func TestCounts(t *testing.T) {
 func TestFacts(t *testing.T) {
 	support := peercred.Support()
 	for _, ask := range []Facts{0, AskGroups | AskSecurityLabel | AskProcess} {
-		listener := listenAs(t, Config{Policy: everybody(), Options: Options{Ask: ask}})
+		listener := listenAs(t, Config{Policy: everybody(), Ask: ask})
 		client := dialPlain(t, listener)
 		conn := acceptPeer(t, listener)
 		peer := conn.Peer()
@@ -525,7 +535,7 @@ func TestFactsAreAskedForAtOnce(t *testing.T) {
 		AskProcess:       func(p Peer) error { _, err := p.Process(); return err },
 	}
 	for wanted := range facts {
-		listener := listenAs(t, Config{Policy: everybody(), Options: Options{Ask: wanted}})
+		listener := listenAs(t, Config{Policy: everybody(), Ask: wanted})
 		dialPlain(t, listener)
 		conn := acceptPeer(t, listener)
 		conn.Close()

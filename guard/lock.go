@@ -21,17 +21,18 @@ const longestLock = time.Second
 // in each other's way, who would notice and fail; so where there is none to be had (a
 // directory that we may not read, a file system without locks, somebody who holds it
 // for too long) it does nothing. It is an error if ctx ends first.
-func lockDirectory(ctx context.Context, path string) (unlock func(), err error) {
-	directory, err := os.Open(path)
+func lockDirectory(ctx context.Context, place *os.File) (unlock func(), err error) {
+	fd, err := unix.Openat(int(place.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return func() {}, nil
 	}
+	directory := os.NewFile(uintptr(fd), place.Name())
 	patience := time.After(longestLock)
 	for errors.Is(tryLock(directory), unix.EWOULDBLOCK) {
 		select {
 		case <-ctx.Done():
 			directory.Close()
-			return nil, fmt.Errorf("somebody has locked %s to replace a socket in it: %w", path, ctx.Err())
+			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", place.Name(), ctx.Err())
 		case <-patience:
 			directory.Close()
 			return func() {}, nil

@@ -2,7 +2,10 @@
 
 package guard
 
-import "context"
+import (
+	"context"
+	"os"
+)
 
 // lockDirectory does nothing: these systems lock no directory with flock(2).
-func lockDirectory(context.Context, string) (unlock func(), err error) { return func() {}, nil }
+func lockDirectory(context.Context, *os.File) (unlock func(), err error) { return func() {}, nil }

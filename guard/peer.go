@@ -31,7 +31,7 @@ func (p Peer) Credentials() *peercred.PeerCredentials {
 }
 
 // Groups returns the peer's supplementary groups as of connect time. They are
-// asked for once, at the first call, unless [Options].Ask has done so already. Its
+// asked for once, at the first call, unless [Config].Ask has done so already. Its
 // errors are those of [peercred.GetPeerGroups], an error that wraps [net.ErrClosed]
 // among them if the connection was closed before they were asked for. The zero Peer
 // has none, which is an error too.

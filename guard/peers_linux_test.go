@@ -79,7 +79,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			listener := NewListener(inner, test.policy, Options{})
+			listener := newGuarded(t, inner, Config{Policy: test.policy})
 			welcome(t, listener)
 			for _, side := range []struct {
 				peers []*role
@@ -116,7 +116,7 @@ func TestPeerThatChanged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			listener := NewListener(inner, everybody(), Options{})
+			listener := newGuarded(t, inner, Config{Policy: everybody()})
 			defer listener.Close()
 			process := reexec.Start(t, role{Do: "connect and change", Address: inner.Addr().String(), UID: &uid, GID: &gid, Groups: []int{27}})
 			var conn *Conn
@@ -205,11 +205,11 @@ func TestSocketFileIsWatched(t *testing.T) {
 	if saw.Files[want] == 0 {
 		t.Errorf("the watcher never saw the socket in %d looks, so it proves nothing: %v", saw.Looks, saw.Files)
 	}
-	for _, expected := range []string{want, "040700 " + ours} {
+	for _, expected := range []string{want, "0140640 " + ours} {
 		delete(saw.Files, expected)
 	}
 	if len(saw.Files) > 0 {
-		t.Errorf("it was there otherwise than as %q, or a directory that is ours alone: %v", want, saw.Files)
+		t.Errorf("it was there otherwise than as %q, or as ours with that mode before it listens: %v", want, saw.Files)
 	}
 	if os.Geteuid() == 0 && saw.Passed > 0 {
 		t.Errorf("it let in another user %d times", saw.Passed)
@@ -381,7 +381,7 @@ func TestOverflowIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	welcome(t, NewListener(inner, AllOf(UIDs(uid), GIDs(uid)), Options{}))
+	welcome(t, newGuarded(t, inner, Config{Policy: AllOf(UIDs(uid), GIDs(uid))}))
 	peer := reexec.Start(t, role{Do: "connect", Address: inner.Addr().String(), UID: &uid, GID: &uid})
 	peer.Expect("welcome")
 	peer.Finish()
@@ -537,7 +537,7 @@ var hostile = []struct {
 // Peers that are gone before they are accepted, that never speak, and that shut down
 // half are let in like any other, and nothing of them is left.
 func TestHostilePeersThatAreLetIn(t *testing.T) {
-	listener := listenAs(t, Config{Policy: CurrentUser(), Options: Options{Ask: AskGroups | AskSecurityLabel | AskProcess}})
+	listener := listenAs(t, Config{Policy: CurrentUser(), Ask: AskGroups | AskSecurityLabel | AskProcess})
 	before := descriptors(t)
 	for _, test := range hostile {
 		client := dialPlain(t, listener)
@@ -562,9 +562,7 @@ func TestHostilePeersThatAreLetIn(t *testing.T) {
 // So they are refused.
 func TestHostilePeersThatAreRefused(t *testing.T) {
 	reports := make(chan *Denied)
-	listener := listenAs(t, Config{Policy: UIDs(), Options: Options{
-		Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d },
-	}})
+	listener := listenAs(t, Config{Policy: UIDs(), Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
 	done := make(chan error)
 	before := descriptors(t)
 	go func() { _, err := listener.Accept(); done <- err }()
@@ -663,7 +661,7 @@ func TestPeerThatLingers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var came atomic.Int32
-	listener := NewListener(inner, Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), Options{ReceiveDescriptors: true})
+	listener := newGuarded(t, inner, Config{Policy: Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), ReceiveDescriptors: true})
 	defer listener.Close()
 	fd, end := lingering(t)
 	if _, err := connectAndSend(t, inner.Addr(), fd); err != nil {
@@ -761,12 +759,12 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	fd := needPassRights(t)
 	for _, test := range []struct {
 		address string
-		listen  func(address string, options Options) (*Listener, error)
+		listen  func(address string, config Config) (*Listener, error)
 	}{
 		{filepath.Join(t.TempDir(), "s"), listenForUs}, {abstract(), listenForUs}, {abstract(), guardForUs},
 	} {
 		for _, receive := range []bool{false, true} {
-			listener, err := test.listen(test.address, Options{ReceiveDescriptors: receive})
+			listener, err := test.listen(test.address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -784,17 +782,17 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	}
 }
 
-func listenForUs(address string, options Options) (*Listener, error) {
-	return Listen(context.Background(), "unix", address, Config{Policy: CurrentUser(), Options: options})
+func listenForUs(address string, config Config) (*Listener, error) {
+	return Listen(context.Background(), "unix", address, config)
 }
 
 // guardForUs guards a listener of package net.
-func guardForUs(address string, options Options) (*Listener, error) {
+func guardForUs(address string, config Config) (*Listener, error) {
 	inner, err := net.Listen("unix", address)
 	if err != nil {
 		return nil, err
 	}
-	return NewListener(inner, CurrentUser(), options), nil
+	return NewListener(inner, config)
 }
 
 // A link that is another's, or that leads through another's directory, can be led
@@ -892,28 +890,6 @@ func TestACLOfTheDirectory(t *testing.T) {
 	defer listener.Close()
 	if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
 		t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
-	}
-}
-
-// Only a list that is not there is no error: what cannot be dropped would let others in.
-func TestACLThatCannotBeDropped(t *testing.T) {
-	fd, err := unix.Open(t.TempDir(), unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := os.NewFile(uintptr(fd), "a path alone")
-	defer path.Close()
-	if err := dropDefaultACL(path); !errors.Is(err, unix.EBADF) {
-		t.Errorf("dropDefaultACL of what cannot be changed = %v, want EBADF", err)
-	}
-	pipe, other, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pipe.Close()
-	defer other.Close()
-	if err := dropDefaultACL(pipe); err != nil {
-		t.Errorf("dropDefaultACL of what has no lists = %v, want nil", err)
 	}
 }
 

@@ -6,100 +6,217 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"syscall"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// socketFile is a listener with a file of its own, which Close removes.
+// socketFile is a listener on a socket file. Close removes the file.
 type socketFile struct {
 	*net.UnixListener
-	address *net.UnixAddr // where the file is
-	path    string        // the same, wherever we go
-	info    fs.FileInfo   // of the file that we made, and no other
+	at   *socketPath
+	file fileID
+	keep atomic.Bool
 }
 
-// maxPath is how long a path may be that connect(2) takes.
+// maxPath is the length of the longest path that bind(2) and connect(2) take.
 const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// listenAtPath listens on a socket file at path, which has the given attributes
-// from its first instant there and replaces a socket file that no socket belongs to
-// any more, but nothing else.
+// backlog is more than any kernel allows. Each takes its own limit in its place.
+const backlog = 1<<16 - 1
+
+// listenAtPath listens on a new socket file at path that has the given attributes.
+// It replaces a stale socket file, and nothing else.
 //
-// bind(2) makes the file with what the umask leaves of 0777, and the umask is
-// the whole process's. So the file is made where nobody else can come, in a
-// directory with mode 0700 beside path, gets its owner and its mode there, and then
-// appears at path by link(2), which replaces nothing.
+// Nobody can connect before listen(2), so the file gets its attributes between bind(2)
+// and listen(2). bind gets the path that the caller gave: what the kernel calls the
+// socket is what ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) go by.
+// The mode is set on the socket before bind, where the system takes it. The umask can
+// then only remove bits, so the file is never wider than want.mode.
 func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
-	if len(path) > maxPath {
-		return nil, fmt.Errorf("%s has %d bytes, and the path of a socket has at most %d", path, len(path), maxPath)
-	}
-	absolute, err := absolutePath(path)
-	if err != nil {
-		return nil, err
-	}
-	parent := directoryOf(path)
-	if long := len(parent + "/.p4294967295/" + made); long > maxPath {
-		return nil, fmt.Errorf("the socket is made in a directory beside %s, where its path may have %d bytes, and the path of a socket has at most %d", path, long, maxPath)
-	}
-	if !want.shared {
-		if err := checkDirectory(directoryOf(absolute)); err != nil {
-			return nil, err
-		}
-	}
-	private, err := makePrivate(parent)
-	if err != nil {
-		return nil, err
-	}
-	defer private.remove()
-	listener, err := private.listen(ctx, network, want)
+	at, err := openSocketPath(path, want.shared)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			listener.Close()
+			at.close()
 		}
 	}()
-	if err := private.takeStale(ctx, path); err != nil {
+	socket, err := newSocket(network, want)
+	if err != nil {
 		return nil, err
 	}
-	if err := os.Link(private.path(made), path); errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("somebody put a file at %s meanwhile: %w", path, syscall.EADDRINUSE)
-	} else if err != nil {
+	defer socket.Close() // the listener has a duplicate
+	if err := at.bind(ctx, socket); err != nil {
 		return nil, err
 	}
-	if err := checkIsAt(path, private.socket); err != nil {
+	file, err := at.settle(socket, want)
+	if err != nil {
 		return nil, err
 	}
-	return &socketFile{listener, &net.UnixAddr{Name: path, Net: network}, absolute, private.socket}, nil
+	listener, err := listenOn(socket)
+	if err != nil {
+		return nil, errors.Join(err, at.remove(file))
+	}
+	return &socketFile{UnixListener: listener, at: at, file: file}, nil
 }
 
-// checkIsAt sees whether the socket that was put at path is there.
-func checkIsAt(path string, socket fs.FileInfo) error {
-	now, err := os.Lstat(path)
+// newSocket returns a socket that is not bound.
+func newSocket(network string, want socketAttributes) (*os.File, error) {
+	kind := unix.SOCK_STREAM
+	if network == "unixpacket" {
+		kind = unix.SOCK_SEQPACKET
+	}
+	fd, err := socketCloseOnExec(kind)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	socket := os.NewFile(uintptr(fd), "socket")
+	if !want.receives {
+		if err := refuseDescriptorsOf(socket); err != nil {
+			socket.Close()
+			return nil, err
+		}
+	}
+	// On Linux bind(2) takes the mode from here. Elsewhere this fails, and the file is
+	// born with what the umask leaves of 0777: unix_bind_bsd in net/unix/af_unix.c.
+	_ = unix.Fchmod(fd, uint32(want.mode))
+	return socket, nil
+}
+
+func refuseDescriptorsOf(socket *os.File) error {
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return err
 	}
-	if !os.SameFile(now, socket) {
-		return fmt.Errorf("%s is not the socket that was put there", path)
+	return refuseDescriptors("", "", raw)
+}
+
+// listenOn returns a listener of package net on a duplicate of the socket.
+func listenOn(socket *os.File) (*net.UnixListener, error) {
+	if err := unix.Listen(int(socket.Fd()), backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	listener, err := net.FileListener(socket)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.UnixListener), nil
+}
+
+// errReplaced means that what is at the path now is not ours to change or remove.
+var errReplaced = errors.New("it is not the socket that was bound there: another user replaced it")
+
+// settle gives the file that bind(2) made its attributes, and returns which file it is.
+// If that fails, it removes the file, unless another has taken its place.
+func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID, err error) {
+	inode, err := p.open()
+	if err != nil {
+		return file, fmt.Errorf("%s: another process removed the socket that was bound there: %w", p.path, err)
+	}
+	defer inode.close()
+	stat, err := inode.stat()
+	if err != nil {
+		return file, err
+	}
+	file = idOfFile(stat)
+	err = p.setAttributes(inode, socket, want)
+	if err != nil && !errors.Is(err, errReplaced) {
+		err = errors.Join(err, p.remove(file))
+	}
+	return file, err
+}
+
+// setAttributes sets what is not as wanted yet. It sets the mode first, since that
+// takes CAP_FOWNER once the file has another owner.
+//
+// Another user can exchange files in a shared directory. There nothing is changed
+// unless the kernel says that the file is the socket's: the file of another server
+// would get a mode that is not its own.
+func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want socketAttributes) error {
+	stat, err := inode.stat()
+	if err != nil {
+		return err
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("%s: %w", p.path, errReplaced)
+	}
+	hasACL, err := inode.hasACL()
+	if err != nil {
+		return err
+	}
+	if !hasACL && want.areOf(stat) {
+		return nil
+	}
+	if p.shared {
+		if err := p.checkIsOf(inode, socket); err != nil {
+			return err
+		}
+	}
+	if hasACL {
+		if err := inode.removeACL(); err != nil {
+			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
+		}
+	}
+	if hasACL || permissions(stat) != uint32(want.mode) {
+		if err := inode.chmod(uint32(want.mode)); err != nil {
+			return fmt.Errorf("chmod %s to %#o: %w", p.path, want.mode, err)
+		}
+	}
+	if int64(stat.Uid) != int64(want.uid) || int64(stat.Gid) != int64(want.gid) {
+		if err := inode.chown(want.uid, want.gid); err != nil {
+			return fmt.Errorf("chown %s to uid %d and gid %d: %w", p.path, want.uid, want.gid, err)
+		}
+	}
+	return p.checkAttributes(inode, want)
+}
+
+// checkAttributes finds the file systems that ignore a chmod or a chown.
+func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) error {
+	stat, err := inode.stat()
+	if err != nil {
+		return err
+	}
+	if !want.areOf(stat) {
+		return fmt.Errorf("the file system of %s gives the socket the mode %#o, uid %d and gid %d in place of %#o, %d and %d: use another file system, such as a tmpfs",
+			p.path, permissions(stat), stat.Uid, stat.Gid, want.mode, want.uid, want.gid)
 	}
 	return nil
 }
 
-// Addr is where the file is, not where it was made.
-func (s *socketFile) Addr() net.Addr { return s.address }
+// checkIsOf returns nil if the file is the one that the socket is bound to.
+func (p *socketPath) checkIsOf(inode socketInode, socket *os.File) error {
+	is, err := inode.isOf(socket)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the mode, owner or access control list of %s must be changed, which takes care in a directory where others can exchange files: %w: use a directory of your own, or a umask and a directory that need no change", p.path, err)
+	case !is:
+		return fmt.Errorf("%s: %w", p.path, errReplaced)
+	}
+	return nil
+}
+
+// areOf reports whether a file has these attributes.
+func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
+	return permissions(stat) == uint32(a.mode) && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
+}
+
+func permissions(stat *unix.Stat_t) uint32 { return uint32(stat.Mode) & 0o7777 }
+
+// SetUnlinkOnClose sets whether Close removes the file, as that of [net.UnixListener].
+func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.keep.Store(!unlink) }
 
 // Close removes the socket file, unless another has taken its place, and stops
 // listening. It removes first: as long as we listen, nobody takes our file for
 // a stale one and puts another in its place between the look and the removal.
 func (s *socketFile) Close() error {
 	var err error
-	if now, _ := os.Lstat(s.path); os.SameFile(now, s.info) { // false if there is none
-		err = os.Remove(s.path)
+	if !s.keep.Load() {
+		err = s.at.remove(s.file)
 	}
+	s.at.close()
 	return errors.Join(err, s.UnixListener.Close())
 }

@@ -10,26 +10,37 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// takeStale moves a stale socket file from path into the directory, and removes
-// it there. It leaves alone, with an error, what is no socket and what belongs to
-// one. No file at path is no error. Two that run at once are kept apart by a lock
-// on the directory that path is in.
-func (d *privateDir) takeStale(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	unlock, err := lockDirectory(ctx, directoryOf(path))
+// removeStale removes the file if it is a stale socket file. No file there is no error;
+// what is no socket, and what belongs to one, is left alone, with an error.
+//
+// A lock on the directory keeps two that do this at once apart. A server that does not
+// take the lock, and makes its own socket there between our last look and the removal,
+// loses its file: no system removes a name only if it still is a certain file's.
+func (p *socketPath) removeStale(ctx context.Context) error {
+	unlock, err := lockDirectory(ctx, p.directory)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	stale, err := probeStale(path)
-	if !stale {
+	inode, err := p.open() // its number is not reused meanwhile
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return d.take(path)
+	defer inode.close()
+	before, err := inode.stat()
+	if err != nil {
+		return err
+	}
+	if stale, err := probeStale(p.path); !stale {
+		return err
+	}
+	return p.remove(idOfFile(before))
 }
 
 // probeStale reports whether there is a stale socket file at path. No file there
@@ -56,27 +67,9 @@ func probeStale(path string) (stale bool, err error) {
 		conn.Close()
 		return false, fmt.Errorf("%s belongs to a datagram socket: %w", path, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EPROTOTYPE):
-		return false, fmt.Errorf("somebody listens on %s already: %w", path, syscall.EADDRINUSE)
+		return false, fmt.Errorf("another process listens on %s: %w", path, syscall.EADDRINUSE)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return false, fmt.Errorf("%s exists, and whether somebody listens on it could not be found out: %w", path, err)
+		return false, fmt.Errorf("%s exists, and whether another process listens on it could not be found out: %w", path, err)
 	}
 	return true, nil
-}
-
-// take moves the file at path into the directory, and removes it there if it is
-// stale. It is probed again where nobody can exchange it, since another can have
-// taken its place, and even its inode number, after the first look. Such a one
-// goes back; if it cannot, it stays where it is, and the error says where.
-func (d *privateDir) take(path string) error {
-	if err := os.Rename(path, d.path(aside)); err != nil {
-		return err
-	}
-	stale, err := probeStale(d.path(aside))
-	if stale {
-		return d.Remove(aside)
-	}
-	if linkErr := os.Link(d.path(aside), path); linkErr != nil {
-		return fmt.Errorf("%s was replaced meanwhile, and what replaced it is now %s: %w", path, d.path(aside), errors.Join(linkErr, err))
-	}
-	return errors.Join(fmt.Errorf("%s was replaced meanwhile, try again", path), d.Remove(aside))
 }

@@ -50,7 +50,7 @@ func idOf(text string, ours int, lookUp func(name string) (uint32, error)) (int,
 	case parseErr != nil || !isUnknown(err):
 		return -1, err
 	case canonical != text:
-		return -1, fmt.Errorf("the id %q begins with 0: write %s for decimal %s", text, canonical, canonical)
+		return -1, fmt.Errorf("the id %q has needless zeros: write %q for decimal %s", text, canonical, canonical)
 	}
 	return int(id), nil
 }

@@ -31,9 +31,9 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return errUsage
 	}
 	listener, err := guard.Listen(ctx, "unix", operands[0], guard.Config{
-		Policy:  allowed.policy(),
-		Mode:    fs.FileMode(mode),
-		Options: guard.Options{OnDeny: showDenied("listen", stderr)},
+		Policy: allowed.policy(),
+		Mode:   fs.FileMode(mode),
+		OnDeny: showDenied("listen", stderr),
 	})
 	if err != nil {
 		return err

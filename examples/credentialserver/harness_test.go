@@ -327,7 +327,7 @@ func connect(t *testing.T) (*guard.Conn, net.Conn) {
 func connectBy(t *testing.T, socket string, dial func() (net.Conn, error)) (*guard.Conn, net.Conn) {
 	t.Helper()
 	listener, err := guard.Listen(context.Background(), "unix", socket, guard.Config{
-		Mode: 0o666, Policy: everybody, Options: guard.Options{Ask: guard.AskGroups},
+		Mode: 0o666, Policy: everybody, Ask: guard.AskGroups,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func TestUsage(t *testing.T) {
 		{"--socket " + socket + " --rules " + good + " --mode 1777", 2, "", "octal"},
 		{"--socket " + socket + " --rules " + socket, 1, "", "no such file"},
 		{"--socket " + socket + " --rules " + bad, 1, "", bad + ": unexpected"},
-		{"--socket " + taken + " --rules " + good, 1, "", "somebody listens on"},
+		{"--socket " + taken + " --rules " + good, 1, "", "another process listens on"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), nil, strings.Fields(test.args), &stdout, &stderr)

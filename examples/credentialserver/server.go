@@ -25,9 +25,9 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	audit := auditor{log}
 	limit := newConnectionLimit(maxConnectionsOfUser, maxConnections)
 	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
-		Policy:  guard.AllOf(rules.anyone(), limit.policy()),
-		Mode:    s.mode,
-		Options: guard.Options{OnDeny: audit.connection},
+		Policy: guard.AllOf(rules.anyone(), limit.policy()),
+		Mode:   s.mode,
+		OnDeny: audit.connection,
 	})
 	if err != nil {
 		return err

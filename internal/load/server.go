@@ -51,10 +51,8 @@ func startServer() (*server, error) {
 			}
 			return errors.New("another user")
 		})),
-		Options: guard.Options{
-			Ask:    guard.AskGroups | guard.AskProcess,
-			OnDeny: func(*guard.Denied) { s.reported.Add(1) },
-		},
+		Ask:    guard.AskGroups | guard.AskProcess,
+		OnDeny: func(*guard.Denied) { s.reported.Add(1) },
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

@@ -35,13 +35,13 @@ func openDoors(dir, prefix string, denied func(*guard.Denied)) ([]*door, error) 
 	}
 	configs := map[*door]guard.Config{
 		doors[2]: {
-			Mode:    0o666,
-			Policy:  guard.UIDs(users[0].uid, users[1].uid),
-			Options: guard.Options{OnDeny: denied},
+			Mode:   0o666,
+			Policy: guard.UIDs(users[0].uid, users[1].uid),
+			OnDeny: denied,
 		},
 		doors[3]: {
-			Policy:  guard.AnyOf(guard.UIDs(users[0].uid), guard.AllOf(guard.GIDs(users[1].gid), guard.UIDs(users[1].uid))),
-			Options: guard.Options{OnDeny: denied, Ask: guard.AskGroups | guard.AskSecurityLabel | guard.AskProcess},
+			Policy: guard.AnyOf(guard.UIDs(users[0].uid), guard.AllOf(guard.GIDs(users[1].gid), guard.UIDs(users[1].uid))),
+			OnDeny: denied, Ask: guard.AskGroups | guard.AskSecurityLabel | guard.AskProcess,
 		},
 	}
 	for _, d := range doors {

@@ -33,7 +33,10 @@ func accepts() (*group, error) {
 		return nil, err
 	}
 	a := accepting{listener.Addr().String()}
-	guarded := guard.NewListener(listener, guard.CurrentUser(), guard.Options{})
+	guarded, err := guard.NewListener(listener, guard.Config{Policy: guard.CurrentUser()})
+	if err != nil {
+		return nil, err
+	}
 	// Fewer connections than the kernel lets wait.
 	g := &group{length: 400 * time.Microsecond, most: 100, close: func() { conn.Close(); listener.Close(); os.RemoveAll(dir) }}
 	g.add(order.Limit, order.Bare, order.Bare, timed(bare(fd)))

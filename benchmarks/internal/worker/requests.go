@@ -44,7 +44,10 @@ func requests() (*group, error) {
 			return nil, err
 		}
 		if s.guard {
-			listener = guard.NewListener(listener, guard.CurrentUser(), guard.Options{})
+			listener, err = guard.NewListener(listener, guard.Config{Policy: guard.CurrentUser()})
+			if err != nil {
+				return nil, err
+			}
 		}
 		go s.server.Serve(listener)
 		c, err := newClient(listener.Addr())

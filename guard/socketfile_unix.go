@@ -1,0 +1,49 @@
+//go:build unix && !linux
+
+package guard
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// canVerify tells that isOf can have an answer.
+const canVerify = false
+
+func openParent(path string) (*os.File, error) { return os.Open(path) }
+
+func socketCloseOnExec(kind int) (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	return fd, err
+}
+
+// socketInode is a name. Its directory is one in which nobody else can exchange files.
+type socketInode struct{ *socketPath }
+
+func (p *socketPath) open() (socketInode, error) { return socketInode{p}, nil }
+
+func (socketInode) close() {}
+
+func (i socketInode) chmod(mode uint32) error {
+	return unix.Fchmodat(i.fd(), i.name, mode, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (i socketInode) chown(uid, gid int) error {
+	return unix.Fchownat(i.fd(), i.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// hasACL finds none: the other systems have access control lists of other kinds, of
+// which golang.org/x/sys tells nothing.
+func (socketInode) hasACL() (bool, error) { return false, nil }
+
+func (socketInode) removeACL() error { return errors.ErrUnsupported }
+
+func (socketInode) isOf(*os.File) (bool, error) { return false, errors.ErrUnsupported }

@@ -1,0 +1,159 @@
+//go:build unix
+
+package guard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketPath is where a socket file is, or will be: a name in an open directory. All that is
+// looked at, changed or removed there goes through the open directory.
+type socketPath struct {
+	path      string // as the caller gave it
+	directory *os.File
+	name      string
+	shared    bool // others can exchange files in the directory
+}
+
+// fileID tells a file from all others that exist. The kernel does not reuse it as long
+// as a socket is bound to the file.
+type fileID struct{ device, inode uint64 }
+
+func idOfFile(stat *unix.Stat_t) fileID {
+	return fileID{uint64(stat.Dev), uint64(stat.Ino)}
+}
+
+// openSocketPath opens the directory of path. It refuses a directory in which others could put
+// another file in the socket's place, or, if allowShared is set, one that they could
+// put another directory in the place of.
+func openSocketPath(path string, allowShared bool) (*socketPath, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("the path %s has %d bytes, and that of a socket has at most %d: use a shorter one", path, len(path), maxPath)
+	}
+	parent, name := filepath.Split(path) // unlike filepath.Dir it does not shorten "link/.."
+	if name == "" {
+		return nil, fmt.Errorf("%s names a directory: add the name of the socket", path)
+	}
+	parent = cmp.Or(parent, ".")
+	directory, err := openParent(parent)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("the directory of %s does not exist: make it first: %w", path, err)
+	} else if err != nil {
+		return nil, err
+	}
+	p := &socketPath{path: path, directory: directory, name: name}
+	if err := p.check(parent, allowShared); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// check sets p.shared. The path is walked by the kernel again in bind(2): if the check
+// passes, nobody but us and root can lead it elsewhere.
+func (p *socketPath) check(parent string, allowShared bool) error {
+	absolute, err := absolutePath(parent)
+	if err != nil {
+		return err
+	}
+	if err := checkDirectory(absolute, false); err != nil {
+		if !allowShared {
+			return err
+		}
+		if err := checkDirectory(absolute, true); err != nil {
+			return err
+		}
+		if !canVerify {
+			return errors.New("AllowSharedDirectory needs Linux: no other system tells which file is the socket's, so that another user could have us change a file of their choice")
+		}
+		p.shared = true
+	}
+	opened, err := p.directory.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(absolute); err != nil {
+		return err
+	} else if !os.SameFile(opened, now) {
+		return fmt.Errorf("%s was replaced meanwhile: try again", absolute)
+	}
+	return nil
+}
+
+func (p *socketPath) fd() int { return int(p.directory.Fd()) }
+
+func (p *socketPath) close() { p.directory.Close() }
+
+// bind makes the socket file. It removes a stale one first, if there is one.
+func (p *socketPath) bind(ctx context.Context, socket *os.File) error {
+	err := p.tryBind(socket)
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return p.explain(err)
+	}
+	if err := p.removeStale(ctx); err != nil {
+		return err
+	}
+	if err := p.tryBind(socket); errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("%s was made by another process meanwhile: %w", p.path, err)
+	} else {
+		return p.explain(err)
+	}
+}
+
+func (p *socketPath) tryBind(socket *os.File) error {
+	return os.NewSyscallError("bind", unix.Bind(int(socket.Fd()), &unix.SockaddrUnix{Name: p.path}))
+}
+
+// explain says what to do about an error of bind(2).
+func (p *socketPath) explain(err error) error {
+	directory := filepath.Clean(cmp.Or(filepath.Dir(p.path), "."))
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: uid %d may not make a socket in %s: use a directory that it may write, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR", err, os.Geteuid(), directory)
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: %s cannot be written: use a directory such as /run", err, directory)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("%w: the file system of %s may have no sockets: use another, such as a tmpfs", err, directory)
+	}
+	return err
+}
+
+// stat looks at what is there, not through a link. Nothing there is ENOENT.
+func (p *socketPath) stat() (*unix.Stat_t, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstatat(p.fd(), p.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil, &os.PathError{Op: "lstat", Path: p.path, Err: err}
+	}
+	return &stat, nil
+}
+
+// remove removes the file, unless there is none or another.
+func (p *socketPath) remove(file fileID) error {
+	stat, err := p.stat()
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if idOfFile(stat) != file {
+		return nil
+	}
+	return p.unlink()
+}
+
+func (p *socketPath) unlink() error {
+	err := unix.Unlinkat(p.fd(), p.name, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("remove %s: it is a mount point: mount its directory in its place: %w", p.path, err)
+	} else if err != nil {
+		return &os.PathError{Op: "remove", Path: p.path, Err: err}
+	}
+	return nil
+}
