@@ -341,24 +341,27 @@ func (r *run) try(ctx context.Context, m *mutant, plain, together *suite, dir st
 	return r.cache.put(result)
 }
 
-// tryAlone compiles a mutant by itself.
+// tryAlone compiles a mutant by itself, with one test program after the other.
 func (r *run) tryAlone(ctx context.Context, m *mutant, plain *suite, dir string) (outcome, string, error) {
-	os.RemoveAll(dir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", "", err
+	for i, part := range r.parts() {
+		os.RemoveAll(dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", "", err
+		}
+		binaries, err := part.build(ctx, dir, r.sources, alone(m))
+		switch {
+		case errors.Is(err, errUncompilable):
+			return uncompilable, "", nil
+		case err != nil:
+			return "", "", err
+		}
+		tests := map[*binary][]test{binaries[0]: plain.tests[plain.binaries[i]]}
+		s := &suite{binaries: binaries, tests: tests, tmp: plain.tmp}
+		if o, by, err := s.try(ctx, 0); err != nil || o != survived {
+			return o, by, err
+		}
 	}
-	binaries, err := r.build(ctx, dir, r.sources, alone(m))
-	switch {
-	case errors.Is(err, errUncompilable):
-		return uncompilable, "", nil
-	case err != nil:
-		return "", "", err
-	}
-	s := &suite{binaries: binaries, tests: map[*binary][]test{}, tmp: plain.tmp}
-	for i, b := range binaries {
-		s.tests[b] = plain.tests[plain.binaries[i]]
-	}
-	return s.try(ctx, 0)
+	return survived, "", nil
 }
 
 func (r *run) progress(all int) {
