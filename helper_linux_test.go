@@ -336,8 +336,20 @@ func helperAskLabel(r role) error {
 }
 
 func helperAskProcess(r role) error {
-	return reportFact(r, func(i implementation, fd int) error { _, err := i.openProcess(fd); return err },
+	return reportFact(r, func(i implementation, fd int) error { return openAndClose(i, fd) },
 		func(conn net.Conn) error { _, err := peercred.OpenPeerProcess(conn); return err })
+}
+
+// openAndClose opens a pidfd, which must be -1 beside an error.
+func openAndClose(i implementation, fd int) error {
+	pidfd, err := i.openProcess(fd)
+	switch {
+	case err == nil:
+		return unix.Close(pidfd)
+	case pidfd != -1:
+		return fmt.Errorf("pidfd %d beside an error: %w", pidfd, err)
+	}
+	return err
 }
 
 // reportFact reports the errors of one question.

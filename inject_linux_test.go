@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
@@ -215,6 +216,9 @@ func TestTrap01InjectedFacts(t *testing.T) {
 				if len(errs) != 1 || errs[""] {
 					t.Errorf("the implementations say %v, want one and the same error", got.Implementations)
 				}
+				if test.inject == "retval=0" && !errs[fact.unwritten] {
+					t.Errorf("the implementations say %v, want %q", got.Implementations, fact.unwritten)
+				}
 				if test.inject == "error=ENODATA" && fact.do != "ask label" && !strings.Contains(got.Err, "not connected") {
 					t.Errorf("ENODATA, which means no peer, is %q", got.Err)
 				}
@@ -403,8 +407,8 @@ func TestSupportWithoutStdin(t *testing.T) {
 	helper := start(t, role{Do: "support and no stdin"})
 	helper.Decode(&got)
 	helper.Finish()
-	if !got.UID.Available {
-		t.Errorf("the uid: %+v, want that it is available", got.UID)
+	if diff := cmp.Diff(peercred.Support(), got); diff != "" {
+		t.Errorf("without a standard input (-with +without):\n%s", diff)
 	}
 }
 

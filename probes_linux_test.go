@@ -40,11 +40,7 @@ var probes = map[string]probe{
 		return i.onSocketpair(func(int) {})
 	}},
 	"OpenProcess": {1, func(i implementation, stream, _ int) error {
-		pidfd, err := i.openProcess(stream)
-		if err == nil {
-			unix.Close(pidfd)
-		}
-		return err
+		return openAndClose(i, stream)
 	}},
 }
 

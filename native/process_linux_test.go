@@ -113,6 +113,9 @@ func TestProcessErrors(t *testing.T) {
 	}
 	defer unix.Close(null)
 	for _, pidfd := range []int{-1, 1 << 30, null} {
+		if fd, err := OpenProcess(pidfd); fd != -1 || err == nil {
+			t.Errorf("OpenProcess(%d) = %d, %v, want -1 and an error", pidfd, fd, err)
+		}
 		if pid, err := ProcessPID(pidfd); pid != 0 || err == nil {
 			t.Errorf("ProcessPID(%d) = %d, %v, want an error", pidfd, pid, err)
 		}
