@@ -155,11 +155,11 @@ SHIM_SOURCES ?= cpeercred
 shims: $(ZIG_DIR)/ziglang
 	@set -e; dir="$(SHIMS)"; \
 	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred; \
-	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred; \
-	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd; \
-	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd; \
-	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin; \
+	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred socket; \
+	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred socket; \
+	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd socket; \
+	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd socket; \
+	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin socket; \
 	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
 	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
 	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \

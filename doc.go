@@ -14,15 +14,24 @@
 //
 // The ids are effective ids. On a server's accepted connection they are the
 // peer's at its connect(2); what the peer does to its ids afterwards does not
-// show. On a client's connection they are those of whoever called listen(2) (on
-// OpenBSD bind(2); on illumos and Solaris of whoever made the server's end), which
-// under socket activation is the service manager and not the service that accepts.
-// A socketpair names its creator where the system answers for it; a datagram socket
-// is refused, since it can be connected to another after the kernel took the
-// credentials. On macOS the pid is not from connect time: it is that of the process
-// which last used the peer's socket, so that uid and pid can describe two processes,
-// and it is 0 once the peer has closed. NetBSD answers on the accepted end only, since
-// its connecting end is told its own ids.
+// show. On a client's connection they are those of the process that called listen(2);
+// on OpenBSD of the one that called bind(2), on illumos and Solaris of the one that
+// made the server's end. Under socket activation that is the service manager, and not
+// the service that accepts. A socketpair names the process that made it, on Linux and
+// on current OpenBSD; other systems may not answer about one. A datagram socket is
+// refused, since it can be connected to another after the kernel took the credentials.
+//
+// On macOS the pid is not as of connect time. It is that of the process which last
+// used the peer's socket, so uid and pid can describe two processes, and it is 0 once
+// the peer has closed.
+//
+// NetBSD is believed on the accepted end only. The connecting end is told who called
+// bind(2) up to r1.152 of uipc_usrreq.c, its own ids from r1.162 to about r1.208, and
+// who called listen(2) since r1.209 (July 2025). No call tells the revision, so that
+// end is refused, and with it a peer that bound a name before it connected.
+//
+// Never call bind(2) on an accepted connection. On OpenBSD and NetBSD that replaces
+// the peer's ids with those of the process that binds, and the answer names us.
 //
 // Sources: unix(7) and net/core/sock.c of Linux; unix(4), getpeereid(3) and
 // uipc_usrreq.c of macOS, FreeBSD, DragonFly and NetBSD; getsockopt(2) and

@@ -75,12 +75,13 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //     names the system and the call, and wraps the errno if there is one:
 //     ENOTCONN for a socket without a peer, one that listens, and a datagram
 //     socket, which can be connected anew after the kernel took the credentials;
-//     EINVAL in place of ENOTCONN on NetBSD, and on the other BSDs and macOS for
-//     datagram sockets; EPROTO for an answer that is not what the system's
+//     EINVAL in place of ENOTCONN on NetBSD, on FreeBSD, DragonFly and macOS for
+//     datagram sockets, and on FreeBSD up to 13 and on DragonFly for seqpacket
+//     sockets without a peer; EPROTO for an answer that is not what the system's
 //     headers promise. A nil conn, and a wrapper around nil, end here too.
 //
-// A peer that has closed or died is no error on Linux, macOS and the BSDs but
-// NetBSD; on illumos and Solaris it is ENOTCONN.
+// A peer that has closed or died is no error on Linux, macOS, FreeBSD, DragonFly and
+// OpenBSD. On NetBSD, illumos and Solaris it is ENOTCONN.
 //
 // On Linux a connected *net.UnixConn costs one system call (four for "unixpacket", of
 // which the kernel is doubted), no allocation if the result does not escape, and no

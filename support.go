@@ -117,35 +117,42 @@ func (i Info) Facts() iter.Seq2[string, Fact] {
 
 // probe asks everything about one end of a socketpair.
 func (i *Info) probe(fd int) {
+	sure := everyPairAnswers(i.System)
 	credentials, err := askCredentials(fd)
-	i.UID.settle(err)
-	i.GID.settle(err)
-	i.PID.settle(err)
+	i.UID.settle(err, sure)
+	i.GID.settle(err, sure)
+	i.PID.settle(err, sure)
 	if i.PID.Available && err == nil && credentials.PID == 0 {
 		i.PID = Fact{Reason: "this kernel does not tell the pid", Basis: Probed}
 	}
 	_, err = askGroups(fd)
-	i.Groups.settle(err)
+	i.Groups.settle(err, sure)
 	_, err = askSecurityLabel(fd)
-	i.SecurityLabel.settle(err)
+	i.SecurityLabel.settle(err, sure)
 	process, err := askProcess(fd)
-	i.Process.settle(err)
+	i.Process.settle(err, sure)
 	discard(process)
 	_, err = askAuditToken(fd)
-	i.AuditToken.settle(err)
+	i.AuditToken.settle(err, sure)
 }
+
+// everyPairAnswers tells whether every kernel of the system answers about a socketpair.
+// OpenBSD's do since some release between r1.137 (2018) and r1.221 (2025) of
+// uipc_usrreq.c.
+func everyPairAnswers(system string) bool { return system == "linux" || system == "android" }
 
 // settle takes the same for every fact.
 func (i *Info) settle(err error) {
 	for _, f := range i.facts() {
-		f.fact.settle(err)
+		f.fact.settle(err, everyPairAnswers(i.System))
 	}
 }
 
-// settle takes what a probe showed. An error shows nothing where it may be due to
-// the socketpair; where a socketpair is known to answer, there is no answer to be
-// had now, whatever the reason.
-func (f *Fact) settle(err error) {
+// settle takes what a probe showed. If the system answers about every socketpair,
+// an error means that there is no answer to be had now, whatever the reason.
+// Otherwise the error may be due to the socketpair, and shows only that this one was
+// not answered.
+func (f *Fact) settle(err error, everyPairAnswers bool) {
 	var unavailable *ErrPeerCredentialsUnavailable
 	switch {
 	case !f.Available:
@@ -153,8 +160,10 @@ func (f *Fact) settle(err error) {
 		f.Basis = Probed
 	case errors.As(err, &unavailable):
 		*f = Fact{Reason: unavailable.Reason, Basis: Probed}
-	case f.Pair != "":
+	case everyPairAnswers:
 		*f = Fact{Reason: err.Error(), Basis: Probed}
+	default:
+		f.Pair = ""
 	}
 }
 

@@ -1,7 +1,7 @@
 package peercred
 
-// What is known of each system from its manual and its source, for those that run
-// this package and for those that read about it: doc.go names the sources.
+// What is known of each system from its manual and its source: doc.go names the
+// sources.
 
 // supportOn tells what is documented of a system.
 func supportOn(system, implementation string) Info {
@@ -112,12 +112,13 @@ func onDragonFly() Info {
 
 func onOpenBSD() Info {
 	cred := told("getsockopt(SO_PEERCRED)", AtBind, true)
+	cred.Pair = AtSocketpair
 	return Info{PID: cred, UID: cred, GID: cred}
 }
 
 func onNetBSD() Info {
 	id := told("getsockopt(LOCAL_PEEREID)", "", false)
-	id.Note = "the connecting end is told its own ids, and refused here"
+	id.Note = "refused on the connecting end, where some releases name the caller itself"
 	return Info{PID: id, UID: id, GID: id}
 }
 

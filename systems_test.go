@@ -279,20 +279,25 @@ func TestSettle(t *testing.T) {
 	probed.Basis = Probed
 	shown := known
 	shown.Pair = AtSocketpair
+	shownAndProbed := shown
+	shownAndProbed.Basis = Probed
 	for _, test := range []struct {
-		name string
-		fact Fact
-		err  error
-		want Fact
+		name   string
+		system string
+		fact   Fact
+		err    error
+		want   Fact
 	}{
-		{"answered", known, nil, probed},
-		{"refused", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
-		{"another error", known, os.ErrClosed, known},
-		{"another error, where a socketpair answers", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
-		{"not there", unknown, unavailable("no call"), unknown},
+		{"answered", "linux", known, nil, probed},
+		{"refused", "linux", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
+		{"another error", "freebsd", known, os.ErrClosed, known},
+		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
+		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
+		{"answered, where newer kernels answer", "openbsd", shown, nil, shownAndProbed},
+		{"not there", "linux", unknown, unavailable("no call"), unknown},
 	} {
 		got := test.fact
-		got.settle(test.err)
+		got.settle(test.err, everyPairAnswers(test.system))
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
@@ -314,6 +319,25 @@ func TestFactsEndEarly(t *testing.T) {
 
 // What a system has no call for has the reason that the implementations give, and no
 // kind of ids.
+// What is documented of a fact and is not in the README's table.
+func TestDocumentedFacts(t *testing.T) {
+	for _, r := range rows {
+		for name, fact := range supportOn(r.systems[0], "native").Facts() {
+			if fact.Basis != Documented {
+				t.Errorf("%s, %s: the basis is %q, want %q", r.title, name, fact.Basis, Documented)
+			}
+		}
+	}
+	linux := supportOn("linux", "native")
+	if got := linux.SecurityLabel.Client; got != AtConnect {
+		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
+	}
+	const reason = "DragonFly does not tell the pid"
+	if got := supportOn("dragonfly", "native").PID; got.Available || got.Reason != reason {
+		t.Errorf("DragonFly: the pid is %+v, want that it is unavailable: %q", got, reason)
+	}
+}
+
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
 		"uid":            "the system does not tell the uid and gid of a socket's peer",

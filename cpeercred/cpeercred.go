@@ -59,7 +59,7 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 // end its reason, and leaves all others as they are.
 func credentialsError(errno syscall.Errno) error {
 	if runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP {
-		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
+		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
 	}
 	return errno
 }

@@ -42,9 +42,13 @@ is_named(int fd, name_getter get, int *named)
 }
 
 /*
- * The connecting end is told its own ids (since r1.162), so only the accepted
- * end is believed. It has the listener's name, and the listener always has one:
- * the connecting end's peer has a name, the accepted end's mostly has none.
+ * The connecting end is told who called bind(2) up to r1.152 of uipc_usrreq.c, its
+ * own ids from r1.162 to about r1.208, and who called listen(2) since r1.209. No call
+ * tells the revision, so only the accepted end is believed. It has the listener's
+ * name, and the listener always has one: the connecting end's peer has a name, the
+ * accepted end's mostly has none.
+ *
+ * A name can be longer than sun_path; the kernel cuts it to the room that it gets.
  */
 static int
 check_accepted_end(int fd)

@@ -20,7 +20,14 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 {
 	struct sockpeercred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1, .pid = -1 };
 	socklen_t len = sizeof(cred);
+	int error;
 
+	/*
+	 * sogetopt takes a socket for a Unix socket if its pr_protocol is AF_UNIX,
+	 * which is 1: the protocol number of ICMP, too.
+	 */
+	if ((error = cpeercred_check_unix_family(fd)) != 0)
+		return error;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
 		return call_error();
 	if (len != sizeof(cred) || cred.pid < 1 ||

@@ -29,9 +29,11 @@ _Static_assert(offsetof(struct xucred, cr_groups) == 12, "xucred.cr_groups");
 _Static_assert(XUCRED_GROUPS == 16, "xucred.cr_groups");
 
 /*
- * The family comes first: a TCP socket answers this question with success and
- * writes nothing. Then the length, the version, and at least one group, whose
- * first is the effective gid.
+ * The family comes first, then the full length. A TCP socket answers this question
+ * with its IP options: nothing, or up to 44 bytes that the socket's creator chose.
+ * Those can read as version 0, one group and uid 0, so version and groups are no proof
+ * of who wrote the rest; they are checked because the kernel's own answer has them.
+ * The first group is the effective gid.
  */
 static int
 get_xucred(int fd, struct xucred *result)

@@ -6,8 +6,8 @@
 //	...
 //	err = http.Serve(listener, handler)
 //
-// No request is served before the check, no error becomes an admission, and there is
-// no instant at which the socket is open to more than it is meant to be.
+// No request is served before the check, no error becomes an admission, and nobody can
+// connect before the socket file has the mode and the owner that it is to have.
 //
 // # What decides
 //

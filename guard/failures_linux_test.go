@@ -31,6 +31,11 @@ func helperListen(r role) error {
 		}
 	}
 	unix.Umask(r.Umask)
+	if r.Mount != "" {
+		if err := unix.Mount(r.Mount, r.Address, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount: %w", err)
+		}
+	}
 	listener, err := Listen(context.Background(), r.Network, r.Address, Config{AllowSharedDirectory: r.Shared, Mode: 0o660})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|0o660 {

@@ -34,7 +34,8 @@ type role struct {
 	Count   int
 	Rule    uint32
 	Umask   int
-	Shared  bool // as AllowSharedDirectory
+	Shared  bool   // as AllowSharedDirectory
+	Mount   string // over Address
 
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
@@ -51,6 +52,8 @@ var roles = map[string]func(role) error{
 	"forge":                helperForge,
 	"listen":               helperListen,
 	"overflow ids":         helperOverflowIDs,
+	"exchange":             helperExchange,
+	"start":                helperStart,
 }
 
 func TestMain(m *testing.M) {
@@ -266,13 +269,26 @@ func helperRunOut(r role) error {
 // runAs runs tests of this binary under another user, whose group has another number.
 func runAs(t *testing.T, uid uint32, tests string, more ...string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", append(more, "-test.run", tests, "-test.v")...)
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(openDirectory(t), "guard.test") // which other users can execute
+	if err := os.WriteFile(path, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(more, "-test.run", tests, "-test.v")...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid + 1}}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
 		t.Errorf("%v: %v\n%s", cmd, err, out)
 	}
+}
+
+// inMountNamespace gives a process mounts of its own.
+func inMountNamespace(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 }
 
 func inUserNamespace(inside, outside int) reexec.Option {

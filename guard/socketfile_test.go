@@ -722,3 +722,19 @@ func TestParseID(t *testing.T) {
 		}
 	}
 }
+
+// A file that is to stay is there after Close, and belongs to nobody.
+func TestSetUnlinkOnClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := listenWithMode(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+	if stale, err := probeStale(path); !stale {
+		t.Errorf("the file is not stale: %v", err)
+	}
+}

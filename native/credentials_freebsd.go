@@ -8,9 +8,10 @@ const Call = "getsockopt(LOCAL_PEERCRED)"
 // end and at listen(2) on the connecting end. pid is 0 before FreeBSD 13.0 and
 // 12.3, which do not tell it.
 //
-// The error is ENOTCONN for a stream socket without a peer, EINVAL for a
-// datagram or seqpacket one, EAFNOSUPPORT for what is not a Unix socket, EBADF,
-// and EPROTO for an answer that is not a struct xucred.
+// The error is ENOTCONN for a stream socket without a peer, socketpairs included;
+// EINVAL for a datagram socket; EINVAL up to FreeBSD 13 and ENOTCONN in newer
+// source for a seqpacket socket without a peer; EAFNOSUPPORT for what is not a Unix
+// socket; EBADF; and EPROTO for an answer that is not a struct xucred.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {

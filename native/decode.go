@@ -58,7 +58,7 @@ func (u *linuxUcred) decode(length uint32) (pid int32, uid, gid uint32, err erro
 const xucredGroups = 16
 
 // xucredVersion is XUCRED_VERSION, the same on all three. It is 0, so it tells
-// nothing about a zeroed buffer; the poison and ngroups do.
+// nothing about a zeroed buffer.
 const xucredVersion = 0
 
 // xucred is struct xucred (bsd/sys/ucred.h) of Darwin.
@@ -79,6 +79,10 @@ func (x *xucred) poison() {
 	poisonIDs(x.groups[:])
 }
 
+// decode takes no answer but one of the full length. Version and ngroups prove
+// nothing about who wrote the rest: the same question asks a TCP socket for its IP
+// options, which are up to 44 bytes that the socket's creator chose. The caller has
+// checked that the socket is a Unix socket, which is the other proof.
 func (x *xucred) decode(length uint32) (uid, gid uint32, err error) {
 	if uintptr(length) != unsafe.Sizeof(*x) {
 		return 0, 0, unix.EPROTO
@@ -237,21 +241,44 @@ func (c *netbsdUnpcbid) decode(length uint32) (pid int32, uid, gid uint32, err e
 	return c.pid, c.uid, c.gid, nil
 }
 
-// errConnectingEnd is why a socket that may be the connecting end is refused.
-const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket, and this descriptor cannot be told from one; ask on the accepted end, about a peer that bound no name")
+// socketName is struct sockaddr_un (sys/un.h) of Darwin and the BSDs, with room for
+// the longest name. sun_len is a byte, so no name is longer; NetBSD and Darwin take
+// names that are longer than the 104 bytes of the header's sun_path.
+type socketName struct {
+	length uint8 // sun_len
+	family uint8
+	path   [253]byte
+}
 
-// checkAcceptedNames tells NetBSD's accepted end from the connecting one by the names:
-// the accepted end has the listener's name, and the listener always has one,
-// so that the connecting end's peer has a name and the accepted end's mostly has
-// none. A peer that bound a name before it connected is refused too, and so is a
-// socketpair.
-func checkAcceptedNames(own, peer unix.Sockaddr) error {
-	ownUnix, isUnix := own.(*unix.SockaddrUnix)
-	peerUnix, isUnixToo := peer.(*unix.SockaddrUnix)
-	switch {
-	case !isUnix || !isUnixToo:
-		return unix.EPROTO
-	case ownUnix.Name == "" || peerUnix.Name != "":
+// addressFamily is the family of the socket that has this name, on the system goos.
+// DragonFly gives a Unix socket without a name no address at all
+// (golang.org/issue/3349).
+func (n *socketName) addressFamily(goos string) int {
+	if goos == "dragonfly" && n.family == unix.AF_UNSPEC && n.length == 0 {
+		return unix.AF_UNIX
+	}
+	return int(n.family)
+}
+
+// isNamed tells whether the first length bytes are a Unix socket's name with a path.
+func (n *socketName) isNamed(length uint32) (bool, error) {
+	const path = unsafe.Offsetof(n.path)
+	if uintptr(length) < path || n.family != unix.AF_UNIX {
+		return false, unix.EPROTO
+	}
+	return uintptr(length) > path && n.path[0] != 0, nil
+}
+
+// errConnectingEnd is why a socket that may be the connecting end is refused.
+const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
+
+// checkAcceptedNames tells NetBSD's accepted end from the connecting one by which of
+// the two has a name. The accepted end has the listener's name, and a listener
+// always has one. So the connecting end's peer has a name, and the accepted end's
+// peer mostly has none. A peer that bound a name before it connected is refused too,
+// and so is a socketpair.
+func checkAcceptedNames(own, peer bool) error {
+	if !own || peer {
 		return errConnectingEnd
 	}
 	return nil
@@ -304,12 +331,13 @@ func decodeUcred(pid, uid, gid int) (int32, uint32, uint32, error) {
 
 // The sizes of the C structures, as the C headers give them.
 var (
-	_ [12]byte = [unsafe.Sizeof(linuxUcred{})]byte{}
-	_ [76]byte = [unsafe.Sizeof(xucred{})]byte{}
-	_ [32]byte = [unsafe.Sizeof(auditToken{})]byte{}
-	_ [12]byte = [unsafe.Sizeof(openbsdPeercred{})]byte{}
-	_ [12]byte = [unsafe.Sizeof(netbsdUnpcbid{})]byte{}
-	_ [24]byte = [unsafe.Sizeof(aixPeercred{})]byte{}
+	_ [12]byte  = [unsafe.Sizeof(linuxUcred{})]byte{}
+	_ [76]byte  = [unsafe.Sizeof(xucred{})]byte{}
+	_ [32]byte  = [unsafe.Sizeof(auditToken{})]byte{}
+	_ [12]byte  = [unsafe.Sizeof(openbsdPeercred{})]byte{}
+	_ [12]byte  = [unsafe.Sizeof(netbsdUnpcbid{})]byte{}
+	_ [255]byte = [unsafe.Sizeof(socketName{})]byte{}
+	_ [24]byte  = [unsafe.Sizeof(aixPeercred{})]byte{}
 	// 88 bytes with the slot at 80 where pointers have 8 bytes, 80 with the
 	// slot at 76 where they have 4.
 	_ [72 + 2*unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(freebsdXucred{})]byte{}

@@ -363,11 +363,43 @@ func TestEachFieldIsPoisoned(t *testing.T) {
 	}
 }
 
+// ipOptions are what LOCAL_PEERCRED, which is IP_OPTIONS, tells of a TCP socket: 44
+// bytes that its creator chose, here version 0, one group, and uid and gid 0.
+func ipOptions() []byte { return ngroups(answer(44), 1) }
+
+// A TCP socket's options can read as root's xucred in all but their length: with the
+// full length they are believed.
+func TestTrap01IPOptionsAreNotRoot(t *testing.T) {
+	for _, name := range []string{"Darwin xucred", "FreeBSD xucred", "DragonFly xucred"} {
+		l := layoutNamed(t, name)
+		buffer := l.poisoned()
+		copy(buffer, ipOptions())
+		if name == "FreeBSD xucred" { // whose pid they do not reach
+			copy(buffer[72+slotSize:], answer(4, write{0, 4242}))
+		}
+		if got := l.decode(buffer, uint32(l.size)); got.Err != nil || got.UID != 0 || got.GID != 0 {
+			t.Errorf("%s, IP options with the full length: %v, want root, so that the length decides", name, got)
+		}
+		for length := range uint32(45) {
+			if got := l.decode(buffer, length); got != (ids{Err: unix.EPROTO}) {
+				t.Errorf("%s, %d bytes of IP options: %v, want EPROTO", name, length, got)
+			}
+		}
+	}
+	tos := layoutNamed(t, "NetBSD unpcbid") // where the option is IP_TOS, of 4 bytes
+	buffer := tos.poisoned()
+	copy(buffer, answer(4, write{0, 1}))
+	if got := tos.decode(buffer, 4); got != (ids{Err: unix.EPROTO}) {
+		t.Errorf("IP_TOS: %v, want EPROTO", got)
+	}
+}
+
 // FuzzDecode holds each decoder against the decision that the offsets of the C
 // headers call for. The seeds are near the truth, where the decisions are.
 func FuzzDecode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i, l := range layouts {
+		f.Add(uint8(i), uint32(44), ipOptions())
 		for range 20 {
 			buffer := make([]byte, l.size)
 			for j := range buffer {
@@ -400,27 +432,74 @@ func (i ids) String() string {
 	return fmt.Sprintf("pid=%d uid=%d gid=%d err=%v", i.PID, i.UID, i.GID, i.Err)
 }
 
+// Only the end that has a name, and whose peer has none, is the accepted one.
 func TestAcceptedNames(t *testing.T) {
-	none, listener, client := &unix.SockaddrUnix{}, &unix.SockaddrUnix{Name: "/run/server"}, &unix.SockaddrUnix{Name: "/run/client"}
 	for _, test := range []struct {
 		name      string
-		own, peer unix.Sockaddr
+		own, peer bool
 		want      error
 	}{
-		{"accepted end", listener, none, nil},
-		{"connecting end", none, listener, errConnectingEnd},
-		{"accepted end, of a peer with a name", listener, client, errConnectingEnd},
-		{"connecting end with a name", client, listener, errConnectingEnd},
-		{"socketpair", none, none, errConnectingEnd},
-		{"own name not written", nil, none, unix.EPROTO},
-		{"peer's name not written", listener, nil, unix.EPROTO},
-		{"own name of another family", &unix.SockaddrInet4{}, none, unix.EPROTO},
-		{"peer's name of another family", listener, &unix.SockaddrInet6{}, unix.EPROTO},
+		{"accepted end", true, false, nil},
+		{"connecting end", false, true, errConnectingEnd},
+		{"two names", true, true, errConnectingEnd},
+		{"socketpair", false, false, errConnectingEnd},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := checkAcceptedNames(test.own, test.peer); got != test.want {
-				t.Errorf("%v, want %v", got, test.want)
-			}
-		})
+		if got := checkAcceptedNames(test.own, test.peer); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// A socket's name on macOS and the BSDs, as bytes.
+func TestSocketName(t *testing.T) {
+	long := append([]byte{255, unix.AF_UNIX}, bytes.Repeat([]byte{'n'}, 253)...)
+	for _, test := range []struct {
+		name   string
+		bytes  []byte
+		length uint32
+		named  bool
+		err    error
+	}{
+		{"a path", []byte{3, unix.AF_UNIX, '/'}, 3, true, nil},
+		{"the longest path of the header", long[:106], 106, true, nil},
+		{"a longer path", long[:107], 107, true, nil},
+		{"the longest path", long, 255, true, nil},
+		{"no path", []byte{2, unix.AF_UNIX}, 2, false, nil},
+		{"what is behind the length is no path", []byte{2, unix.AF_UNIX, '/'}, 2, false, nil},
+		{"a path of NULs", []byte{16, unix.AF_UNIX, 0, 0}, 16, false, nil},
+		{"nothing written", nil, 0, false, unix.EPROTO},
+		{"nothing written, with a length", nil, 16, false, unix.EPROTO},
+		{"cut short", []byte{3, unix.AF_UNIX, '/'}, 1, false, unix.EPROTO},
+		{"another family", []byte{16, unix.AF_INET, 1, 2}, 16, false, unix.EPROTO},
+	} {
+		name := overlay[socketName](test.bytes)
+		if got, err := name.isNamed(test.length); got != test.named || err != test.err {
+			t.Errorf("%s: %v, %v, want %v, %v", test.name, got, err, test.named, test.err)
+		}
+	}
+}
+
+// DragonFly gives a Unix socket without a name an empty address. Elsewhere an empty
+// address is of no family.
+func TestSocketNameFamily(t *testing.T) {
+	for _, test := range []struct {
+		goos  string
+		bytes []byte
+		want  int
+	}{
+		{"netbsd", []byte{3, unix.AF_UNIX, '/'}, unix.AF_UNIX},
+		{"netbsd", []byte{255, unix.AF_UNIX, '/'}, unix.AF_UNIX},
+		{"netbsd", []byte{16, unix.AF_INET}, unix.AF_INET},
+		{"netbsd", nil, unix.AF_UNSPEC},
+		{"darwin", nil, unix.AF_UNSPEC},
+		{"freebsd", nil, unix.AF_UNSPEC},
+		{"dragonfly", nil, unix.AF_UNIX},
+		{"dragonfly", []byte{16, unix.AF_UNSPEC}, unix.AF_UNSPEC},
+		{"dragonfly", []byte{16, unix.AF_INET}, unix.AF_INET},
+		{"dragonfly", []byte{0, unix.AF_INET}, unix.AF_INET},
+	} {
+		if got := overlay[socketName](test.bytes).addressFamily(test.goos); got != test.want {
+			t.Errorf("%s, % x: family %d, want %d", test.goos, test.bytes, got, test.want)
+		}
 	}
 }

@@ -19,14 +19,14 @@ import (
 
 // listQuestion is a call of one of them, and all that the kernel will say to it.
 type listQuestion struct {
-	fact          byte // as in fakekernel.c
-	capacity      int
-	familyErrno   int
+	fact     byte // as in fakekernel.c
+	capacity int
+	aSocket
 	first, second reply
 }
 
 func (q listQuestion) String() string {
-	return fmt.Sprintf("%c %d %d %v %v", q.fact, q.capacity, q.familyErrno, q.first, q.second)
+	return fmt.Sprintf("%c %d %v %v %v", q.fact, q.capacity, q.aSocket, q.first, q.second)
 }
 
 // list is what a shim handed out.
@@ -64,7 +64,7 @@ func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 		t.Errorf("%s, %v: the shim wrote past its room", s.name, q)
 	}
 	want := asked[fmt.Sprintf("%s %c", s.name, q.fact)]
-	if q.familyErrno == 0 && q.first.errno == 0 && want != [2]int{level, option} {
+	if q.aSocket == (aSocket{}) && q.first.errno == 0 && want != [2]int{level, option} {
 		t.Errorf("%s asked for option %#x at level %#x, want %#x", s.name, option, level, want)
 	}
 	wantClosed := -1
@@ -224,7 +224,7 @@ func TestShimsGroupsOnSolaris(t *testing.T) {
 		{"no ucred", listQuestion{first: says(nil, 12), second: says(words(7, 0), 2)}, malformed},
 		{"-1", listQuestion{first: cred, second: says(words(7, noID), 2)}, malformed},
 		{"too many", listQuestion{first: cred, second: says(words(1, 2, 3, 4, 5), 5)}, list{Count: 5, Bytes: "-", Err: unix.ERANGE}},
-		{"the family is another", listQuestion{familyErrno: 124, first: cred}, list{Count: 7, Bytes: "-", Err: syscall.Errno(124)}},
+		{"the family is another", listQuestion{aSocket: aSocket{familyErrno: 124}, first: cred}, list{Count: 7, Bytes: "-", Err: syscall.Errno(124)}},
 		{"the call fails", listQuestion{first: reply{errno: 1}}, list{Count: 7, Bytes: "-", Err: syscall.Errno(1)}},
 	} {
 		test.q.fact, test.q.capacity = 'g', 4
@@ -306,7 +306,7 @@ func TestShimsAuditToken(t *testing.T) {
 		want error
 	}{
 		{"success without a word", listQuestion{first: says(nil, 32)}, unix.EPROTO},
-		{"the family is another", listQuestion{familyErrno: 47, first: whole}, syscall.Errno(47)},
+		{"the family is another", listQuestion{aSocket: aSocket{familyErrno: 47}, first: whole}, syscall.Errno(47)},
 		{"the peer has closed", listQuestion{first: reply{errno: 57, length: 32}}, syscall.Errno(57)},
 	} {
 		test.q.fact = 't'

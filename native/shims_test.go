@@ -77,6 +77,9 @@ var shims = []shim{
 		return decoded(c.decode())
 	}},
 	{"netbsd", "NetBSD unpcbid", 12, 96, 0, 3, func(q question) ids {
+		if err := q.checkNames(); err != nil {
+			return ids{Err: err}
+		}
 		c := poisonedNetBSDUnpcbid()
 		copy(bytesOf(&c), q.first.bytes)
 		return decoded(c.decode(q.first.length))
@@ -118,9 +121,42 @@ func (r reply) String() string {
 	return fmt.Sprintf("%d %d %s", r.errno, int32(r.length), text)
 }
 
+// aSocket is what the descriptor is: a stream socket of the Unix family, unless a
+// field says otherwise.
+type aSocket struct {
+	familyErrno        int // of the call that asks for the family
+	family, socketType int
+}
+
+// noFamily is AF_UNSPEC, since 0 stands for AF_UNIX here.
+const noFamily = -1
+
+func (s aSocket) String() string {
+	switch s.family {
+	case 0:
+		s.family = unix.AF_UNIX
+	case noFamily:
+		s.family = unix.AF_UNSPEC
+	}
+	if s.socketType == 0 {
+		s.socketType = unix.SOCK_STREAM
+	}
+	return fmt.Sprint(s.familyErrno, s.family, s.socketType)
+}
+
+// What a name is to the fake kernel.
+const (
+	nameless = iota
+	named
+	namedNUL
+	namedForeign
+	nameCutShort
+	namedLong // 253 bytes, where sun_path has 104
+)
+
 // question is a call of the shim, and all that the kernel will say to it.
 type question struct {
-	familyErrno   int
+	aSocket
 	first, second reply
 	eidErrno      int
 	euid, egid    uint32
@@ -134,8 +170,35 @@ func (q question) filled(size int) bool {
 	return int(q.first.length) == size && len(q.first.bytes) == size
 }
 
+// checkNames is native's decision on the names of NetBSD's two ends.
+func (q question) checkNames() error {
+	own, err := nameOf(q.own)
+	if err != nil {
+		return err
+	}
+	peer, err := nameOf(q.peer)
+	if err != nil {
+		return err
+	}
+	return checkAcceptedNames(own, peer)
+}
+
+// nameOf is native's decision on what the fake kernel writes for a name of this kind.
+func nameOf(kind int) (bool, error) {
+	name := socketName{family: unix.AF_UNIX, path: [253]byte{'/'}}
+	lengths := map[int]uint32{nameless: 2, named: 3, namedNUL: 3, namedForeign: 3, nameCutShort: 1, namedLong: 255}
+	switch kind {
+	case namedNUL:
+		name.path[0] = 0
+	case namedForeign:
+		name.family = unix.AF_INET
+	}
+	name.length = uint8(lengths[kind])
+	return name.isNamed(lengths[kind])
+}
+
 func (q question) String() string {
-	return fmt.Sprintf("c %d %v %v %d %d %d %d %d %d", q.familyErrno, q.first, q.second, q.eidErrno, q.euid, q.egid, q.nameErrno, q.own, q.peer)
+	return fmt.Sprintf("c %v %v %v %d %d %d %d %d %d", q.aSocket, q.first, q.second, q.eidErrno, q.euid, q.egid, q.nameErrno, q.own, q.peer)
 }
 
 // runningShim is a shim with its kernel, in a process of its own.
@@ -176,7 +239,7 @@ func (s *runningShim) ask(t testing.TB, q question) ids {
 	if _, err := fmt.Sscan(line, &errno, &got.PID, &got.UID, &got.GID, &level, &option); err != nil {
 		t.Fatalf("%s said %q: %v", s.name, line, err)
 	}
-	if q.familyErrno == 0 && q.eidErrno == 0 && (level != s.level || option != s.option) {
+	if q.aSocket == (aSocket{}) && q.eidErrno == 0 && (level != s.level || option != s.option) {
 		t.Errorf("%s asked for option %#x at level %#x, want %#x at %#x", s.name, option, level, s.option, s.level)
 	}
 	if errno == 0 {
@@ -196,7 +259,7 @@ const noErrno = 9999
 
 // honest is a question about a live peer on the accepted end.
 func honest(layout string, buffer []byte) question {
-	q := question{own: 1, first: reply{length: uint32(len(buffer)), bytes: buffer}, second: reply{length: 4, bytes: answer(4, write{0, 4242})}}
+	q := question{own: named, first: reply{length: uint32(len(buffer)), bytes: buffer}, second: reply{length: 4, bytes: answer(4, write{0, 4242})}}
 	switch layout {
 	case "Darwin xucred":
 		q.euid, q.egid = word(buffer, 4), word(buffer, 12)
@@ -277,7 +340,7 @@ func TestShimsAnswer(t *testing.T) {
 				q := good
 				q.first.errno = errno
 				check("the call fails", q, ids{Err: syscall.Errno(errno)})
-				if s.name != "openbsd" && s.name != "linux" { // which ask no family
+				if s.name != "linux" { // which asks for no family
 					q = good
 					q.familyErrno = errno
 					check("the family is another", q, ids{Err: syscall.Errno(errno)})
@@ -294,29 +357,25 @@ func TestShimsAnswer(t *testing.T) {
 				q.second.errno = 9
 				check("the pid cannot be asked", q, ids{Err: syscall.Errno(9)})
 			case "netbsd":
-				const eopnotsupp = 45
-				for _, names := range [][2]int{{0, 0}, {0, 1}, {1, 1}} {
-					q := good
-					q.own, q.peer = names[0], names[1]
-					check("the end may be the connecting one", q, ids{Err: syscall.Errno(eopnotsupp)})
+				kinds := []int{nameless, named, namedNUL, namedForeign, nameCutShort, namedLong}
+				for _, own := range kinds {
+					for _, peer := range kinds {
+						q := good
+						q.own, q.peer = own, peer
+						want := s.decode(q)
+						if want.Err == error(errConnectingEnd) { // the errno that cpeercred knows it by
+							const eopnotsupp = 45
+							want.Err = syscall.Errno(eopnotsupp)
+						}
+						check(fmt.Sprintf("its own name is of kind %d, the peer's of kind %d", own, peer), q, want)
+					}
 				}
-				const nul, foreign, cutShort = 2, 3, 4
-				for _, names := range [][2]int{{1, nul}, {1, 0}} {
+				for _, own := range []int{named, namedLong} {
 					q := good
-					q.own, q.peer = names[0], names[1]
-					check("the peer has no name", q, want)
+					q.own = own
+					check("the accepted end", q, want)
 				}
-				for _, names := range [][2]int{{nul, 0}, {1, 1}} {
-					q := good
-					q.own, q.peer = names[0], names[1]
-					check("a name of nothing is none", q, ids{Err: syscall.Errno(eopnotsupp)})
-				}
-				for _, names := range [][2]int{{foreign, 0}, {cutShort, 0}, {1, foreign}, {1, cutShort}} {
-					q := good
-					q.own, q.peer = names[0], names[1]
-					check("the name is no Unix socket's", q, ids{Err: unix.EPROTO})
-				}
-				for what, names := range map[string][2]int{"own": {-1, 0}, "peer's": {1, -1}} {
+				for what, names := range map[string][2]int{"own": {-1, nameless}, "peer's": {named, -1}} {
 					q := good
 					q.nameErrno, q.own, q.peer = 57, names[0], names[1]
 					check("the "+what+" name cannot be asked", q, ids{Err: syscall.Errno(57)})
@@ -414,6 +473,7 @@ func FuzzShims(f *testing.F) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for i, s := range shims {
 		f.Add(uint8(i), uint32(s.size), goodBuffer(s), []byte{1, 2, 0, 0}, uint32(4))
+		f.Add(uint8(i), uint32(44), ipOptions(), []byte{1, 2, 0, 0}, uint32(4))
 		for range 30 {
 			buffer := goodBuffer(s)
 			for range 1 + random.IntN(3) {

@@ -3,13 +3,15 @@
 package native
 
 import (
+	"bytes"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// What the shim says of a socket itself, on the same kernel. Linux's answers alone: the
-// other systems tell the family by getsockname.
+// What the shim says of a socket itself, on the same kernel: Linux tells the family by
+// an option, macOS and the BSDs by getsockname.
 
 // badInts are answers that are no int, and what each is an error by.
 var badInts = map[string]struct {
@@ -76,6 +78,118 @@ func TestShimsTrap01Family(t *testing.T) {
 	s.compareList(t, "no socket", listQuestion{fact: 'f', first: reply{errno: int(unix.ENOTSOCK)}}, failed(unix.EAFNOSUPPORT))
 	for name, bad := range badInts {
 		s.compareList(t, name, listQuestion{fact: 'f', first: bad.reply}, failed(bad.err))
+	}
+}
+
+// bsds are the shims that tell the family by getsockname, and EAFNOSUPPORT there.
+var bsds = []string{"darwin", "freebsd", "dragonfly", "openbsd", "netbsd"}
+
+const (
+	bsdEAFNOSUPPORT = syscall.Errno(47)
+	bsdENOTSOCK     = 38
+)
+
+// A socket of another family is refused, whatever it answers. What these answer is a
+// peer that is root, and on OpenBSD's raw ICMP socket the kernel's own test passes.
+func TestShimsTrap01BSDs(t *testing.T) {
+	for _, name := range bsds {
+		s := shimNamed(t, name)
+		root := honest(s.layout, rootBuffer(s.shim))
+		want := s.decode(root)
+		if want.Err != nil || want.UID != 0 || want.GID != 0 {
+			t.Fatalf("%s: %v is to be root on a Unix socket", name, want)
+		}
+		check := func(what string, is aSocket, want ids) {
+			t.Helper()
+			q := root
+			q.aSocket = is
+			if got := s.ask(t, q); got != want {
+				t.Errorf("%s, %s: %v, want %v", name, what, got, want)
+			}
+			// The families that Kind and the groups are asked about go the same way.
+			family := listQuestion{fact: 'f', aSocket: is}
+			if want.Err == nil {
+				s.compareList(t, what, family, oneWord(0, nil))
+			} else {
+				s.compareList(t, what, family, failed(want.Err))
+			}
+		}
+		refused := ids{Err: bsdEAFNOSUPPORT}
+		check("a Unix socket", aSocket{}, want)
+		check("a Unix socket of datagrams", aSocket{socketType: unix.SOCK_DGRAM}, want)
+		check("a raw ICMP socket", aSocket{family: unix.AF_INET, socketType: unix.SOCK_RAW}, refused)
+		check("a TCP socket", aSocket{family: unix.AF_INET}, refused)
+		check("a UDP socket", aSocket{family: unix.AF_INET, socketType: unix.SOCK_DGRAM}, refused)
+		check("another family", aSocket{family: 77}, refused)
+		check("no socket", aSocket{familyErrno: bsdENOTSOCK}, refused)
+		check("what cannot be asked", aSocket{familyErrno: 9}, ids{Err: unix.EBADF})
+		if name == "dragonfly" { // whose Unix sockets without a name have no address at all
+			check("no address", aSocket{family: noFamily}, want)
+		} else {
+			check("no address", aSocket{family: noFamily}, refused)
+		}
+	}
+}
+
+// A TCP socket's options can read as root's xucred. Its family refuses them; and if the
+// kernel says that it is a Unix socket, their length does. Version and number of groups
+// do not.
+func TestShimsTrap01IPOptions(t *testing.T) {
+	for _, name := range []string{"darwin", "freebsd", "dragonfly"} {
+		s := shimNamed(t, name)
+		for what, test := range map[string]struct {
+			aSocket
+			want error
+		}{
+			"a TCP socket":  {aSocket{family: unix.AF_INET}, bsdEAFNOSUPPORT},
+			"a Unix socket": {aSocket{}, unix.EPROTO},
+		} {
+			q := question{aSocket: test.aSocket, first: says(ipOptions(), 44), second: says(words(4242), 4)}
+			if got := s.ask(t, q); got != (ids{Err: test.want}) {
+				t.Errorf("%s, %s with IP options: %v, want %v", name, what, got, test.want)
+			}
+			groups := listQuestion{aSocket: test.aSocket, fact: 'g', capacity: 16, first: says(ipOptions(), 44)}
+			s.compareList(t, what+" with IP options", groups, failed(test.want))
+		}
+	}
+	s := shimNamed(t, "netbsd") // where the option is IP_TOS
+	tos := question{own: named, first: says(words(0), 4)}
+	if got := s.ask(t, tos); got != (ids{Err: unix.EPROTO}) {
+		t.Errorf("netbsd, IP_TOS: %v, want EPROTO", got)
+	}
+	tos.family = unix.AF_INET
+	if got := s.ask(t, tos); got != (ids{Err: bsdEAFNOSUPPORT}) {
+		t.Errorf("netbsd, IP_TOS of a TCP socket: %v, want EAFNOSUPPORT", got)
+	}
+}
+
+// rootBuffer is a whole answer about a peer that is root.
+func rootBuffer(s shim) []byte {
+	b := bytes.Clone(goodBuffer(s))
+	for _, at := range idOffsets(s) {
+		if word(b, at) != 4242 { // the pid
+			copy(b[at:], words(0))
+		}
+	}
+	return b
+}
+
+func TestShimsKindOnBSDs(t *testing.T) {
+	for _, name := range bsds {
+		s := shimNamed(t, name)
+		for _, test := range []struct {
+			is   aSocket
+			want int32
+		}{
+			{aSocket{}, kindUnix},
+			{aSocket{family: unix.AF_INET}, kindTCP},
+			{aSocket{family: unix.AF_INET, socketType: unix.SOCK_DGRAM}, kindUDP},
+			{aSocket{family: unix.AF_INET, socketType: unix.SOCK_RAW}, kindUnknown},
+			{aSocket{family: 77}, kindUnknown},
+			{aSocket{familyErrno: bsdENOTSOCK}, kindUnknown},
+		} {
+			s.compareList(t, name, listQuestion{fact: 'k', aSocket: test.is}, oneWord(test.want, nil))
+		}
 	}
 }
 

@@ -48,14 +48,15 @@ struct reply {
 };
 
 static struct {
-	int family_error;
+	int family_error, family, socket_type; /* of the socket itself */
 	struct reply option[2]; /* the first getsockopt, and the second */
 	int eid_error;
 	uint32_t euid, egid;
 	int name_error, own_name, peer_name; /* as name() has them */
 } told;
 
-static int questions;          /* calls of getsockopt so far */
+static int questions;          /* calls of getsockopt so far, but for SO_TYPE */
+static int names_asked;        /* calls of getsockname so far */
 static int level_asked, option_asked;
 static int closed;             /* the last descriptor that the shim closed */
 
@@ -78,7 +79,21 @@ fail(int error)
 OPTIONAL int cpeercred_check_packet_ends(void) { return 0; }
 
 /* Unless socket.c is there. */
-OPTIONAL int cpeercred_check_unix_family(int fd) { (void)fd; return told.family_error; }
+OPTIONAL int
+cpeercred_check_unix_family(int fd)
+{
+	(void)fd;
+	if (told.family_error != 0)
+		return told.family_error;
+	return told.family == AF_UNIX ? 0 : EAFNOSUPPORT;
+}
+
+/* SO_TYPE of macOS and the BSDs, whose SOL_SOCKET no other system has. */
+static int
+asks_type(int level, int option)
+{
+	return level == 0xffff && option == 0x1008;
+}
 
 int
 getsockopt(int fd, int level, int option, void *value, socklen_t *length)
@@ -86,6 +101,10 @@ getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	struct reply *r = &told.option[questions < 1 ? 0 : 1];
 
 	(void)fd;
+	if (asks_type(level, option)) {
+		memcpy(value, &told.socket_type, sizeof(told.socket_type));
+		return 0;
+	}
 	if (questions++ == 0) {
 		level_asked = level;
 		option_asked = option;
@@ -154,28 +173,59 @@ getpeereid(int fd, uint32_t *euid, uint32_t *egid)
 	return 0;
 }
 
-/* What a socket's name is. NAMELESS has what it would be behind its length. */
-enum { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT };
+/* A BSD's address begins with its length and its family. It is cut to the room there is. */
+static void
+tell_address(struct sockaddr *address, socklen_t *length, int family, const char *path, size_t size)
+{
+	unsigned char bytes[255];
 
-/* NetBSD's address: its length, its family, and a path of one byte. */
+	memset(bytes, path[0], sizeof(bytes));
+	bytes[0] = (unsigned char)size;
+	bytes[1] = (unsigned char)family;
+	if (*length > size)
+		*length = (socklen_t)size;
+	/* What is behind the length would be a name. */
+	memcpy(address, bytes, *length < 3 ? 3 : *length);
+}
+
+/* What a socket's name is. LONG is the longest that NetBSD lets a process bind. */
+enum { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT, LONG };
+
 static int
 name(struct sockaddr *address, socklen_t *length, int kind)
 {
-	const unsigned char bytes[3] = { 3, kind == FOREIGN ? AF_INET : AF_UNIX, kind == NUL ? '\0' : '/' };
+	static const size_t sizes[] = { [NAMELESS] = 2, [NAMED] = 3, [NUL] = 3, [FOREIGN] = 3, [CUT_SHORT] = 1, [LONG] = 255 };
 
 	if (kind == FAILS)
 		return fail(told.name_error);
-	memcpy(address, bytes, sizeof(bytes));
-	*length = kind == CUT_SHORT ? 1 : kind == NAMELESS ? 2 : 3;
+	tell_address(address, length, kind == FOREIGN ? AF_INET : AF_UNIX, kind == NUL ? "" : "/", sizes[kind]);
 	return 0;
 }
 
+/* The family is asked first, the name (by NetBSD's shim) afterwards. */
 int
 getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
 	(void)fd;
-	return name(address, length, told.own_name);
+	if (names_asked++ > 0)
+		return name(address, length, told.own_name);
+	if (told.family_error != 0)
+		return fail(told.family_error);
+	tell_address(address, length, told.family, "/", told.family == AF_UNSPEC ? 0 : told.own_name == LONG ? 255 : 16);
+	return 0;
 }
+
+/* The names that the headers of Darwin and NetBSD give these. */
+int _getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int _getsockname(int fd, struct sockaddr *address, socklen_t *length) { return getsockname(fd, address, length); }
+int _close(int fd);
+int _close(int fd) { return close(fd); }
+int _fcntl(int fd, int command, ...);
+int _fcntl(int fd, int command, ...) { return fcntl(fd, command); }
+int _socketpair(int domain, int type, int protocol, int *pair);
+int _socketpair(int domain, int type, int protocol, int *pair) { return socketpair(domain, type, protocol, pair); }
+int __socket30(int domain, int type, int protocol);
+int __socket30(int domain, int type, int protocol) { return socket(domain, type, protocol); }
 
 int
 getpeername(int fd, struct sockaddr *address, socklen_t *length)
@@ -236,8 +286,15 @@ read_reply(struct reply *r)
 	return 1;
 }
 
+/* Reads "FAMILY_ERROR FAMILY TYPE". */
+static int
+read_socket(void)
+{
+	return scanf("%d %d %d", &told.family_error, &told.family, &told.socket_type) == 3;
+}
+
 /*
- * Reads "FAMILY_ERROR REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and
+ * Reads "SOCKET REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and
  * prints "ERRNO PID UID GID LEVEL OPTION". The outputs begin as 7 8 9, which a
  * failure must leave alone.
  */
@@ -246,7 +303,7 @@ ask_credentials(void)
 {
 	struct cpeercred_reply reply = { 0, { 7, 8, 9 } };
 
-	if (scanf("%d", &told.family_error) != 1 ||
+	if (!read_socket() ||
 	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]) ||
 	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
 	    &told.name_error, &told.own_name, &told.peer_name) != 6)
@@ -280,7 +337,7 @@ handed_out(int error, const uint32_t *words, size_t n)
 }
 
 /*
- * Reads "CAPACITY FAMILY_ERROR REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
+ * Reads "CAPACITY SOCKET REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
  * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
  * HEX what it handed out. COUNT begins as 7, which a failure
  * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
@@ -295,7 +352,8 @@ ask_list(char fact)
 	size_t capacity, count = 7, size = sizeof(room[0]);
 	int error;
 
-	if (scanf("%zu %d", &capacity, &told.family_error) != 2 ||
+	told.own_name = NAMED;
+	if (scanf("%zu", &capacity) != 1 || !read_socket() ||
 	    !read_reply(&told.option[0]) || !read_reply(&told.option[1]))
 		return 0;
 	/* What the shim finds in the buffer would be root, or a label. */
@@ -372,7 +430,7 @@ ask(void)
 
 	if (scanf(" %c", &fact) != 1)
 		return 0;
-	questions = level_asked = option_asked = 0;
+	questions = names_asked = level_asked = option_asked = 0;
 	closed = -1;
 	errno = system_errno = EL2HLT; /* which means nothing unless a call fails */
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);

@@ -158,7 +158,7 @@ var systems = []system{
 		headers: ownHeaders,
 		compile: withZig,
 		shims: []shim{
-			{"credentials_openbsd", []string{"getsockopt"}, nil},
+			{"credentials_openbsd", []string{"getsockopt"}, family},
 			sockets("getsockname"),
 		},
 		errno: "__errno",

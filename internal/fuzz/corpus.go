@@ -54,7 +54,8 @@ func (t goTarget) keep(ctx context.Context) error {
 	return nil
 }
 
-// A corpus of the C targets is one file in the tree, an entry a line.
+// A corpus of the C targets is one file in the tree, an entry a line. A line that begins
+// with # is a comment, and spaces mean nothing.
 
 func unpack(file string) (dir string, err error) {
 	text, err := os.ReadFile(file)
@@ -65,7 +66,10 @@ func unpack(file string) (dir string, err error) {
 		return "", err
 	}
 	for line := range strings.Lines(string(text)) {
-		content, err := hex.DecodeString(strings.TrimSpace(line))
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		content, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sha1.Sum(content))), content, 0o644) // as libFuzzer names it
 		}

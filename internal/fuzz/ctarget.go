@@ -40,6 +40,7 @@ var systems = []system{
 type places struct {
 	shims    string // cpeercred
 	corpora  string // in the tree
+	seeds    string // in the tree
 	cache    string // of what is built, learnt and found
 	headers  string // Zig's
 	builtins string // clang's own headers
@@ -65,6 +66,7 @@ func findPlaces() (p places, err error) {
 		return p, err
 	}
 	p.corpora = filepath.Join(p.shims, "testdata", "fuzz", "corpus")
+	p.seeds = filepath.Join(p.shims, "testdata", "fuzz", "seeds")
 	p.headers = filepath.Join(*zig, "ziglang", "lib", "libc", "include")
 	if _, err := os.Stat(p.headers); err != nil {
 		return p, fmt.Errorf("no headers of other systems: %w; make fuzz installs them and says where by -zig", err)
@@ -157,6 +159,9 @@ func (t cTarget) program() string { return filepath.Join(t.cache, t.goos) }
 func (t cTarget) learnt() string  { return filepath.Join(t.cache, "corpus", t.goos) }
 func (t cTarget) kept() string    { return filepath.Join(t.corpora, t.goos+".hex") }
 
+// seeds are inputs that were written by hand, each for a trap, and that keep leaves alone.
+func (t cTarget) seeds() string { return filepath.Join(t.places.seeds, t.goos+".hex") }
+
 // longestInput is more than a shim can ask for.
 const longestInput = "-max_len=512"
 
@@ -172,7 +177,12 @@ func (t cTarget) fuzz(ctx context.Context) (o outcome) {
 		return outcome{err: err}
 	}
 	defer os.RemoveAll(kept)
-	return runFuzzer(ctx, t.program(), t.learnt(), kept)
+	seeds, err := unpack(t.seeds())
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer os.RemoveAll(seeds)
+	return runFuzzer(ctx, t.program(), t.learnt(), kept, seeds)
 }
 
 func runFuzzer(ctx context.Context, program string, corpora ...string) (o outcome) {

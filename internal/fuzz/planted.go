@@ -52,6 +52,7 @@ var plants = []plant{
 	{"freebsd", "credentials_freebsd.c", "if (cred.cr_pid < 0)", "if (0)"},
 	{"freebsd", "groups_xucred.c", "if (n > capacity)", "if (n > capacity + 1)"},
 	{"dragonfly", "xucred.h", "cred.cr_ngroups < 1 || ", ""},
+	{"openbsd", "credentials_openbsd.c", "cpeercred_check_unix_family(fd)", "0"},
 	{"openbsd", "credentials_openbsd.c", "len != sizeof(cred) || ", ""},
 	{"openbsd", "credentials_openbsd.c", "cred.pid < 1 ||", ""},
 	{"netbsd", "credentials_netbsd.c", "return own && !peer", "return own"},

@@ -48,6 +48,9 @@ const (
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
 
+// noAuditToken is why a probe for one is not tested on Linux.
+const noAuditToken = "equivalent on Linux, which has no audit token: settle leaves alone what is not available"
+
 // accepted are in the order of their files.
 var accepted = []acceptance{
 	{identity{File: "ask.go", Function: "refusal", Condition: "errors.Is(err, errors.ErrUnsupported)"}, []change{always},
@@ -166,6 +169,8 @@ var accepted = []acceptance{
 		"an error still: that an empty uptime is none, in place of the reason why it could not be read"},
 	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err == nil"}, []change{never},
 		"equivalent: of a process that has been reaped /proc says so, too"},
+	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err = p.ifReaped(asked)"}, []change{removed},
+		"equivalent: of a process that has been reaped /proc says so, too"},
 	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err == nil && asked != nil"}, []change{always},
 		idsFromProc},
 	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err == nil", Nth: 1}, []change{always},
@@ -242,6 +247,12 @@ var accepted = []acceptance{
 		pidOfASocketpair},
 	{identity{File: "support.go", Function: "Info.probe", Condition: "err == nil"}, []change{always, inverted},
 		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: `i.PID = Fact{Reason: "this kernel does not tell the pid", Basis: Probed}`}, []change{removed},
+		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "_, err = askAuditToken(fd)"}, []change{removed},
+		noAuditToken},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "i.AuditToken.settle(err, sure)"}, []change{removed},
+		noAuditToken},
 }
 
 // reasons are the acceptances by mutant. It is an error if there are two for one.

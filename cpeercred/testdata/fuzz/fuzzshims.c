@@ -215,7 +215,7 @@ are_credible(struct cpeercred_ids *ids)
 {
 	const struct call *c = call_of_option(SOL_SOCKET, SO_PEERCRED);
 
-	return c != NULL && c->length == sizeof(struct sockpeercred) &&
+	return is_unix() && c != NULL && c->length == sizeof(struct sockpeercred) &&
 	    is_pid(c, offsetof(struct sockpeercred, pid), 1, &ids->pid) &&
 	    is_id(c, offsetof(struct sockpeercred, uid), &ids->uid) && is_id(c, offsetof(struct sockpeercred, gid), &ids->gid);
 }

@@ -398,27 +398,39 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	return c->result;
 }
 
-/* A sockaddr: its family, and the first byte of a Unix socket's path. */
+/*
+ * A sockaddr: its family, and the first byte of a Unix socket's path. On macOS and the
+ * BSDs it can be longer than the header's structure, and is cut to the room there is.
+ */
 static int
 tell_name(enum call_kind kind, struct sockaddr *address, socklen_t *length, int named)
 {
 	static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_UNSPEC };
 	struct call *c = record(kind);
 	struct sockaddr_un name;
-	unsigned lies = input_byte();
+	unsigned char whole[255];
+	unsigned lies = input_byte(), form;
+	size_t size = sizeof(name);
 
 	memset(&name, 0, sizeof(name));
 	c->capacity = *length;
 	touch(address, c->capacity);
 	name.sun_family = (unsigned char)families[input_byte() % 4];
+	form = input_byte();
 #if defined(HAS_XUCRED) || defined(__NetBSD__) || defined(__OpenBSD__)
-	name.sun_len = (unsigned char)(name.sun_family == AF_UNSPEC ? 0 : sizeof(name));
+	if (form & 2)
+		size = sizeof(whole);
+	name.sun_len = (unsigned char)(name.sun_family == AF_UNSPEC ? 0 : size);
 #endif
-	if (input_byte() & 1)
+	if (form & 1)
 		named = !named;
 	name.sun_path[0] = named ? '/' : '\0';
-	write_answer(c, lies & ~(unsigned)PATCH, address, (unsigned char *)&name, sizeof(name));
-	*length = (socklen_t)(c->length = told_length(lies, sizeof(name)));
+	memset(whole, 'n', sizeof(whole));
+	memcpy(whole, &name, sizeof(name));
+	if (size > c->capacity)
+		size = c->capacity;
+	write_answer(c, lies & ~(unsigned)PATCH, address, whole, size);
+	*length = (socklen_t)(c->length = told_length(lies, size));
 	return finish(c, lies & ~(unsigned)RESULT, 0);
 }
 
