@@ -217,3 +217,23 @@ func TestPidfdKeepsItsFlags(t *testing.T) {
 		})
 	}
 }
+
+// A signal is for the process. With a flag it could be for a thread alone, since Linux 6.9.
+func TestSignalHasNoFlags(t *testing.T) {
+	needPidfd(t)
+	needOwnCalls(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	r := role{Do: "ask one", Function: "Signal", Address: listen(t, "unix").Addr().String()}
+	cmd := straced(t, r, "-o", trace, "-e", "trace=pidfd_send_signal")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, without := strings.Count(string(text), "pidfd_send_signal("), strings.Count(string(text), ", NULL, 0) = 0")
+	if calls == 0 || calls != without {
+		t.Errorf("%d calls, and %d of them without a flag:\n%s", calls, without, text)
+	}
+}

@@ -317,8 +317,6 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
-// What a system has no call for has the reason that the implementations give, and no
-// kind of ids.
 // What is documented of a fact and is not in the README's table.
 func TestDocumentedFacts(t *testing.T) {
 	for _, r := range rows {
@@ -338,6 +336,8 @@ func TestDocumentedFacts(t *testing.T) {
 	}
 }
 
+// What a system has no call for has the reason that the implementations give, and no
+// kind of ids.
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
 		"uid":            "the system does not tell the uid and gid of a socket's peer",

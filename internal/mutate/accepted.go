@@ -33,6 +33,15 @@ const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL
 // goneIsSaid is why nothing is left to find out.
 const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
 
+// Of constants:
+const (
+	otherPoison   = "equivalent: another value that no kernel writes"
+	fiveArguments = "equivalent: getsockopt(2) has five arguments, and this is the sixth"
+	besideAnError = "equivalent: no caller looks at the value beside an error"
+	oneSize       = "equivalent: all elements have one size"
+	protocolUnix  = "equivalent on Linux: unix_create in net/unix/af_unix.c takes protocol 1, PF_UNIX, for 0"
+)
+
 // Of guard:
 const (
 	withoutCgo = "equivalent without cgo, as the mutants of guard are built: /etc/passwd and /etc/group are read line by line; with cgo TestNamesAreResolved fails"
@@ -189,6 +198,58 @@ var accepted = []acceptance{
 		"equivalent: a line that is not there has not one field, which is the next operand"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		noSuchDescriptor},
+	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "0", Nth: 4}, []change{oneMore},
+		fiveArguments},
+	{identity{File: "native/decode.go", Function: "package", Condition: "0", Nth: 1}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "poisonedLinuxUcred", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "xucred.poison", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "poisonedFreeBSDXucred", Condition: "0"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "0", Nth: 5}, []change{oneMore},
+		"equivalent: a NUL at the beginning is the case before"},
+	{identity{File: "native/decode.go", Function: "auditToken.isFilled", Condition: "4"}, []change{oneMore},
+		"equivalent: it has the pid checked twice, and -1 is no pid either"},
+	{identity{File: "native/decode.go", Function: "auditToken.isFilled", Condition: "1", Nth: 1}, []change{oneMore},
+		"equivalent: it has the pid checked twice, and -1 is no pid either"},
+	{identity{File: "native/decode.go", Function: "poisonedNetBSDUnpcbid", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/getsockopt.go", Function: "getsockopt", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/getsockopt.go", Function: "getsockopt", Condition: "0", Nth: 1}, []change{oneMore},
+		fiveArguments},
+	{identity{File: "native/getsockopt.go", Function: "socketOption", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/groups_linux.go", Function: "package", Condition: "64"}, []change{oneMore},
+		"equivalent: it says how many groups one call can tell, and not how many there can be"},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "0"}, []change{oneMore},
+		oneSize},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "0", Nth: 2}, []change{oneMore},
+		oneSize},
+	{identity{File: "native/packets_linux.go", Function: "packetSocket", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/process_linux.go", Function: "OpenProcess", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/process_linux.go", Function: "ProcessExited", Condition: "0"}, []change{oneMore},
+		"it says the same, up to a millisecond later"},
+	{identity{File: "native/process_linux.go", Function: "ProcessExited", Condition: "0", Nth: 1}, []change{oneMore},
+		"it says the same, up to a millisecond later"},
+	{identity{File: "native/socket.go", Function: "socketType", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "socketType", Condition: "0", Nth: 1}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "unconnectedSocket", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/socket.go", Function: "unconnectedSocket", Condition: "1"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "OnSocketpair", Condition: "0", Nth: 1}, []change{oneMore},
+		"equivalent: both ends are those of this process"},
+	{identity{File: "native/socket.go", Function: "socketpair", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/socket.go", Function: "socketpair", Condition: "0", Nth: 3}, []change{oneMore},
+		lowerFirst},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
 		"equivalent: a NUL at the beginning is the case before"},
 	{identity{File: "native/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
