@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -261,6 +262,10 @@ func TestAgreementOnStates(t *testing.T) {
 				if err := i.checkCanHavePeer(fd); err != state.noPeerBy {
 					t.Errorf("%s.CheckCanHavePeer = %v, want %v", i.name, err, state.noPeerBy)
 				}
+				listens, err := i.listens(fd)
+				if want := strings.HasSuffix(state.name, "listening"); listens != want || (err != nil && err != state.noPeerBy) {
+					t.Errorf("%s.Listens = %v, %v, want %v", i.name, listens, err, want)
+				}
 			}
 		})
 	}
@@ -352,6 +357,51 @@ func disconnect(fd int) error {
 		return errno
 	}
 	return nil
+}
+
+// An error about a listener says what to ask about instead, and one about any other
+// socket without a peer does not.
+func TestListenerIsExplained(t *testing.T) {
+	const advice = " (this is a listener: ask about the connection that Accept returns)"
+	const noPeer = "failed to get peer credentials: linux: check that the socket can have a peer: transport endpoint is not connected"
+	for _, u := range unixTypes[:2] {
+		listener := listen(t, u.network)
+		file, err := listener.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		conn, err := net.FileConn(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, what := range []syscall.Conn{listener, file, conn.(*net.UnixConn)} {
+			if got, err := peercred.GetPeerCredentialsOf(what); got != nil || !isErrno(err, unix.ENOTCONN) || err.Error() != noPeer+advice {
+				t.Errorf("GetPeerCredentialsOf a listening %T: %v, %v, want %q", what, got, err, noPeer+advice)
+			}
+		}
+		for name, ask := range map[string]func() error{
+			"GetPeerCredentials":   func() error { _, err := peercred.GetPeerCredentials(conn); return err },
+			"GetPeerGroups":        func() error { _, err := peercred.GetPeerGroups(conn); return err },
+			"GetPeerSecurityLabel": func() error { _, err := peercred.GetPeerSecurityLabel(conn); return err },
+			"OpenPeerProcess":      func() error { _, err := peercred.OpenPeerProcess(conn); return err },
+		} {
+			if err := ask(); !strings.HasSuffix(errString(err), advice) {
+				t.Errorf("%s of a listening %s socket: %v, want %q", name, u.name, err, advice)
+			}
+		}
+	}
+	for what, fd := range map[string]int{
+		"an unconnected socket":     socket(t, unix.AF_UNIX, unix.SOCK_STREAM),
+		"a datagram socket":         socket(t, unix.AF_UNIX, unix.SOCK_DGRAM),
+		"an end of a datagram pair": socketpair(t, unix.SOCK_DGRAM)[0],
+	} {
+		conn := foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })}
+		if _, err := peercred.GetPeerCredentials(conn); !isErrno(err, unix.ENOTCONN) || strings.Contains(err.Error(), "listener") {
+			t.Errorf("GetPeerCredentials of %s: %v, want ENOTCONN and no word of a listener", what, err)
+		}
+	}
 }
 
 // Whoever shares an unconnected socket can make it listen while it is asked

@@ -40,9 +40,9 @@ func checkKernel() error {
 func probeKernel() error {
 	switch wrong, err := answersForCaller(); {
 	case err != nil:
-		return unavailable("the answer names this process itself, and whether the kernel says so of every peer could not be found out: socket, " + call + ": " + err.Error())
+		return unavailable(failedCredentials, "the answer names this process itself, and whether the kernel says so of every peer could not be found out: socket, "+call+": "+err.Error())
 	case wrong:
-		return unavailable("the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)")
+		return unavailable(failedCredentials, "the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)")
 	}
 	kernelIsRight.Store(true)
 	return nil
@@ -52,9 +52,9 @@ func probeKernel() error {
 func refusal(failed, call string, err error) error {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported) && call == none:
-		return unavailable(err.Error())
+		return unavailable(failed, err.Error())
 	case errors.Is(err, errors.ErrUnsupported):
-		return unavailable(call + ": " + err.Error())
+		return unavailable(failed, call+": "+err.Error())
 	}
 	return fmt.Errorf("%s: %w", failed, callError(call, err))
 }
@@ -67,6 +67,25 @@ func callError(call string, err error) error {
 	return fmt.Errorf("%s: %s: %w", runtime.GOOS, call, err)
 }
 
-func unavailable(reason string) error {
-	return &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
+// unavailable is an error that wraps *ErrPeerCredentialsUnavailable. Its text begins
+// with failed, unless it is the credentials that are unavailable.
+func unavailable(failed, reason string) error {
+	err := &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
+	if failed == failedCredentials {
+		return err
+	}
+	return &factUnavailable{failed, err}
 }
+
+// factUnavailable says that something else than the credentials is unavailable. The
+// credentials may be there, so the text of the error that it wraps would be wrong.
+type factUnavailable struct {
+	failed string
+	err    *ErrPeerCredentialsUnavailable
+}
+
+func (e *factUnavailable) Error() string {
+	return e.failed + ": unavailable on " + e.err.Platform + ": " + e.err.Reason
+}
+
+func (e *factUnavailable) Unwrap() error { return e.err }

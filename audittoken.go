@@ -15,9 +15,9 @@ import "net"
 // the process that connected.
 //
 // It returns a token or an error. The errors are those of GetPeerCredentials, with
-// ENOTCONN once the peer has closed and EINVAL if no process has that pid; on every
-// system but macOS and iOS it is *[ErrPeerCredentialsUnavailable]. It is safe for
-// concurrent use.
+// ENOTCONN once the peer has closed and EINVAL if no process has that pid. On every
+// system but macOS and iOS the error wraps *[ErrPeerCredentialsUnavailable], and says
+// that the token is unavailable. It is safe for concurrent use.
 //
 // Source: LOCAL_PEERTOKEN in bsd/kern/uipc_usrreq.c of macOS, audit_token_t in
 // mach/message.h.

@@ -20,10 +20,10 @@ import "net"
 // The groups are the kernel's, never those of the user database: a process keeps
 // the groups that it was given at login, whatever the database says by now.
 //
-// It returns groups or an error. The errors are those of GetPeerCredentials, and
-// *[ErrPeerCredentialsUnavailable] also on OpenBSD, NetBSD and AIX, which do not
-// tell groups, on Linux before 4.13, and on illumos and Solaris in a build with
-// CGO_ENABLED=0.
+// It returns groups or an error. The errors are those of GetPeerCredentials. The error
+// wraps *[ErrPeerCredentialsUnavailable], and says that the groups are unavailable, on
+// OpenBSD, NetBSD and AIX, which do not tell groups, on Linux before 4.13, and on
+// illumos and Solaris in a build with CGO_ENABLED=0.
 //
 // On Linux a connected *net.UnixConn costs one system call, or two if there are
 // more than 64 groups (and four more for "unixpacket"), and one allocation. It is safe

@@ -35,6 +35,7 @@ type role struct {
 	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
 
+	Proc           string          // mount /proc anew with these options, or have none if it is noProc
 	Implementation string          // the name of one
 	Function       string          // a key of publicFunctions, or of probes, to be asked
 	Calls          []seccomp.Call  // while these calls
@@ -60,6 +61,8 @@ var roles = map[string]func(role) error{
 	"connect under six ids":     helperConnectUnderSixIDs,
 	"pause":                     helperPause,
 	"serve and look":            helperServeAndLook,
+	"look under a /proc":        helperLookUnderProc,
+	"tell the start":            helperTellTheStart,
 	"reuse a pid":               helperReuseAPID,
 	"pause twice":               helperPauseTwice,
 	"fork":                      helperFork,

@@ -12,17 +12,17 @@ import (
 var implementations = []implementation{
 	{
 		"cpeercred",
-		cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.AnswersForCaller,
+		cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.Listens, cpeercred.AnswersForCaller,
 		cpeercred.Groups, cpeercred.SecurityLabel, cpeercred.AuditToken,
 		cpeercred.OpenProcess, cpeercred.ProcessExited, cpeercred.ProcessPID, cpeercred.ProcessIDs, cpeercred.SignalProcess,
-		cpeercred.OnSocketpair,
+		cpeercred.OnSocketpair, cpeercred.SinceBoot,
 	},
 	{
 		"native",
-		native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller,
+		native.Credentials, native.Kind, native.CheckCanHavePeer, native.Listens, native.AnswersForCaller,
 		native.Groups, native.SecurityLabel, native.AuditToken,
 		native.OpenProcess, native.ProcessExited, native.ProcessPID, native.ProcessIDs, native.SignalProcess,
-		native.OnSocketpair,
+		native.OnSocketpair, native.SinceBoot,
 	},
 }
 

@@ -9,10 +9,10 @@ import "example.com/peercred/native"
 var implementations = []implementation{
 	{
 		"native",
-		native.Credentials, native.Kind, native.CheckCanHavePeer, native.AnswersForCaller,
+		native.Credentials, native.Kind, native.CheckCanHavePeer, native.Listens, native.AnswersForCaller,
 		native.Groups, native.SecurityLabel, native.AuditToken,
 		native.OpenProcess, native.ProcessExited, native.ProcessPID, native.ProcessIDs, native.SignalProcess,
-		native.OnSocketpair,
+		native.OnSocketpair, native.SinceBoot,
 	},
 }
 

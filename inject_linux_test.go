@@ -152,7 +152,7 @@ func TestInjectedKind(t *testing.T) {
 // sockets more. Unless that shows that it does, nobody is named.
 func TestInjectedPacketEnds(t *testing.T) {
 	listener := listen(t, "unixpacket")
-	const prefix = "failed to get peer credentials: linux: find out whether the socket listens or is for datagrams: "
+	const prefix = "failed to get peer credentials: linux: check that the socket can have a peer: "
 	confused := "getsockopt:poke_exit=@arg4=" + words(uint32(os.Getpid()), 0, 0) + ":when=4"
 	for _, test := range []struct {
 		inject    string
@@ -199,8 +199,8 @@ func TestTrap01InjectedFacts(t *testing.T) {
 			{"error=EPERM", "operation not permitted"},
 			{"error=EINTR", "interrupted system call"},
 			{"error=ENOBUFS", "no buffer space available"},
-			{"error=ENOPROTOOPT", "peer credentials unavailable on linux: " + fact.call + fact.lacks},
-			{"error=ENOSYS", "peer credentials unavailable on linux: " + fact.call},
+			{"error=ENOPROTOOPT", "unavailable on linux: " + fact.call + fact.lacks},
+			{"error=ENOSYS", "unavailable on linux: " + fact.call},
 			{"error=ERANGE", ""},
 			{"error=ENODATA", map[string]string{"ask label": "no data available"}[fact.do]},
 		} {

@@ -4,18 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // Inspect runs read on the process's directory in /proc, and then makes sure that
 // the process has not ended meanwhile: what read saw under that path was of this
-// process, not of another that has its pid by now. If the process has ended, what
-// read found out is worthless and its error does not matter: Inspect returns
-// *[ErrPeerProcessGone], and the caller throws the findings away. Else it returns
-// read's error.
+// process, not of another that has its pid by now. If the process has ended, Inspect
+// returns *[ErrPeerProcessGone], and the caller must throw the findings away.
+// Otherwise it returns read's error.
 //
 // read must open what it needs by that path, and open nothing there after it has
 // returned. It may take its time, and may call the other methods of the handle. A
@@ -27,19 +28,30 @@ import (
 // changed while it was read. Much of it the process says of itself, which is no
 // ground for a decision.
 //
-// It fails with *[ErrPeerCredentialsUnavailable] if the process is not visible in
-// this /proc, and with an error that names the file if /proc is not mounted.
+// The error wraps *[ErrPeerCredentialsUnavailable] if /proc does not show us the
+// process although it is alive. The Reason says why and what to do:
 //
-// Source: proc(5), pidfd_open(2).
+//   - /proc is not mounted.
+//   - The process is in a pid namespace that is not visible in this /proc.
+//   - /proc is mounted with hidepid=invisible or hidepid=ptraceable (systemd:
+//     ProtectProc=), and we may neither ptrace the process (CAP_SYS_PTRACE) nor are
+//     in the group of the mount option gid=, which hidepid=ptraceable ignores.
+//   - /proc is mounted with hidepid=noaccess, likewise. The error then wraps EACCES
+//     too, in place of the kernel's EPERM.
+//
+// The mount option subset=pid (systemd: ProcSubset=pid) does not matter to any method
+// of a PeerProcess.
+//
+// Source: proc(5), pidfd_open(2), proc_pid_permission in fs/proc/base.c of Linux.
 func (p *PeerProcess) Inspect(read func(procfs string) error) error {
-	pid, err := p.procPID()
+	pid, found := p.procPID()
 	switch {
-	case err != nil:
-		return err
+	case found != nil:
 	case pid == 0:
-		return unavailable("the process is in a pid namespace that is not visible in this /proc")
+		found = unavailable(failedInspection, "the process is in a pid namespace that is not visible in this /proc")
+	default:
+		found = inspect("/proc/"+strconv.Itoa(int(pid)), read)
 	}
-	found := read("/proc/" + strconv.Itoa(int(pid)))
 	switch alive, err := p.Alive(); {
 	case err != nil:
 		return err
@@ -47,6 +59,41 @@ func (p *PeerProcess) Inspect(read func(procfs string) error) error {
 		return &ErrPeerProcessGone{PID: pid}
 	}
 	return found
+}
+
+const failedInspection = "failed to inspect the peer's process"
+
+// inspect keeps read's error from being taken for one about the process when /proc
+// hides the process. The process may become hidden while read runs: it does when it
+// executes a set-user-ID program.
+func inspect(procfs string, read func(procfs string) error) error {
+	if err := checkVisible(procfs); err != nil {
+		return err
+	}
+	err := read(procfs)
+	if err == nil {
+		return nil
+	}
+	if err := checkVisible(procfs); err != nil {
+		return err
+	}
+	return err
+}
+
+// checkVisible looks up a file that the directory of every living process has. The
+// errnos are those of proc_pid_permission and proc_pid_lookup in fs/proc/base.c.
+func checkVisible(procfs string) error {
+	_, err := os.Lstat(procfs + "/stat")
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return unavailable(failedInspection, "/proc hides the process (mount option hidepid=invisible or hidepid=ptraceable): "+
+			"it takes CAP_SYS_PTRACE, the group of the mount option gid= (with invisible alone), or a /proc without hidepid")
+	case errors.Is(err, syscall.EPERM):
+		denied := unavailable(failedInspection, "/proc denies access to the process (mount option hidepid=noaccess): "+
+			"it takes CAP_SYS_PTRACE, the group of the mount option gid=, or a /proc without hidepid")
+		return fmt.Errorf("%w: %w", denied, syscall.EACCES)
+	}
+	return err
 }
 
 // Executable opens the file that /proc names as the process's program, and tells its
@@ -65,10 +112,12 @@ func (p *PeerProcess) Inspect(read func(procfs string) error) error {
 // Opening waits for the file system, which a hostile process may serve itself: see
 // [PeerProcess.ExecutablePath].
 //
-// We must be allowed to ptrace the process (the same uid, mostly, or
-// CAP_SYS_PTRACE), else the error wraps EACCES. It wraps [os.ErrNotExist] while the
-// process has no program: at its end, and for a moment as it executes another. Else
-// it fails as [PeerProcess.Inspect] does.
+// The error wraps EACCES if we may not ptrace the process (it takes the same uid,
+// mostly, or CAP_SYS_PTRACE). It wraps [os.ErrNotExist] while the process has no
+// program: at its end, and for a moment as it executes another. That a process has
+// ended only *[ErrPeerProcessGone] says. Otherwise it fails as [PeerProcess.Inspect]
+// does: where /proc is not mounted or hides the process the error wraps
+// *[ErrPeerCredentialsUnavailable], and not os.ErrNotExist.
 //
 // Source: proc_pid_exe(5), PR_SET_MM_EXE_FILE(2const).
 func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
@@ -89,7 +138,7 @@ func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
 // ExecutablePath tells the path of the program that the process is executing, and
 // no more: unlike [PeerProcess.Executable] it opens no file, for which a hostile
 // process can make us wait if it serves its own file system. All that is said there
-// of the path goes for this one; it is for people, and fails as Executable does.
+// of the path goes for this one. It is for people, and it fails as Executable does.
 //
 // Source: proc_pid_exe(5).
 func (p *PeerProcess) ExecutablePath() (path string, err error) {
@@ -131,8 +180,10 @@ func pathOf(file *os.File) (path string, err error) {
 // they are for people, and no ground for a decision.
 //
 // The error wraps [os.ErrNotExist] while the process has no program: at its end,
-// and for a moment as it executes another. Else it fails as [PeerProcess.Inspect]
-// does, and for more than 8 MiB. Source: proc_pid_cmdline(5).
+// and for a moment as it executes another. More than 8 MiB are an error. Otherwise it
+// fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the process
+// the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess EACCES
+// too. Source: proc_pid_cmdline(5).
 func (p *PeerProcess) Cmdline() ([]string, error) {
 	var text string
 	err := p.Inspect(func(procfs string) (err error) {
@@ -189,7 +240,9 @@ type Cgroup struct {
 // can choose among the groups below the user's own, and give them any name. So it is
 // no ground for a decision that keeps a user out of what another has.
 //
-// It fails as [PeerProcess.Inspect] does. Source: cgroups(7), /proc/PID/cgroup.
+// It fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the
+// process the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// EACCES too. Source: cgroups(7), /proc/PID/cgroup.
 func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
 	text, err := p.readProc("/cgroup")
 	if err != nil {
@@ -222,62 +275,54 @@ func parseCgroups(text string) ([]Cgroup, error) {
 
 // StartTime returns when the process was started: when it was forked, not when it
 // executed its present program. It is for people. The kernel counts hundredths of a
-// second since boot, which are turned into a time by the clock as it is now, so two
-// calls may differ by some hundredths; in a container whose /proc/uptime is made up
-// (lxcfs) it is as wrong as that is. Pid and start time together are no identity, for
-// which the handle is, and no ground for a decision.
+// second since boot (CLOCK_BOOTTIME, in our time namespace), which are turned into a
+// time by the clocks as they are now. So two calls may differ by some hundredths, and
+// by more if the time of day was set in between. Pid and start time together are no
+// identity, which the handle is, and no ground for a decision.
 //
-// It fails as [PeerProcess.Inspect] does. Source: proc_pid_stat(5), proc_uptime(5).
+// It fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the
+// process the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// EACCES too. If the clock cannot be read, the error wraps the errno.
+//
+// Source: proc_pid_stat(5), clock_gettime(2), time_namespaces(7).
 func (p *PeerProcess) StartTime() (time.Time, error) {
 	stat, err := p.readProc("/stat")
 	if err != nil {
 		return time.Time{}, err
 	}
-	uptime, err := readAtMost("/proc/uptime", maxProcFile)
+	up, err := sinceBoot()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("peer process: %w", err)
+		return time.Time{}, p.failed("clock_gettime(CLOCK_BOOTTIME)", err)
 	}
-	return startTime(stat, uptime, time.Now())
+	return startTime(stat, up, time.Now())
 }
 
-// startTime reads both files, the second of which is as of now.
-func startTime(stat, uptime string, now time.Time) (time.Time, error) {
+// startTime turns what stat says into a time by both clocks, which are as of now.
+func startTime(stat string, sinceBoot time.Duration, now time.Time) (time.Time, error) {
 	start, err := parseStart(stat)
 	if err != nil {
 		return time.Time{}, err
 	}
-	up, err := parseUptime(uptime)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return now.Add(start - up).Round(0), nil
+	return now.Add(start - sinceBoot).Round(0), nil
 }
 
 // tick is 1/USER_HZ, which is 100 on every port of Go.
 const tick = time.Second / 100
 
 // parseStart finds the 22nd field, in ticks since boot. The second one, the name in
-// brackets, can hold anything.
+// brackets, can hold anything. A process that was started before what our time
+// namespace takes for the boot has a negative number of nanoseconds, which the kernel
+// takes for an unsigned one and divides (start_time in fs/proc/array.c).
 func parseStart(stat string) (sinceBoot time.Duration, err error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
 		return 0, malformed("stat", stat)
 	}
-	ticks, err := strconv.ParseInt(fields[19], 10, 64)
-	if err != nil || ticks < 0 || ticks > int64(1<<63-1)/int64(tick) {
+	ticks, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil || ticks > math.MaxUint64/uint64(tick) {
 		return 0, malformed("stat", stat)
 	}
-	return time.Duration(ticks) * tick, nil
-}
-
-// parseUptime reads seconds with two decimals.
-func parseUptime(text string) (time.Duration, error) {
-	seconds, _, _ := strings.Cut(text, " ")
-	uptime, err := time.ParseDuration(seconds + "s")
-	if err != nil || uptime < 0 {
-		return 0, malformed("uptime", text)
-	}
-	return uptime, nil
+	return time.Duration(ticks * uint64(tick)), nil
 }
 
 // CurrentCredentials are the ids of a process as of now. They are of another type
@@ -301,9 +346,11 @@ type CurrentCredentials struct {
 // map are the overflow id, 65534. Each thread can have ids of its own; these are
 // those of the first.
 //
-// The error is *[ErrPeerProcessGone] once the process has been reaped. Before Linux
-// 6.13, and for a process that has no pid here, it fails as [PeerProcess.Inspect]
-// does.
+// The error is *[ErrPeerProcessGone] once the process has been reaped. It does not
+// take /proc since Linux 6.13. Before that, and for a process that has no pid here, it
+// fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the process
+// the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess EACCES
+// too.
 //
 // Source: PIDFD_GET_INFO in fs/pidfs.c; else proc_pid_status(5).
 func (p *PeerProcess) CurrentCredentials() (*CurrentCredentials, error) {
@@ -372,7 +419,13 @@ func (p *PeerProcess) procPID() (pid int32, err error) {
 		text, err = readAtMost(file+strconv.Itoa(pidfd), maxProcFile)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist): // of a descriptor that is open
+		if err := p.Signal(nil); isPeerProcessGone(err) {
+			return 0, err
+		}
+		return 0, unavailable(failedInspection, "/proc is not mounted, or is that of a pid namespace that we are not in: mount that of ours")
+	case err != nil:
 		return 0, err
 	}
 	pid, err = parseFdinfoPID(text)
@@ -404,7 +457,7 @@ func checkOwnProc() error {
 		return fmt.Errorf("peer process: %w", err)
 	}
 	if line, ok := lineOf(text, "NSpid:"); !ok || len(strings.Fields(line)) != 1 {
-		return unavailable("this kernel tells a pid only through /proc, and this /proc is that of another pid namespace")
+		return unavailable(failedInspection, "this kernel tells a pid only through /proc, and this /proc is that of another pid namespace")
 	}
 	return nil
 }

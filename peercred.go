@@ -131,13 +131,17 @@ func (e *ErrNotUnixSocket) Error() string {
 }
 
 // ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
-// peer, or what else was asked about it, cannot be had here. Find it with
+// peer, or something else that was asked about it, are unavailable here. Find it with
 // errors.As; it is always a pointer.
 // errors.Is(err, errors.ErrUnsupported) holds for it.
+//
+// If the credentials are not what is unavailable, it is wrapped by an error that says
+// what is, as in "failed to get the peer's security label: unavailable on linux: ...".
+// So print the error that the function returned.
 type ErrPeerCredentialsUnavailable struct {
 	// Platform is the system, as runtime.GOOS names it.
 	Platform string
-	// Reason is for people: what the system or its kernel lacks.
+	// Reason is for people: what the system or its kernel lacks, or denies us.
 	Reason string
 }
 

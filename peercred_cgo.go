@@ -4,6 +4,7 @@ package peercred
 
 import (
 	"os"
+	"time"
 
 	"example.com/peercred/cpeercred"
 )
@@ -25,6 +26,7 @@ const (
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return cpeercred.Credentials(fd) }
 func kind(fd int) (string, error)                                { return cpeercred.Kind(fd) }
 func checkCanHavePeer(fd int) error                              { return cpeercred.CheckCanHavePeer(fd) }
+func listens(fd int) (bool, error)                               { return cpeercred.Listens(fd) }
 func answersForCaller() (bool, error)                            { return cpeercred.AnswersForCaller() }
 func onSocketpair(ask func(fd int)) error                        { return cpeercred.OnSocketpair(ask) }
 
@@ -37,4 +39,5 @@ func processExited(pidfd int) (bool, error)           { return cpeercred.Process
 func processPID(pidfd int) (int32, error)             { return cpeercred.ProcessPID(pidfd) }
 func processIDs(pidfd int) (ids [8]uint32, err error) { return cpeercred.ProcessIDs(pidfd) }
 func signalProcess(pidfd int, signal os.Signal) error { return cpeercred.SignalProcess(pidfd, signal) }
+func sinceBoot() (time.Duration, error)               { return cpeercred.SinceBoot() }
 func isGone(err error) bool                           { return cpeercred.IsGone(err) }

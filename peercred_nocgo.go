@@ -4,6 +4,7 @@ package peercred
 
 import (
 	"os"
+	"time"
 
 	"example.com/peercred/native"
 )
@@ -25,6 +26,7 @@ const (
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return native.Credentials(fd) }
 func kind(fd int) (string, error)                                { return native.Kind(fd) }
 func checkCanHavePeer(fd int) error                              { return native.CheckCanHavePeer(fd) }
+func listens(fd int) (bool, error)                               { return native.Listens(fd) }
 func answersForCaller() (bool, error)                            { return native.AnswersForCaller() }
 func onSocketpair(ask func(fd int)) error                        { return native.OnSocketpair(ask) }
 
@@ -37,4 +39,5 @@ func processExited(pidfd int) (bool, error)           { return native.ProcessExi
 func processPID(pidfd int) (int32, error)             { return native.ProcessPID(pidfd) }
 func processIDs(pidfd int) (ids [8]uint32, err error) { return native.ProcessIDs(pidfd) }
 func signalProcess(pidfd int, signal os.Signal) error { return native.SignalProcess(pidfd, signal) }
+func sinceBoot() (time.Duration, error)               { return native.SinceBoot() }
 func isGone(err error) bool                           { return native.IsGone(err) }

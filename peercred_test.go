@@ -36,6 +36,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,7 @@ type implementation struct {
 	credentials      func(fd int) (pid int32, uid, gid uint32, err error)
 	kind             func(fd int) (string, error)
 	checkCanHavePeer func(fd int) error
+	listens          func(fd int) (bool, error)
 	answersForCaller func() (bool, error)
 	groups           func(fd int) ([]uint32, error)
 	securityLabel    func(fd int) (string, error)
@@ -57,6 +59,7 @@ type implementation struct {
 	processIDs       func(pidfd int) ([8]uint32, error)
 	signalProcess    func(pidfd int, signal os.Signal) error
 	onSocketpair     func(ask func(fd int)) error
+	sinceBoot        func() (time.Duration, error)
 }
 
 // answer is what an implementation says of a descriptor, for cmp.Diff.

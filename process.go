@@ -50,8 +50,9 @@ type PeerProcess struct {
 // It returns a handle or an error:
 //
 //   - *[ErrNotUnixSocket] as GetPeerCredentials does.
-//   - *[ErrPeerCredentialsUnavailable] on another system and on an older kernel.
-//     Its Reason says which kernel has it.
+//   - An error that wraps *[ErrPeerCredentialsUnavailable], and says that the process
+//     is unavailable, on another system and on an older kernel. Its Reason says which
+//     kernel has it.
 //   - *[ErrPeerProcessGone] if the process has been reaped. A zombie can still be
 //     opened.
 //   - Otherwise an error that names the system and the call and wraps the errno:
@@ -205,9 +206,10 @@ func (p *PeerProcess) Wait(ctx context.Context) error {
 // it is free for another process as soon as this one is reaped, so use the handle
 // instead of the pid wherever that is possible.
 //
-// The error is *[ErrPeerProcessGone] once the process has been reaped. Before
-// Linux 6.13 it takes /proc, and fails if that is not mounted or is that of
-// another pid namespace.
+// The error is *[ErrPeerProcessGone] once the process has been reaped. Before Linux
+// 6.13, and for a process that has no pid here, PID needs /proc: the error wraps
+// *[ErrPeerCredentialsUnavailable] if that is not mounted or is that of another pid
+// namespace. The mount options of /proc (hidepid, subset) do not matter to PID.
 //
 // Source: PIDFD_GET_INFO in fs/pidfs.c; before Linux 6.13 /proc/self/fdinfo.
 func (p *PeerProcess) PID() (int32, error) {

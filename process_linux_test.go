@@ -508,7 +508,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 			t.Errorf("the implementations differ about the pid: %v", got.PIDs)
 		}
 		got.PIDs = nil
-		const invisible = "peer credentials unavailable on linux: the process is in a pid namespace that is not visible in this /proc"
+		const invisible = "failed to inspect the peer's process: unavailable on linux: the process is in a pid namespace that is not visible in this /proc"
 		want := processReport{
 			Alive:     true,
 			Signal:    "peer process: linux: pidfd_send_signal: invalid argument",
@@ -517,7 +517,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 		if ownProc > 0 {
 			want.Inspected, want.Inspect, want.Current = "", invisible, invisible
 		} else if !hasPidfdInfo() {
-			want.PIDErr = "peer credentials unavailable on linux: this kernel tells a pid only through /proc, and this /proc is that of another pid namespace"
+			want.PIDErr = "failed to inspect the peer's process: unavailable on linux: this kernel tells a pid only through /proc, and this /proc is that of another pid namespace"
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("own /proc %d (-want +got):\n%s", ownProc, diff)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,9 +50,12 @@ func TestParseStart(t *testing.T) {
 		{"7 (a\n) 9" + strings.Repeat(" 9", 30) + ")" + fields + "3 0", 30 * time.Millisecond, true},
 		{"7 (name)" + fields + "250", 2500 * time.Millisecond, true},        // nothing after it
 		{"7 (name)" + fields + "922337203685 0", 922337203685 * tick, true}, // the longest
+		// As Linux tells it, started 1 s and 3.14159 s before what our time namespace takes for the boot.
+		{"7 (name)" + fields + "1844674407270 0", -1009551616, true},
+		{"7 (name)" + fields + "1844674407056 0", -3149551616, true},
 		{"7 (name)" + fields, 0, false},
 		{"7 (name)" + fields + "-1 0", 0, false},
-		{"7 (name)" + fields + "922337203686 0", 0, false}, // more than 292 years
+		{"7 (name)" + fields + "1844674407371 0", 0, false}, // more than 64 bits of nanoseconds
 		{"7 (name)" + fields + "x 0", 0, false},
 		{"", 0, false},
 	} {
@@ -60,35 +65,14 @@ func TestParseStart(t *testing.T) {
 	}
 }
 
-func TestParseUptime(t *testing.T) {
-	if got, err := parseUptime("12345.67 1.00\n"); got != 12345670*time.Millisecond || err != nil {
-		t.Errorf("%v, %v", got, err)
-	}
-	if got, err := parseUptime("0.00 0.00\n"); got != 0 || err != nil {
-		t.Errorf("at once after the start: %v, %v", got, err)
-	}
-	for _, text := range []string{"", "soon", "-0.01 1.00\n"} {
-		if got, err := parseUptime(text); got != 0 || err == nil {
-			t.Errorf("%q: %v, %v, want an error", text, got, err)
-		}
-	}
-}
-
 func TestStartTime(t *testing.T) {
 	const stat = "7 (name) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 250 0"
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	for _, test := range []struct {
-		stat, uptime string
-		want         time.Time
-		ok           bool
-	}{
-		{stat, "12.50 1.00", now.Add(-10 * time.Second), true},
-		{"7 (name) S", "12.50 1.00", time.Time{}, false},
-		{stat, "soon", time.Time{}, false},
-	} {
-		if got, err := startTime(test.stat, test.uptime, now); !got.Equal(test.want) || (err == nil) != test.ok {
-			t.Errorf("%q, %q: %v, %v, want %v, %v", test.stat, test.uptime, got, err, test.want, test.ok)
-		}
+	if got, err := startTime(stat, 12_500*time.Millisecond, now); !got.Equal(now.Add(-10*time.Second)) || err != nil {
+		t.Errorf("%q: %v, %v, want 10 s before %v", stat, got, err, now)
+	}
+	if got, err := startTime("7 (name) S", 12_500*time.Millisecond, now); !got.IsZero() || err == nil {
+		t.Errorf("a stat without a start: %v, %v, want an error", got, err)
 	}
 }
 
@@ -104,6 +88,49 @@ func TestParseCmdline(t *testing.T) {
 		if diff := cmp.Diff(want, parseCmdline(text)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
+	}
+}
+
+// What is read of a process that /proc hides, or begins to hide meanwhile, says nothing
+// of the process.
+func TestInspectOfAHiddenProcess(t *testing.T) {
+	said := fmt.Errorf("said by the reader: %w", os.ErrNotExist)
+	shown := func(t *testing.T) string {
+		procfs := t.TempDir()
+		if err := os.WriteFile(procfs+"/stat", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return procfs
+	}
+	for _, test := range []struct {
+		name      string
+		procfs    func(t *testing.T) string
+		read      func(procfs string) error
+		wantCalls int
+		want      error // nil for "unavailable"
+	}{
+		{"shown", shown, func(string) error { return said }, 1, said},
+		{"hidden", (*testing.T).TempDir, func(string) error { return nil }, 0, nil},
+		{"hidden meanwhile", shown, func(procfs string) error { return errors.Join(os.Remove(procfs+"/stat"), said) }, 1, nil},
+		{"another error", func(t *testing.T) string { return shown(t) + "/stat" }, func(string) error { return nil }, 0, syscall.ENOTDIR},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if runtime.GOOS != "linux" {
+				t.Skipf("needs the errors of Linux, where /proc is; this is %s", runtime.GOOS)
+			}
+			calls := 0
+			err := inspect(test.procfs(t), func(procfs string) error { calls++; return test.read(procfs) })
+			if calls != test.wantCalls {
+				t.Errorf("the reader was called %d times, want %d", calls, test.wantCalls)
+			}
+			var unavailable *ErrPeerCredentialsUnavailable
+			switch told := errors.As(err, &unavailable); {
+			case test.want == nil && (!told || errors.Is(err, os.ErrNotExist)):
+				t.Errorf("%v, want *ErrPeerCredentialsUnavailable", err)
+			case test.want != nil && (told || !errors.Is(err, test.want)):
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
 	}
 }
 
@@ -210,7 +237,6 @@ func FuzzProc(f *testing.F) {
 	f.Add("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0", uint32(4294967294), uint64(1<<63))
 	f.Add("12:cpu:/a\n0::/", uint32(1), uint64(1))
 	f.Add("Pid:\t-1\n", uint32(1), uint64(1))
-	f.Add("-5.00 1.00", uint32(1), uint64(1))
 	f.Fuzz(func(t *testing.T, text string, id uint32, ticks uint64) {
 		// The kernel puts the name between brackets as it is, and escapes it in status.
 		ticks %= uint64(1<<63-1) / uint64(tick)
@@ -228,7 +254,7 @@ func FuzzProc(f *testing.F) {
 			t.Errorf("%q: %v, %v", path, got, err)
 		}
 
-		if got, err := parseStart(text); got < 0 || (err != nil && got != 0) {
+		if got, err := parseStart(text); err != nil && got != 0 {
 			t.Errorf("%q: started %v, %v", text, got, err)
 		}
 		if got, err := parseStatusIDs(text); err != nil && got != [8]uint32{} {
@@ -236,9 +262,6 @@ func FuzzProc(f *testing.F) {
 		}
 		if got, err := parseFdinfoPID(text); got < -1 || (err != nil && got != 0) {
 			t.Errorf("%q: pid %v, %v", text, got, err)
-		}
-		if got, err := parseUptime(text); got < 0 || (err != nil && got != 0) {
-			t.Errorf("%q: up for %v, %v", text, got, err)
 		}
 		if got, err := parseCgroups(text); (got == nil) == (err == nil) || len(got) > strings.Count(text, "\n")+1 {
 			t.Errorf("%q: %v, %v", text, got, err)

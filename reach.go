@@ -241,10 +241,8 @@ func (q *question[T]) guarded(ask func() (T, error)) (answer T, err error) {
 	return answer, err
 }
 
-// askChecked asks about a descriptor of which nothing is known: whether it is a
-// Unix socket, and whether it has a peer, of which not every question tells.
-// Whether it can have one comes last: whoever shares the descriptor can make it
-// listen while we ask, and a listening socket stays one.
+// askChecked asks about a descriptor of any kind. It checks that it is a Unix socket,
+// and says so if it is a listener.
 func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	if !supported {
 		return q.ask(-1)
@@ -255,6 +253,17 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	case k != "Unix":
 		return answer, &ErrNotUnixSocket{ConnType: k}
 	}
+	answer, err = q.askUnixSocket(fd)
+	if err != nil {
+		return answer, explained(fd, err)
+	}
+	return answer, nil
+}
+
+// askUnixSocket asks about a Unix socket that may have no peer, of which not every
+// question tells. Whether it can have one comes last: another process that shares the
+// descriptor can make it listen while we ask, and a listening socket stays one.
+func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
 	if q.trusts {
 		if _, err := askCredentials(fd); err != nil {
 			return answer, err
@@ -267,10 +276,22 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	if err := checkCanHavePeer(fd); err != nil {
 		discard(answer)
 		var nothing T
-		if errors.Is(err, errors.ErrUnsupported) {
-			return nothing, unavailable(err.Error())
-		}
-		return nothing, q.fail(callError("find out whether the socket listens or is for datagrams", err))
+		return nothing, q.noPeer(err)
 	}
 	return answer, nil
+}
+
+func (q *question[T]) noPeer(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return unavailable(q.failed, err.Error())
+	}
+	return q.fail(callError("check that the socket can have a peer", err))
+}
+
+// explained adds to err what to do if fd is a listener.
+func explained(fd int, err error) error {
+	if is, _ := listens(fd); is { // false with an error
+		return fmt.Errorf("%w (this is a listener: ask about the connection that Accept returns)", err)
+	}
+	return err
 }

@@ -16,9 +16,10 @@ import "net"
 // is the label of the peer's socket, which is that of the process that made it
 // unless the policy lets it choose another (setsockcreatecon(3)).
 //
-// It returns a label or an error. The errors are those of GetPeerCredentials; where
-// no security module labels sockets (ENOPROTOOPT), where the label is empty, and
-// on every system but Linux it is *[ErrPeerCredentialsUnavailable], never "".
+// It returns a label or an error, and never "". The errors are those of
+// GetPeerCredentials. The error wraps *[ErrPeerCredentialsUnavailable], and says that
+// the label is unavailable, where no security module labels sockets (ENOPROTOOPT),
+// where the label is empty, and on every system but Linux.
 //
 // A connected *net.UnixConn costs one system call, or two for a label of more than
 // 255 bytes (and four more for "unixpacket"). It is safe for concurrent use.

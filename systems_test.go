@@ -206,20 +206,21 @@ func filesOf(t *testing.T, implementation, system string) []string {
 func TestSupportIsWhatIsLinked(t *testing.T) {
 	info := supportOn(runtime.GOOS, Implementation)
 	for _, test := range []struct {
-		fact Fact
-		call string
-		ask  func() error
+		fact   Fact
+		call   string
+		ask    func() error
+		failed string
 	}{
-		{info.UID, call, func() error { _, err := askCredentials(-1); return err }},
-		{info.Groups, groupsCall, func() error { _, err := askGroups(-1); return err }},
-		{info.SecurityLabel, securityLabelCall, func() error { _, err := askSecurityLabel(-1); return err }},
-		{info.Process, processCall, func() error { _, err := askProcess(-1); return err }},
-		{info.AuditToken, auditTokenCall, func() error { _, err := askAuditToken(-1); return err }},
+		{info.UID, call, func() error { _, err := askCredentials(-1); return err }, "peer credentials"},
+		{info.Groups, groupsCall, func() error { _, err := askGroups(-1); return err }, "failed to get the peer's groups:"},
+		{info.SecurityLabel, securityLabelCall, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
+		{info.Process, processCall, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
+		{info.AuditToken, auditTokenCall, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
 	} {
 		if test.fact.Available && test.fact.Call != test.call {
 			t.Errorf("the data names %s, the build calls %s", test.fact.Call, test.call)
 		}
-		want := "peer credentials unavailable on " + runtime.GOOS + ": " + test.fact.Reason
+		want := test.failed + " unavailable on " + runtime.GOOS + ": " + test.fact.Reason
 		if err := test.ask(); !test.fact.Available && (err == nil || err.Error() != want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -289,12 +290,12 @@ func TestSettle(t *testing.T) {
 		want   Fact
 	}{
 		{"answered", "linux", known, nil, probed},
-		{"refused", "linux", known, unavailable("too old"), Fact{Reason: "too old", Basis: Probed}},
+		{"refused", "linux", known, unavailable(failedGroups, "too old"), Fact{Reason: "too old", Basis: Probed}},
 		{"another error", "freebsd", known, os.ErrClosed, known},
 		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
 		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
 		{"answered, where newer kernels answer", "openbsd", shown, nil, shownAndProbed},
-		{"not there", "linux", unknown, unavailable("no call"), unknown},
+		{"not there", "linux", unknown, unavailable(failedGroups, "no call"), unknown},
 	} {
 		got := test.fact
 		got.settle(test.err, everyPairAnswers(test.system))

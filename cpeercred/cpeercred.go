@@ -10,6 +10,8 @@ package cpeercred
 #cgo nocallback cpeercred_kind
 #cgo noescape cpeercred_check_can_have_peer
 #cgo nocallback cpeercred_check_can_have_peer
+#cgo noescape cpeercred_listens
+#cgo nocallback cpeercred_listens
 #cgo noescape cpeercred_answers_for_caller
 #cgo nocallback cpeercred_answers_for_caller
 #cgo noescape cpeercred_socketpair
@@ -114,6 +116,19 @@ func CheckCanHavePeer(fd int) error {
 	default:
 		return syscall.Errno(errno)
 	}
+}
+
+// Listens reports whether the socket fd listens (SO_ACCEPTCONN). On an OpenBSD that
+// does not have SO_ACCEPTCONN it reports false.
+func Listens(fd int) (bool, error) {
+	if !isDescriptor(fd) {
+		return false, syscall.EBADF
+	}
+	var listens C.int
+	if errno := C.cpeercred_listens(C.int(fd), &listens); errno != 0 {
+		return false, syscall.Errno(errno)
+	}
+	return listens != 0, nil
 }
 
 // AnswersForCaller reports whether this kernel names the caller as the peer of

@@ -66,6 +66,11 @@ enum { CPEERCRED_CONFUSED_ENDS = -1 }; /* no errno is negative */
 int cpeercred_check_can_have_peer(int fd);
 
 /*
+ * Whether the socket fd listens. On an OpenBSD that does not tell, it does not.
+ */
+int cpeercred_listens(int fd, int *listens);
+
+/*
  * CPEERCRED_CONFUSED_ENDS if this kernel gives each end of a connection of
  * SOCK_SEQPACKET its own credentials. A kernel that passed is not asked again. Linux.
  */
@@ -121,6 +126,12 @@ int cpeercred_process_pid(int pidfd, int32_t *pid);
  * four gids. It fails as cpeercred_process_pid, and with EREMOTE for 0.
  */
 int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
+
+/*
+ * Nanoseconds since the system was booted, as the caller's time namespace has it. Time
+ * asleep counts.
+ */
+int cpeercred_since_boot(int64_t *nanoseconds);
 
 /* Sends it a signal; 0 sends none, and tells whether one could be sent. */
 int cpeercred_signal_process(int pidfd, int signal);

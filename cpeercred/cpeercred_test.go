@@ -19,6 +19,9 @@ func TestErrors(t *testing.T) {
 		if kind, err := Kind(fd); kind != "" || err != syscall.EBADF {
 			t.Errorf("Kind(%d) = %q, %v, want EBADF", fd, kind, err)
 		}
+		if listens, err := Listens(fd); listens || err != syscall.EBADF {
+			t.Errorf("Listens(%d) = %v, %v, want EBADF", fd, listens, err)
+		}
 		if err := CheckCanHavePeer(fd); err != syscall.EBADF {
 			t.Errorf("CheckCanHavePeer(%d) = %v, want EBADF", fd, err)
 		}

@@ -1,7 +1,7 @@
 /*
  * Linux and Android: SO_PEERPIDFD (since 6.5), sk_getsockopt in net/core/sock.c,
  * and what can be asked of a pidfd: pidfd_open(2), pidfd_send_signal(2),
- * PIDFD_GET_INFO (since 6.13) in linux/pidfd.h.
+ * PIDFD_GET_INFO (since 6.13) in linux/pidfd.h; and the clock that its start is told by.
  */
 
 #define _GNU_SOURCE
@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "callerror.h"
@@ -135,6 +136,22 @@ cpeercred_process_ids(int pidfd, uint32_t ids[8])
 		if (told[i] == (uid_t)-1)
 			return EPROTO;
 	memcpy(ids, told, sizeof(told));
+	return 0;
+}
+
+int
+cpeercred_since_boot(int64_t *nanoseconds)
+{
+	const int64_t second = 1000000000;
+	struct timespec now = { .tv_sec = -1, .tv_nsec = -1 };
+	int64_t seconds;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &now) == -1)
+		return call_error();
+	seconds = now.tv_sec;
+	if (seconds < 0 || seconds >= INT64_MAX / second || now.tv_nsec < 0 || now.tv_nsec >= second)
+		return EPROTO;
+	*nanoseconds = seconds * second + now.tv_nsec;
 	return 0;
 }
 

@@ -11,6 +11,8 @@ package cpeercred
 #cgo nocallback cpeercred_process_pid
 #cgo noescape cpeercred_process_ids
 #cgo nocallback cpeercred_process_ids
+#cgo noescape cpeercred_since_boot
+#cgo nocallback cpeercred_since_boot
 #cgo noescape cpeercred_signal_process
 #cgo nocallback cpeercred_signal_process
 #include "cpeercred.h"
@@ -22,6 +24,7 @@ import (
 	"math"
 	"os"
 	"syscall"
+	"time"
 )
 
 // ProcessCall names the system's call behind [OpenProcess].
@@ -102,6 +105,19 @@ func infoError(errno syscall.Errno) error {
 		return unsupportedError("this kernel does not have PIDFD_GET_INFO; Linux has it since 6.13")
 	}
 	return errno
+}
+
+// SinceBoot returns how long ago the system was booted, as our time namespace has it.
+// Time asleep counts. It is the clock by which proc_pid_stat(5) tells when a process
+// was started.
+//
+// Source: clock_gettime(2), CLOCK_BOOTTIME.
+func SinceBoot() (time.Duration, error) {
+	var nanoseconds C.int64_t
+	if errno := C.cpeercred_since_boot(&nanoseconds); errno != 0 {
+		return 0, syscall.Errno(errno)
+	}
+	return time.Duration(nanoseconds), nil
 }
 
 // SignalProcess sends the process a signal, which is a [syscall.Signal]; 0 or nil

@@ -2,7 +2,10 @@
 
 package cpeercred
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // ProcessCall names the system's call behind [OpenProcess]: here there is none.
 const ProcessCall = "none"
@@ -22,6 +25,9 @@ func ProcessPID(int) (int32, error) { return 0, noHandle() }
 
 // ProcessIDs always fails here, with an error that is errors.ErrUnsupported.
 func ProcessIDs(int) ([8]uint32, error) { return [8]uint32{}, noHandle() }
+
+// SinceBoot always fails here, with an error that is errors.ErrUnsupported.
+func SinceBoot() (time.Duration, error) { return 0, noHandle() }
 
 // SignalProcess always fails here, with an error that is errors.ErrUnsupported.
 func SignalProcess(int, os.Signal) error { return noHandle() }

@@ -153,15 +153,28 @@ cpeercred_check_can_have_peer(int fd)
 	if (type == SOCK_SEQPACKET && (error = cpeercred_check_packet_ends()) != 0)
 		return error;
 #endif
-	error = get_int(fd, SO_ACCEPTCONN, &listens);
+	if ((error = cpeercred_listens(fd, &listens)) != 0)
+		return error;
+	return listens ? ENOTCONN : 0;
+}
+
+int
+cpeercred_listens(int fd, int *listens)
+{
+	int accepts, error;
+
+	error = get_int(fd, SO_ACCEPTCONN, &accepts);
 #if defined(__OpenBSD__)
 	/* Where it is not told, it is not needed: listeners answer ENOTCONN. */
-	if (error == ENOPROTOOPT)
+	if (error == ENOPROTOOPT) {
+		*listens = 0;
 		return 0;
+	}
 #endif
 	if (error != 0)
 		return error;
-	return listens ? ENOTCONN : 0;
+	*listens = accepts;
+	return 0;
 }
 
 /*

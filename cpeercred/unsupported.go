@@ -18,6 +18,9 @@ func Kind(int) (kind string, err error) { return "", untold("uid and gid") }
 // errors.ErrUnsupported.
 func CheckCanHavePeer(int) error { return untold("uid and gid") }
 
+// Listens always fails here, with an error that is errors.ErrUnsupported.
+func Listens(int) (bool, error) { return false, untold("uid and gid") }
+
 // AnswersForCaller always fails here, with an error that is
 // errors.ErrUnsupported.
 func AnswersForCaller() (bool, error) { return false, untold("uid and gid") }

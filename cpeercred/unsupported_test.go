@@ -19,6 +19,9 @@ func TestUnsupported(t *testing.T) {
 	if err := CheckCanHavePeer(0); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("CheckCanHavePeer = %v, want errors.ErrUnsupported", err)
 	}
+	if listens, err := Listens(0); listens || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Listens = %v, %v, want errors.ErrUnsupported", listens, err)
+	}
 	if wrong, err := AnswersForCaller(); wrong || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("AnswersForCaller = %v, %v, want errors.ErrUnsupported", wrong, err)
 	}

@@ -60,7 +60,7 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"nobody is told", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
 		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
 		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
-		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "find out whether the socket listens or is for datagrams: ", "operation not permitted"},
+		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
 		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},

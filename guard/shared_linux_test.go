@@ -412,7 +412,7 @@ func TestKilledWhileItListens(t *testing.T) {
 	// From the socket on. Other calls of the same kind that Go makes before are few.
 	const calls = "socket,bind,flock,connect,unlinkat,openat,fstat,getxattr,fchmod,?fchmodat2,fchmodat,fchownat,listen,close"
 	killed := 0
-	for _, call := range strings.Split(calls, ",") {
+	for call := range strings.SplitSeq(calls, ",") {
 		for n := 1; ; n++ {
 			path := stalePath(t)
 			cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+call+":signal=KILL:when="+strconv.Itoa(n), self)

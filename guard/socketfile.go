@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"sync/atomic"
@@ -161,7 +162,7 @@ func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want sock
 			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
 		}
 	}
-	if hasACL || permissions(stat) != uint32(want.mode) {
+	if hasACL || permissions(stat) != want.mode {
 		if err := inode.chmod(uint32(want.mode)); err != nil {
 			return fmt.Errorf("chmod %s to %#o: %w", p.path, want.mode, err)
 		}
@@ -201,10 +202,10 @@ func (p *socketPath) checkIsOf(inode socketInode, socket *os.File) error {
 
 // areOf reports whether a file has these attributes.
 func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
-	return permissions(stat) == uint32(a.mode) && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
+	return permissions(stat) == a.mode && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
 }
 
-func permissions(stat *unix.Stat_t) uint32 { return uint32(stat.Mode) & 0o7777 }
+func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode & 0o7777) }
 
 // SetUnlinkOnClose sets whether Close removes the file, as that of [net.UnixListener].
 func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.keep.Store(!unlink) }

@@ -27,8 +27,11 @@ type socketPath struct {
 type fileID struct{ device, inode uint64 }
 
 func idOfFile(stat *unix.Stat_t) fileID {
-	return fileID{uint64(stat.Dev), uint64(stat.Ino)}
+	return fileID{widen(stat.Dev), widen(stat.Ino)}
 }
+
+// widen is for fields whose types differ from system to system.
+func widen[T int32 | uint16 | uint32 | int64 | uint64](n T) uint64 { return uint64(n) }
 
 // openSocketPath opens the directory of path. It refuses a directory in which others could put
 // another file in the socket's place, or, if allowShared is set, one that they could

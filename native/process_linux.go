@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -161,6 +162,27 @@ func poisonedPidfdInfo(mask uint64) unix.PidfdInfo {
 		Ruid: noID, Euid: noID, Suid: noID, Fsuid: noID,
 		Rgid: noID, Egid: noID, Sgid: noID, Fsgid: noID,
 	}
+}
+
+// SinceBoot returns how long ago the system was booted, as our time namespace has it.
+// Time asleep counts. It is the clock by which proc_pid_stat(5) tells when a process
+// was started.
+//
+// Source: clock_gettime(2), CLOCK_BOOTTIME.
+func SinceBoot() (time.Duration, error) {
+	now := unix.Timespec{Sec: -1, Nsec: -1}
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0, err
+	}
+	return decodeClock(int64(now.Sec), int64(now.Nsec))
+}
+
+func decodeClock(seconds, nanoseconds int64) (time.Duration, error) {
+	const second = int64(time.Second)
+	if seconds < 0 || seconds >= math.MaxInt64/second || nanoseconds < 0 || nanoseconds >= second {
+		return 0, unix.EPROTO
+	}
+	return time.Duration(seconds*second + nanoseconds), nil
 }
 
 // SignalProcess sends the process a signal, which is a [unix.Signal]; 0 or nil

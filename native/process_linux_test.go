@@ -1,7 +1,9 @@
 package native
 
 import (
+	"math"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,27 @@ func TestDecodePoll(t *testing.T) {
 	} {
 		if exited, err := decodePoll(test.n, test.events); exited != test.exited || err != test.err {
 			t.Errorf("%s: %v, %v, want %v, %v", test.name, exited, err, test.exited, test.err)
+		}
+	}
+}
+
+func TestDecodeClock(t *testing.T) {
+	const longest = math.MaxInt64 / int64(time.Second)
+	for _, test := range []struct {
+		seconds, nanoseconds int64
+		want                 time.Duration
+		err                  error
+	}{
+		{0, 0, 0, nil},
+		{434, 999_999_999, 435*time.Second - 1, nil},
+		{longest - 1, 999_999_999, time.Duration(longest)*time.Second - 1, nil},
+		{longest, 0, 0, unix.EPROTO},
+		{-1, 0, 0, unix.EPROTO}, // not written
+		{0, -1, 0, unix.EPROTO},
+		{0, 1_000_000_000, 0, unix.EPROTO},
+	} {
+		if got, err := decodeClock(test.seconds, test.nanoseconds); got != test.want || err != test.err {
+			t.Errorf("%d s and %d ns: %v, %v, want %v, %v", test.seconds, test.nanoseconds, got, err, test.want, test.err)
 		}
 	}
 }

@@ -2,7 +2,10 @@
 
 package native
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // ProcessCall names the system's call behind [OpenProcess]: here there is none.
 const ProcessCall = "none"
@@ -20,6 +23,9 @@ func ProcessPID(int) (int32, error) { return 0, errNoHandle }
 
 // ProcessIDs always fails here, with an error that is errors.ErrUnsupported.
 func ProcessIDs(int) ([8]uint32, error) { return [8]uint32{}, errNoHandle }
+
+// SinceBoot always fails here, with an error that is errors.ErrUnsupported.
+func SinceBoot() (time.Duration, error) { return 0, errNoHandle }
 
 // SignalProcess always fails here, with an error that is errors.ErrUnsupported.
 func SignalProcess(int, os.Signal) error { return errNoHandle }

@@ -41,6 +41,7 @@ type list struct {
 var asked = map[string][2]int{
 	"linux g": {1, 59}, "linux l": {1, 31}, "linux o": {1, 77}, "linux e": {0, 0},
 	"linux k": {1, unix.SO_DOMAIN}, "linux f": {1, unix.SO_DOMAIN}, "linux h": {1, unix.SO_TYPE}, "linux a": {1, unix.SO_PEERCRED},
+	"linux b": {0, unix.CLOCK_BOOTTIME},
 	"linux p": {0, pidfdGetInfo}, "linux i": {0, pidfdGetInfo},
 	"darwin g": {0, 1}, "freebsd g": {0, 1}, "dragonfly g": {0, 1}, "solaris g": {0, 0},
 	"darwin t": {0, 6},

@@ -134,3 +134,19 @@ func TestShimsProcessInfo(t *testing.T) {
 	s.compareList(t, "a pid of another namespace", listQuestion{fact: 'p', first: invisible}, oneWord(0, nil))
 	s.compareList(t, "ids in another namespace", listQuestion{fact: 'i', first: invisible}, failed(unix.EREMOTE))
 }
+
+func TestShimsSinceBoot(t *testing.T) {
+	s := shimNamed(t, "linux")
+	long := func(value int64) []byte { return words(uint32(value), uint32(value>>32)) }
+	for _, seconds := range []int64{-1 << 63, -1, 0, 434, 9223372035, 9223372036, 9223372037, 1<<63 - 1} {
+		for _, nanoseconds := range []int64{-1 << 63, -1, 0, 1, 999_999_999, 1_000_000_000, 1<<63 - 1} {
+			now, err := decodeClock(seconds, nanoseconds)
+			want := handedOut([]uint32{uint32(now), uint32(now >> 32)}, err)
+			both := append(long(seconds), long(nanoseconds)...)
+			s.compareList(t, fmt.Sprintf("%d s and %d ns", seconds, nanoseconds), listQuestion{fact: 'b', first: says(both, 0)}, want)
+		}
+		s.compareList(t, "seconds alone", listQuestion{fact: 'b', first: says(long(seconds), 0)}, failed(unix.EPROTO))
+	}
+	s.compareList(t, "success without a write", listQuestion{fact: 'b', first: says(nil, 0)}, failed(unix.EPROTO))
+	s.compareList(t, "an error", listQuestion{fact: 'b', first: reply{errno: int(unix.EINVAL)}}, failed(unix.EINVAL))
+}

@@ -89,16 +89,29 @@ func CheckCanHavePeer(fd int) error {
 			return err
 		}
 	}
-	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
-	switch {
-	case runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT):
-		return nil
+	switch listens, err := Listens(fd); {
 	case err != nil:
 		return err
-	case listens != 0:
+	case listens:
 		return unix.ENOTCONN
 	}
 	return nil
+}
+
+// Listens reports whether the socket fd listens (SO_ACCEPTCONN). On an OpenBSD that
+// does not have SO_ACCEPTCONN it reports false.
+func Listens(fd int) (bool, error) {
+	if err := checkDescriptor(fd); err != nil {
+		return false, err
+	}
+	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
+	switch {
+	case runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return listens != 0, nil
 }
 
 // AnswersForCaller reports whether this kernel names the caller as the peer of

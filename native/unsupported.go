@@ -22,6 +22,9 @@ func Kind(int) (kind string, err error) { return "", errUnsupported }
 // errors.ErrUnsupported.
 func CheckCanHavePeer(int) error { return errUnsupported }
 
+// Listens always fails here, with an error that is errors.ErrUnsupported.
+func Listens(int) (bool, error) { return false, errUnsupported }
+
 // AnswersForCaller always fails here, with an error that is
 // errors.ErrUnsupported.
 func AnswersForCaller() (bool, error) { return false, errUnsupported }

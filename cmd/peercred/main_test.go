@@ -593,8 +593,9 @@ func TestReasonsAreAlike(t *testing.T) {
 	}{
 		{&peercred.ErrPeerProcessGone{PID: 4711}, "the peer's process is gone"},
 		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.EACCES}, "exe of the process: permission denied (it takes the same user, or CAP_SYS_PTRACE)"},
-		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.ENOENT}, "exe of the process: no such file or directory (it has ended, or is about to)"},
-		{&fs.PathError{Op: "open", Path: "/proc/4711/stat", Err: unix.ENOENT}, "stat of the process: no such file or directory (it has ended, or is about to)"},
+		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.ENOENT}, "exe of the process: no such file or directory (it has no program now: it is at its end, or executes another)"},
+		{&fs.PathError{Op: "open", Path: "/proc/4711/stat", Err: unix.ENOENT}, "stat of the process: no such file or directory (it has no program now: it is at its end, or executes another)"},
+		{fmt.Errorf("%w: %w", &peercred.ErrPeerCredentialsUnavailable{Platform: "linux", Reason: "/proc denies it"}, unix.EACCES), "/proc denies it"},
 		{fmt.Errorf("asked: %w", &peercred.ErrPeerCredentialsUnavailable{Platform: "linux", Reason: "too old"}), "too old"},
 		{unix.EMFILE, "too many open files"},
 	} {

@@ -134,7 +134,7 @@ func reason(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		text += " (it takes the same user, or CAP_SYS_PTRACE)"
 	case errors.Is(err, fs.ErrNotExist):
-		text += " (it has ended, or is about to)"
+		text += " (it has no program now: it is at its end, or executes another)"
 	}
 	return text
 }

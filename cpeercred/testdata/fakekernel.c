@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 struct cpeercred_ids {
 	int32_t pid;
@@ -34,6 +35,7 @@ OPTIONAL int cpeercred_open_process(int fd, int *pidfd);
 OPTIONAL int cpeercred_process_exited(int pidfd, int *exited);
 OPTIONAL int cpeercred_process_pid(int pidfd, int32_t *pid);
 OPTIONAL int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
+OPTIONAL int cpeercred_since_boot(int64_t *nanoseconds);
 OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
 OPTIONAL int cpeercred_kind(int fd, int *kind);
 OPTIONAL int cpeercred_check_can_have_peer(int fd);
@@ -153,6 +155,19 @@ fcntl(int fd, int command, ...)
 {
 	(void)fd;
 	return told.option[1].error != 0 && told.option[1].length == (unsigned)command ? fail(told.option[1].error) : 0;
+}
+
+/* The first reply's bytes go over the structure. */
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	struct reply *r = &told.option[0];
+
+	option_asked = (int)clock;
+	if (r->error != 0)
+		return fail(r->error);
+	memcpy(now, r->bytes, r->written < sizeof(*now) ? r->written : sizeof(*now));
+	return 0;
 }
 
 int
@@ -341,13 +356,14 @@ handed_out(int error, const uint32_t *words, size_t n)
  * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
  * HEX what it handed out. COUNT begins as 7, which a failure
  * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
- * where a failure has touched them; and 1 for the one word of the others. ERRNO is
+ * where a failure has touched them; 2 for the time since boot; and 1 for the one word
+ * of the others. ERRNO is
  * -1 if the shim wrote past its room.
  */
 static int
 ask_list(char fact)
 {
-	static uint32_t room[33];
+	static uint32_t room[33] __attribute__((aligned(8)));
 	static const unsigned char fence[sizeof(room[0])] = { 0xa5, 0xa5, 0xa5, 0xa5 };
 	size_t capacity, count = 7, size = sizeof(room[0]);
 	int error;
@@ -392,6 +408,10 @@ ask_list(char fact)
 		error = cpeercred_process_pid(3, (int32_t *)room);
 		count = handed_out(error, room, 1);
 		break;
+	case 'b':
+		error = cpeercred_since_boot((int64_t *)room);
+		count = handed_out(error, room, 2);
+		break;
 	case 'k':
 		error = cpeercred_kind(3, (int *)room);
 		count = handed_out(error, room, 1);
@@ -419,7 +439,7 @@ ask_list(char fact)
 
 /*
  * A question is c for credentials, g groups, l label, t token, o a process opened, e
- * whether it exited, p its pid or i its ids, k what a socket is, f whether
+ * whether it exited, p its pid or i its ids, b the time since boot, k what a socket is, f whether
  * its family is Unix, h whether it can have a peer, a whether the kernel answers for the caller, and its rest.
  */
 static int

@@ -51,6 +51,7 @@ var exceptions = []exception{
 			"peercred.TestProcessInAnotherPIDNamespace",
 			"peercred.TestProcessGoneInAnotherPIDNamespace",
 			"peercred.TestProcessInANamespaceBelow",
+			"peercred.TestProcessUnderARestrictedProc",
 			"guard.TestOverflowIDs",
 			"guard.TestDirectoryOfOverflowID",
 		},
