@@ -320,6 +320,7 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerSecurityLabel", wanted + words(257) + ":when=1", "room for a longer label, and then none", nil, "no Linux security module labels this socket"},
 		{"GetPeerSecurityLabel", wanted + words(1<<20) + ":when=1", "room for the longest label, and then none", nil, "no Linux security module labels this socket"},
 		{"GetPeerSecurityLabel", wanted + words(1<<20+1) + ":when=1", "a label longer than there can be", nil, malformed},
+		{"GetPeerSecurityLabel", wanted + words(300), "there is no room, it says again where there is", nil, malformed},
 		{"GetPeerSecurityLabel", wanted + words(256), "there is room for the label, it says", nil, malformed},
 
 		{"OpenPeerProcess", length + words(0), "a handle of no bytes", nil, malformed},
