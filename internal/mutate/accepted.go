@@ -33,6 +33,12 @@ const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL
 // goneIsSaid is why nothing is left to find out.
 const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
 
+// Of statements in C:
+const (
+	unknownBefore  = "equivalent: the one caller passes a kind that is CPEERCRED_KIND_UNKNOWN, 0"
+	hasCloseOnExec = "equivalent on Linux, whose SOCK_CLOEXEC has done it: the function is empty"
+)
+
 // Of constants:
 const (
 	otherPoison   = "equivalent: another value that no kernel writes"
@@ -84,6 +90,22 @@ var accepted = []acceptance{
 		noSuchSignal},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
 		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
+	{identity{File: "cpeercred/socket.c", Function: "internet_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;"}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "internet_kind", Condition: "break;", Nth: 2}, []change{removed},
+		"equivalent: it is at the end of the switch"},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;"}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;", Nth: 1}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "close_on_exec", Condition: "(void)fd;"}, []change{removed},
+		"equivalent: it is for the compiler to see"},
+	{identity{File: "cpeercred/socket.c", Function: "unconnected_socket", Condition: "close_on_exec(s);"}, []change{removed},
+		hasCloseOnExec},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "close_on_exec(pair[0]);"}, []change{removed},
+		hasCloseOnExec},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "close_on_exec(pair[1]);"}, []change{removed},
+		hasCloseOnExec},
 	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "pair[1] < 0"}, []change{boundary},
 		lowerFirst},
 	{identity{File: "cpeercred/socket.c", Function: "cpeercred_answers_for_caller", Condition: "case EINVAL"}, []change{dropped},
