@@ -61,7 +61,11 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## show a server that learns who connects, through both implementations
-	@go run ./internal/demo
+	@for cgo in 1 0; do \
+		echo "== CGO_ENABLED=$$cgo"; \
+		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then \
+			echo "left out: there is no C compiler ($$(go env CC))"; continue; fi; \
+		CGO_ENABLED=$$cgo go run ./cmd/peercred demo || exit 1; done
 
 ##@ Test here
 
@@ -118,8 +122,10 @@ GVISOR         := gvisor.dev/gvisor/runsc@v0.0.0-20260905035102-160fafc42237
 GVISOR_DIR     := $(OUTSIDE)/gvisor-$(GVISOR_RELEASE)
 
 .PHONY: test-gvisor
-test-gvisor: $(GVISOR_DIR)/runsc ## run the tests on gVisor, an old one that answers for the caller and a current one (needs root)
-	@for runsc in "$(RUNSC)" "$(GVISOR_DIR)/runsc"; do go run ./internal/testgvisor -runsc "$$runsc" || exit 1; done
+test-gvisor: ## run the tests on gVisor, an old one that answers for the caller and a current one (needs root)
+	@go run ./internal/testgvisor -runsc "$(RUNSC)"
+	@$(MAKE) --no-print-directory $(GVISOR_DIR)/runsc
+	@go run ./internal/testgvisor -runsc $(GVISOR_DIR)/runsc
 
 $(GVISOR_DIR)/runsc:
 	@echo "building gVisor $(GVISOR_RELEASE) in $(GVISOR_DIR), which takes some minutes"
@@ -171,7 +177,9 @@ shims: $(ZIG_DIR)/ziglang
 
 # Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
-cross: cross-go cross-c cross-cgo ## compile for every port that Go knows, and the C shims for every system
+cross: ## compile for every port that Go knows, and the C shims for every system
+	@$(CROSS) -python $(PYTHON) tools
+	@$(MAKE) --no-print-directory cross-go cross-c cross-cgo
 
 # go vet wants to link a test program even where there are no tests, which Go
 # refuses for any package on these without cgo. The same files are vetted under

@@ -31,7 +31,7 @@ func serveByRoute(ctx context.Context, path string, allowed guard.Policy, secret
 		return nil, nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /secret", guard.Require(allowed, secret))
+	mux.Handle("GET /secret", guard.Require(allowed)(secret))
 	return listener, &http.Server{
 		ConnContext:       guard.ConnContext, // without it nobody is known
 		Handler:           mux,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 
 	"example.com/peercred/guard"
@@ -13,7 +14,10 @@ import (
 
 // A server for its own user and nobody else.
 func Example_server() {
-	listener, err := guard.Listen(context.Background(), "unix", "/tmp/secrets.sock", guard.Config{Policy: guard.CurrentUser()})
+	listener, err := guard.Listen(context.Background(), "unix", "/tmp/secrets.sock", guard.Config{
+		Policy: guard.CurrentUser(),
+		OnDeny: guard.LogDenied(slog.Default()),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

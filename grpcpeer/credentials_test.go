@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
@@ -140,6 +141,9 @@ func TestHandshakeRefuses(t *testing.T) {
 				}
 				if all := told.all(); len(all) != 1 || all[0] != denied {
 					t.Errorf("onDeny was told of %v", all)
+				}
+				if err := ours.SetDeadline(time.Time{}); test.network != "pipe" && !errors.Is(err, net.ErrClosed) {
+					t.Errorf("gRPC's own Close has still to close the connection: %v", err)
 				}
 				if sent, err := io.ReadAll(theirs); len(sent) > 0 || err != nil {
 					t.Errorf("the peer reads %q, %v", sent, err)

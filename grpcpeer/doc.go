@@ -26,10 +26,27 @@
 // ids are those of whoever connected or listened, and a process can hand its end to
 // another.
 //
-// Not covered: a call of a method that the server does not have never comes to an
-// interceptor, and gRPC answers it with codes.Unimplemented; calls through
-// [grpc.Server.ServeHTTP] pass by the credentials, so that their peer is unknown:
-// every rule refuses them, and without rules nothing does.
+// # Which calls the rules decide on
+//
+// The interceptors decide on calls of the methods that the server has. gRPC answers a call
+// of any other method with codes.Unimplemented, and asks no interceptor. So whoever can
+// connect can find out which methods there are.
+//
+// A server with [grpc.UnknownServiceHandler] takes calls of all methods. Those of methods
+// that it does not have are streams, and the stream interceptor decides on them. Their
+// names are the client's choice: the rule "/" admits any name, and "/package.Service/" any
+// method name. Without a rule they are refused.
+//
+// Calls through [grpc.Server.ServeHTTP] bypass the credentials. Their peer is not known,
+// and every rule refuses them. A server without rules serves them.
+//
+// # Refused connections
+//
+// [NewServerCredentials] works with any listener. One of [guard.Listen] is better: it
+// refuses a peer before gRPC knows of it. On Linux 6.16 and newer it also refuses file
+// descriptors that peers send, which can make the close of a connection take long. The
+// connections of refused peers are closed without gRPC waiting for it; those of admitted
+// peers are not.
 //
 // Sources: credentials/credentials.go, credentials/local/local.go, server.go,
 // picker_wrapper.go and internal/transport of grpc-go 1.85.

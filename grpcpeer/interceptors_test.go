@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/credentials/local"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
@@ -214,42 +215,74 @@ func TestRulesAreCopied(t *testing.T) {
 	}
 }
 
-// Calls of a method that no service has come to the rules where the server takes
-// them, as a proxy does.
+// Calls of a method that the server does not have come to the rules if the server takes
+// them, as a proxy does, and are unimplemented if not.
 func TestUnknownMethods(t *testing.T) {
-	const known, unknown = "/a/b/Method", "/a/c/Method"
-	listener, target := listen(t)
+	const other = "/a/c/Method" // a service's name may have slashes
+	unknown := map[string]outcome{"/a/b/Method": fine, other: refused, "//Method": refused, all + "Unknown": refused}
+	rules := grpcpeer.Rules{"/a/b/": guard.CurrentUser(), check: guard.CurrentUser()}
+	everything := grpcpeer.Rules{"/": guard.CurrentUser()}
 	var mu sync.Mutex
 	var handled []string
-	handler := func(_ any, stream grpc.ServerStream) error {
+	handler := grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		mu.Lock()
 		defer mu.Unlock()
 		method, _ := grpc.MethodFromServerStream(stream)
 		handled = append(handled, method)
 		return nil
+	})
+	for _, test := range []struct {
+		name    string
+		rules   grpcpeer.Rules
+		options []grpc.ServerOption
+		want    map[string]outcome
+		handled []string
+		denied  int
+	}{
+		{"a handler", rules, []grpc.ServerOption{handler}, unknown, []string{"/a/b/Method"}, 3},
+		{"a handler, and a rule for all", everything, []grpc.ServerOption{handler}, map[string]outcome{other: fine}, []string{other}, 0},
+		{"a handler, and no rules", nil, []grpc.ServerOption{handler}, map[string]outcome{other: refused}, nil, 1},
+		{"no handler", rules, nil, map[string]outcome{
+			"/a/b/Method": {codes.Unimplemented, "unknown service a/b"}, all + "Unknown": {codes.Unimplemented, "unknown method Unknown for service grpc.health.v1.Health"},
+		}, nil, 0},
+		{"no handler, and no rules", nil, nil, map[string]outcome{other: {codes.Unimplemented, "unknown service a/c"}}, nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener, target := listen(t)
+			var told denials
+			handled = nil
+			options := append(grpcpeer.Require(test.rules, told.ofMethod), serverCreds(guard.CurrentUser()))
+			serve(t, listener, append(options, test.options...)...)
+			client, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			for method, want := range test.want {
+				if got := callUnknown(t.Context(), client, method); got != want {
+					t.Errorf("%s: %v, want %v", method, got, want)
+				}
+			}
+			if diff := cmp.Diff(test.handled, handled); diff != "" {
+				t.Errorf("handled (-want +got):\n%s", diff)
+			}
+			if len(told.all()) != test.denied {
+				t.Errorf("onDeny was told of %v, want %d refusals", told.all(), test.denied)
+			}
+		})
 	}
-	rules := grpcpeer.Rules{"/a/b/": guard.CurrentUser()} // a service's name may have slashes
-	serve(t, listener, append(grpcpeer.Require(rules), serverCreds(guard.CurrentUser()), grpc.UnknownServiceHandler(handler))...)
-	client, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
+}
+
+// callUnknown calls a method as a stream of nothing.
+func callUnknown(ctx context.Context, client *grpc.ClientConn, method string) outcome {
+	stream, err := client.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
+	if err == nil {
+		err = stream.RecvMsg(&healthgrpc.HealthCheckResponse{})
 	}
-	defer client.Close()
-	for method, want := range map[string]outcome{known: fine, unknown: refused, "//Method": refused} {
-		stream, err := client.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, method)
-		if err == nil {
-			err = stream.RecvMsg(&healthgrpc.HealthCheckResponse{})
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		if got := outcomeOf(err); got != want {
-			t.Errorf("%s: %v, want %v", method, got, want)
-		}
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	if diff := cmp.Diff([]string{known}, handled); diff != "" {
-		t.Errorf("handled (-want +got):\n%s", diff)
-	}
+	return outcomeOf(err)
 }
 
 // Many calls at once, of which half are refused.

@@ -10,16 +10,17 @@ import (
 	"example.com/peercred/guard"
 )
 
-// NewServerCredentials returns credentials for a server, with [grpc.Creds], which
-// let in the clients that policy lets in. The zero Policy lets in nobody, and nobody
-// is let in through what is no Unix socket. Whoever is let in is known to
-// [PeerFromContext].
+// NewServerCredentials returns credentials for a server, for [grpc.Creds], which let in
+// the clients that policy lets in. The zero Policy lets in nobody, and so does a
+// connection that is no Unix socket. [PeerFromContext] returns the clients that are let in.
 //
-// The others' connections are closed with nothing sent. Why is for the onDeny hooks
-// to know, with [guard.LogDenied] as one, and for gRPC's own log, at its level info. A
-// hook is called after the connection was closed, in a goroutine of that connection:
-// so it must be safe for concurrent use, a slow one keeps nobody else waiting, and
-// one that panics is logged with [slog.Default].
+// The connections of the others are closed, and nothing is sent. The handshake returns
+// when its connection is closed: gRPC's own Close waits for nothing then, whatever
+// descriptors the client sent. The reason goes to the onDeny hooks, of which
+// [guard.LogDenied] makes one, and to gRPC's log at its level info. A hook is called after
+// the connection is closed, in a goroutine of that connection. So it must be safe for
+// concurrent use, and a slow one keeps nobody else waiting. If it panics, that is logged
+// with [slog.Default].
 //
 // The peer of a [guard.Conn], from a [guard.Listener], is not asked for again. The
 // policies of both must let it in.

@@ -20,9 +20,10 @@ type Conn struct {
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
-// lets the peer in. Else conn is closed, in a goroutine of its own, since a peer can
-// make that take long; and the error is *[Denied], which wraps what
-// [peercred.GetPeerCredentials] returned if that is what failed.
+// lets the peer in. Else it closes conn, and the error is *[Denied], which wraps what
+// [peercred.GetPeerCredentials] returned if that is what failed. It is no harm to close
+// conn again. A peer can make the kernel take long to close a connection: Admit leaves
+// that to a goroutine, and neither Admit nor another Close waits for it.
 //
 // It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the
@@ -30,7 +31,7 @@ type Conn struct {
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy, 0)
 	if denied != nil {
-		elsewhere.close(conn, nil)
+		closeOwned(conn)
 		return nil, denied
 	}
 	return admitted, nil

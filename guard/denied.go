@@ -12,16 +12,16 @@ import (
 // ErrDenied is what every refusal is: errors.Is(err, ErrDenied) holds for *[Denied].
 var ErrDenied = errors.New("the peer is denied")
 
-// Denied says that a peer was not let in, and why. It is for our own logs: nothing
-// of it goes to the peer. Find it with errors.As; it is always a pointer.
+// Denied says that a peer was not let in, and why. It is for the server's own log, and
+// nothing of it goes to the peer. It is always a pointer, which errors.As finds.
 // errors.Is(err, [ErrDenied]) and errors.Is(err, [fs.ErrPermission]) hold for it.
 type Denied struct {
 	// Credentials are the peer's, nil if they could not be had.
 	Credentials *peercred.PeerCredentials
 	// Rule is the rule that refused, as [Policy.String] gives it.
 	Rule string
-	// Failed tells that it could not be decided whether the peer is to be let in:
-	// the kernel did not tell a fact, or the rule panicked.
+	// Failed is true if the rule could not be decided: the kernel did not tell a fact, or
+	// the rule panicked. The peer is not let in then either.
 	Failed bool
 	// Err is why the rule refused, nil if the rule says it all.
 	Err error

@@ -26,15 +26,16 @@ const maxLinks = 40
 // checkDirectory refuses a directory if others can rename what is in it, or in one of
 // those that lead to it, or can lead a symbolic link on the way elsewhere: they could put
 // another socket in the place of ours. If shared is set, others may rename what is in the
-// directory itself. It goes the way that the kernel goes, from the root: the path is
-// absolute.
+// directory itself, and what belongs to users whom our user namespace does not map is
+// taken on trust. It goes the way that the kernel goes, from the root: the path is absolute.
 func checkDirectory(path string, shared bool) error {
 	here, ahead := "/", components(path)
-	parent, err := lookAt(here)
+	root, err := lookAt(here)
 	if err != nil {
 		return err
 	}
-	if err := parent.check(shared && len(ahead) == 0, shared); err != nil {
+	parent := root
+	if err := root.check(shared && len(ahead) == 0, shared); err != nil {
 		return err
 	}
 	for links := 0; len(ahead) > 0; {
@@ -60,7 +61,7 @@ func checkDirectory(path string, shared bool) error {
 			return &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
 		}
 		if filepath.IsAbs(target) {
-			here = "/"
+			here, parent = "/", root
 		}
 		ahead = append(components(target), ahead...)
 	}
@@ -108,7 +109,7 @@ func (s step) check(may, mayUnmapped bool) error {
 		return nil
 	case unmapped && !mayUnmapped:
 		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, root among them: "+
-			"map the owner, mount a file system of your own there, or set AllowSharedDirectory", s.path, s.uid)
+			"mount a file system of your own there, or map its owner (AllowSharedDirectory takes it on trust)", s.path, s.uid)
 	case s.isOthers() && !unmapped:
 		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: %s", s.path, s.uid, s.advice())
 	case s.writable && s.mode&fs.ModeSticky == 0:

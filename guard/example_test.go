@@ -162,15 +162,15 @@ func ExampleConnContext() {
 	// Output: 200 true
 }
 
-// Rules for each route, and a hook for who was refused.
+// A rule for each route, and a hook that logs the refused requests.
 func ExampleRequire() {
 	listener, path, remove := exampleListener()
 	defer remove()
 	note := func(r *http.Request, d *guard.Denied) { log.Printf("%s: %v", r.Pattern, d) }
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
 	mux := http.NewServeMux()
-	mux.Handle("GET /for-me", guard.Require(guard.CurrentUser(), hello, note))
-	mux.Handle("GET /for-nobody", guard.Require(guard.UIDs(), hello, note))
+	mux.Handle("GET /for-me", guard.Require(guard.CurrentUser(), note)(hello))
+	mux.Handle("GET /for-nobody", guard.Require(guard.UIDs(), note)(hello))
 	server := &http.Server{ConnContext: guard.ConnContext, Handler: mux}
 	go server.Serve(listener)
 	defer server.Close()
@@ -180,6 +180,37 @@ func ExampleRequire() {
 	// Output:
 	// 200 hello
 	// 403
+}
+
+// A refused client that reads "403 Forbidden". A Listener closes the connections of those
+// that it refuses, so this one admits everybody who can connect, and Require decides.
+func ExampleRequire_forbidden() {
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+
+	everybody := guard.Func("everybody", func(guard.Peer) error { return nil })
+	listener, err := guard.Listen(context.Background(), "unix", path, guard.Config{Policy: everybody, Mode: 0o666})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /secret", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the secret") })
+	anotherUser := guard.UIDs(uint32(os.Geteuid()) + 1)
+	server := &http.Server{
+		ConnContext: guard.ConnContext,
+		Handler: guard.Require(anotherUser, func(r *http.Request, d *guard.Denied) {
+			slog.Warn("request denied", "route", r.URL.Path, "denied", d)
+		})(mux),
+	}
+	go server.Serve(listener)
+	defer server.Close()
+
+	fmt.Println(exampleGet(path, "/secret"))
+	// Output: 403
 }
 
 // exampleGet returns status and body of one request.

@@ -34,6 +34,7 @@ type role struct {
 	Count   int
 	Rule    uint32
 	Umask   int
+	Mode    uint32
 	Shared  bool   // as AllowSharedDirectory
 	Mount   string // over Address
 

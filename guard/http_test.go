@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,8 +98,8 @@ func TestHTTP(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenAs(t, Config{Policy: everybody()})
 			mux := http.NewServeMux()
-			mux.Handle("/in", Require(CurrentUser(), whoAmI))
-			mux.Handle("/out", Require(UIDs(), whoAmI))
+			mux.Handle("/in", Require(CurrentUser())(whoAmI))
+			mux.Handle("/out", Require(UIDs())(whoAmI))
 			server := &http.Server{Handler: mux, ConnContext: ConnContext, Protocols: test.protocols}
 			serve := func() error { return server.Serve(listener) }
 			if test.scheme == "https" {
@@ -135,8 +137,8 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// A request whose connection has no credentials is refused: the listener is not
-// guarded, the server has no ConnContext, or an outer request's context has a peer.
+// A request whose connection has no credentials is refused. The error says what is wrong
+// with the server, and so does the log, once.
 func TestRequestsWithoutAPeer(t *testing.T) {
 	needCredentials(t)
 	admitted := listenAs(t, Config{Policy: everybody()})
@@ -145,38 +147,127 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	if _, ok := FromContext(outer); !ok {
 		t.Fatal("the outer context has no peer")
 	}
-	plain := func() net.Listener {
-		listener, err := net.Listen("unix", admitted.Addr().String()+"-plain")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return listener
-	}
-	base := func(net.Listener) context.Context { return outer }
+	const noConnContext = "guard: the request has no peer: set http.Server.ConnContext to guard.ConnContext, and serve from a guard.Listener"
+	const noListener = "guard: the request has no peer: it came by a *net.UnixConn, and not from a guard.Listener: serve from one"
 	for _, test := range []struct {
-		name     string
-		listener net.Listener
-		server   *http.Server
+		name    string
+		guarded bool
+		server  *http.Server
+		want    string
 	}{
-		{"a plain listener", plain(), &http.Server{ConnContext: ConnContext}},
-		{"no ConnContext", listenAs(t, Config{Policy: everybody()}), &http.Server{}},
+		{"no ConnContext", true, &http.Server{}, noConnContext},
+		{"neither", false, &http.Server{}, noConnContext},
+		{"no guard.Listener", false, &http.Server{ConnContext: ConnContext}, noListener},
+		{"an outer peer", false, &http.Server{ConnContext: ConnContext, BaseContext: func(net.Listener) context.Context { return outer }}, noListener},
 	} {
-		test.server.Handler = Require(everybody(), whoAmI)
-		serveHTTP(t, test.server, func() error { return test.server.Serve(test.listener) })
-		if got, want := get(t, clientOf(t, test.listener, nil), "http://host/"), "500 HTTP/1.1 "; got != want {
-			t.Errorf("%s: %q, want %q", test.name, got, want)
-		}
-		test.server.Close()
-	}
-	// With an outer peer in the base context.
-	server := &http.Server{ConnContext: ConnContext, BaseContext: base, Handler: Require(everybody(), whoAmI)}
-	listener := plain()
-	serveHTTP(t, server, func() error { return server.Serve(listener) })
-	if got, want := get(t, clientOf(t, listener, nil), "http://host/"), "500 HTTP/1.1 "; got != want {
-		t.Errorf("an outer peer: %q, want %q", got, want)
+		t.Run(test.name, func(t *testing.T) {
+			listener := plainOrGuarded(t, test.guarded)
+			text := logged(t)
+			var told []*Denied
+			note := func(_ *http.Request, d *Denied) { told = append(told, d) }
+			mux := http.NewServeMux()
+			mux.Handle("/a", Require(everybody(), note)(whoAmI))
+			mux.Handle("/b", Require(everybody(), note)(whoAmI))
+			test.server.Handler = mux
+			serveHTTP(t, test.server, func() error { return test.server.Serve(listener) })
+			client := clientOf(t, listener, nil)
+			for _, route := range []string{"/a", "/b", "/a"} {
+				if got, want := get(t, client, "http://host"+route), "500 HTTP/1.1 "; got != want {
+					t.Errorf("%s: %q, want %q", route, got, want)
+				}
+			}
+			for _, d := range told {
+				if d.Credentials != nil || d.Rule != "a known peer" || !d.Failed || d.Err.Error() != test.want {
+					t.Errorf("the hook is told of %+v, want %s", d, test.want)
+				}
+			}
+			if len(told) != 3 {
+				t.Errorf("the hook is told %d times", len(told))
+			}
+			want := fmt.Sprintf("level=ERROR msg=\"guard: requests are refused\" address=%s reason=%q\n", listener.Addr(), test.want)
+			if diff := cmp.Diff(want, text.String()); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
 	}
 	if peer, ok := FromContext(context.Background()); ok || peer != (Peer{}) {
 		t.Errorf("a context without a peer has %v", peer)
+	}
+	unasked := ConnContext(t.Context(), &Conn{}) // whom nobody admitted
+	if peer, ok := FromContext(unasked); ok || peer != (Peer{}) {
+		t.Errorf("a Conn without a peer has %v", peer)
+	}
+	if got, want := whyUnknown(unasked).Error(), "it came by a *guard.Conn"; !strings.Contains(got, want) {
+		t.Errorf("of a Conn without a peer: %q, want %q", got, want)
+	}
+}
+
+// plainOrGuarded returns a listener of package net, or one that lets everybody in.
+func plainOrGuarded(t *testing.T, guarded bool) net.Listener {
+	t.Helper()
+	if guarded {
+		return listenAs(t, Config{Policy: everybody()})
+	}
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+// router has the method by which many routers take middleware.
+type router struct {
+	*http.ServeMux
+	middleware []func(http.Handler) http.Handler
+}
+
+func (r *router) Use(middleware ...func(http.Handler) http.Handler) {
+	r.middleware = append(r.middleware, middleware...)
+}
+
+func (r *router) handler() (h http.Handler) {
+	h = r.ServeMux
+	for _, wrap := range slices.Backward(r.middleware) {
+		h = wrap(h)
+	}
+	return h
+}
+
+// Require goes around a route, and around all of them with other middleware.
+func TestRequireIsMiddleware(t *testing.T) {
+	var passed []string
+	pass := func(name string) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				passed = append(passed, name)
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	hooks := []func(*http.Request, *Denied){func(*http.Request, *Denied) { passed = append(passed, "denied") }}
+	r := &router{ServeMux: http.NewServeMux()}
+	r.Use(pass("before"), Require(UIDs(1, 2), hooks...), pass("after"))
+	hooks[0] = nil // what a caller does to its hooks afterwards changes nothing
+	r.Handle("GET /of-1", Require(UIDs(1))(pass("handler")(whoAmI)))
+	handler := r.handler()
+	for _, test := range []struct {
+		uid    uint32
+		status int
+		want   []string
+	}{
+		{1, http.StatusOK, []string{"before", "after", "handler"}},
+		{2, http.StatusForbidden, []string{"before", "after"}},
+		{3, http.StatusForbidden, []string{"before", "denied"}},
+	} {
+		passed = nil
+		request := httptest.NewRequest("GET", "/of-1", nil)
+		peer := peerWith(peercred.PeerCredentials{UID: test.uid}, nil, "")
+		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if diff := cmp.Diff(test.want, passed); diff != "" || recorder.Code != test.status {
+			t.Errorf("uid %d: status %d, want %d, and passed (-want +got):\n%s", test.uid, recorder.Code, test.status, diff)
+		}
 	}
 }
 
@@ -196,12 +287,12 @@ func TestRequireTellsTheHook(t *testing.T) {
 		{"the zero policy", Policy{}, http.StatusForbidden, Denied{Rule: "nobody"}},
 	} {
 		var told []*Denied
-		handler := Require(test.policy, whoAmI, func(r *http.Request, d *Denied) {
+		handler := Require(test.policy, func(r *http.Request, d *Denied) {
 			if r.URL.Path != "/route" {
 				t.Errorf("%s: the hook is told of %s", test.name, r.URL)
 			}
 			told = append(told, d)
-		})
+		})(whoAmI)
 		peer := reticent(1, 2)
 		request := httptest.NewRequest("GET", "/route", nil)
 		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
@@ -227,7 +318,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 func TestRequireAsksForEveryRequest(t *testing.T) {
 	var closed atomic.Bool
 	listener := listenAs(t, Config{Policy: everybody()})
-	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return refuseUnless(!closed.Load()) }), whoAmI)}
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return refuseUnless(!closed.Load()) }))(whoAmI)}
 	serveHTTP(t, server, func() error { return server.Serve(listener) })
 	client := clientOf(t, listener, nil)
 	for _, shut := range []bool{false, true, false} {
@@ -265,7 +356,7 @@ func TestRequireAllocatesNothing(t *testing.T) {
 	peer := peerWith(peercred.PeerCredentials{UID: 1}, nil, "")
 	request := httptest.NewRequest("GET", "/", nil)
 	request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
-	handler := Require(UIDs(1), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	handler := Require(UIDs(1))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	recorder := httptest.NewRecorder()
 	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {
 		t.Errorf("%v allocations for a request", n)

@@ -35,9 +35,12 @@ type Config struct {
 	//
 	// Those users can remove and replace the socket file, as they can any file there, and so
 	// serve our clients in our place; clients can use [Dial] to notice. They cannot have
-	// us change or remove a file of another directory, or the mode and owner of another
-	// file. It requires Linux. If the umask takes bits away from Mode, or if Owner or Group
-	// are not what the file is born with, it requires the kernel's unix_diag too.
+	// us change or remove a file of another directory, or change the mode or owner of another
+	// file. It requires Linux, and mostly the kernel's unix_diag, which tells that a file
+	// is the socket's: without it, the file can only have the mode 0600 and our own group.
+	//
+	// In a user namespace it also allows directories and links that belong to users whom
+	// the namespace does not map. Those users can lead the path elsewhere.
 	AllowSharedDirectory bool
 
 	// Ask names the facts to ask for at once, beside the credentials.
@@ -61,13 +64,17 @@ type Config struct {
 // Listen listens on the Unix socket at address, and returns a listener that accepts
 // only peers that config.Policy lets in. The network is "unix" or "unixpacket".
 //
-// The socket file is made at address, with its mode. It gets its owner and group before
-// the socket listens, and until then nobody can connect. On Linux the file never has
-// more permissions than Mode, whatever the umask is; elsewhere it may have, until the
-// socket listens. The umask is not changed.
+// The socket file is made at address, for its owner alone. It gets its group, its mode and
+// its owner before the socket listens, and until then nobody can connect. On Linux the
+// file never has more permissions than Mode, whatever the umask is; elsewhere it may have
+// until the socket listens. It has no access control list of POSIX.1e, even if its
+// directory has a default one; those of NFSv4, ZFS and other systems are left alone. The
+// umask is not changed.
 //
-// A stale socket file, one that no socket is bound to any more, is replaced. Any other
-// file stays, and the error wraps [syscall.EADDRINUSE]. Close removes the socket file,
+// A stale socket file, one that no socket is bound to any more, is replaced. That takes
+// the permissions to write and to remove it, which a server without privileges lacks if
+// Config.Owner is another user. Any other file stays, and the error wraps
+// [syscall.EADDRINUSE]. Close removes the socket file,
 // unless another file has taken its place. No other machine may have the directory
 // mounted: the socket of another machine's server looks stale.
 //
@@ -113,7 +120,7 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 	}
 	switch {
 	case !isStream(network):
-		return nil, net.UnknownNetworkError(network)
+		return nil, unknownNetwork(network)
 	case address == "", address == "@":
 		return nil, errors.New("the address is empty")
 	case strings.ContainsRune(address, 0): // which would end a path, or begin an abstract name

@@ -256,7 +256,7 @@ func TestRequireCallsHooksFirst(t *testing.T) {
 	hook := func(name string) func(*http.Request, *Denied) {
 		return func(*http.Request, *Denied) { events = append(events, name) }
 	}
-	handler := Require(CurrentUser(), http.NotFoundHandler(), hook("first"), hook("second"))
+	handler := Require(CurrentUser(), hook("first"), hook("second"))(http.NotFoundHandler())
 	handler.ServeHTTP(eventsWriter{httptest.NewRecorder(), &events}, httptest.NewRequest(http.MethodGet, "/", nil))
 	if diff := cmp.Diff([]string{"first", "second", "answer 500"}, events); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

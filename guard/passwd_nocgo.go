@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// whereElse says where another build looks for a name that is not in the file.
+func whereElse(file string) string {
+	return ": this build looks in " + file + " alone; with cgo, and without the tag osusergo, it asks LDAP, SSSD and the like too"
+}
+
 // uidOf returns the uid of a user whom os/user found. Where that reads /etc/passwd
 // itself, it also takes whoever $USER names for ourselves, with the uid that we have or
 // had: so the file has the last word.

@@ -2,7 +2,20 @@
 
 package guard
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
+
+// A build that reads files says so of a name that it does not find.
+func TestUnknownNameSaysWhereElse(t *testing.T) {
+	_, err := Users("no-such-name-here")
+	for _, want := range []string{"/etc/passwd alone", "cgo", "LDAP, SSSD"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}
 
 func TestInPasswd(t *testing.T) {
 	const passwd = "root:x:0:0:root:/root:/bin/sh\n#alice:x:7:\n\nalice:x:1000:1000::/:\nalice:x:1001:1001::/:\nbob\neve:x\n+bob::::::"

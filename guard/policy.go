@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Policy decides who is let in, on facts that the kernel vouches for. The zero
-// Policy lets in nobody, and neither does one that was made from an empty list:
-// there is no default that admits, and no negation, which would admit whoever was
-// not thought of.
+// Policy decides which peers are let in, on facts that the kernel vouches for. The zero
+// Policy lets in nobody, and neither does one that is made from an empty list. There is
+// no default that admits. There is no negation either, since it would admit every peer
+// that its author did not think of.
 //
 // A Policy is safe for concurrent use.
 type Policy struct {
@@ -19,9 +19,9 @@ type Policy struct {
 	decide func(Peer) error // nil admits, errRefused or a reason refuses
 }
 
-// Allow returns nil if peer is let in, and *[Denied] if not, or if it could not be
-// found out: when a fact that the rule needs is not told here, and when the rule
-// panics.
+// Allow returns nil if peer is let in, and else *[Denied]. It is also *Denied if the
+// policy cannot be decided: the system does not tell a fact that the rule needs, the rule
+// panics, or peer is the zero Peer.
 func (p Policy) Allow(peer Peer) error {
 	if denied := p.decideOn(peer); denied != nil {
 		return denied
@@ -32,20 +32,23 @@ func (p Policy) Allow(peer Peer) error {
 func (p Policy) decideOn(peer Peer) *Denied {
 	switch {
 	case peer.conn == nil:
-		return &Denied{Rule: ruleKnown, Failed: true, Err: errNobody}
+		return &Denied{Rule: ruleKnown, Failed: true, Err: errZeroPeer}
 	case p.decide == nil:
 		return &Denied{Credentials: peer.Credentials(), Rule: p.String()}
 	}
 	return p.decideGuarded(peer)
 }
 
-// String returns the rule, as in "uid 1000 or gid 27". It is for logs.
+// String returns the rule, for logs: "uid 1000 or 1001", or for a combination "any of
+// (uid 1000; gid 27)".
 func (p Policy) String() string {
 	if p.rule == "" {
 		return ruleNobody
 	}
 	return p.rule
 }
+
+var errZeroPeer = errors.New("guard: there is no peer: it is the zero Peer")
 
 const (
 	ruleNobody = "nobody"       // of the zero Policy
@@ -100,11 +103,11 @@ func refuseUnless(ok bool) error {
 	return nil
 }
 
-// UIDs lets in whoever has one of these effective user ids.
+// UIDs lets in peers with one of these effective user ids.
 //
 // In a user namespace that does not map every id, as in a rootless container, the
-// overflow id, 65534, stands for all ids that it does not map, and so for no user
-// in particular: it is refused there, though it is listed.
+// overflow id, 65534, stands for all ids that are not mapped. It is no user in
+// particular, and so it is refused there, even if it is listed.
 func UIDs(uids ...uint32) Policy {
 	return uidPolicy("uid "+listed(uids), slices.Clone(uids))
 }
@@ -120,9 +123,9 @@ func allowUID(uid uint32, uids []uint32) error {
 	return checkMapped("uid", uid, overflow().uid)
 }
 
-// GIDs lets in whoever has one of these as its effective group, which is the
-// primary group unless the peer took another, as newgrp(1) does. See [Groups] for
-// supplementary groups too, and [UIDs] for the overflow id.
+// GIDs lets in peers with one of these as their effective group. That is the primary
+// group, unless the peer took another, as newgrp(1) does. It does not look at supplementary
+// groups, as [Groups] does. See [UIDs] for the overflow id.
 func GIDs(gids ...uint32) Policy {
 	gids = slices.Clone(gids)
 	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.conn.credentials.GID, gids) }}
@@ -135,11 +138,10 @@ func allowGID(gid uint32, gids []uint32) error {
 	return checkMapped("gid", gid, overflow().gid)
 }
 
-// Groups lets in whoever has one of these groups, as its effective group or as a
-// supplementary one. Where the system does not tell supplementary groups it goes by
-// the effective one alone, and otherwise refuses with that reason; where it tells
-// no more than 16, a peer whose group is left out is refused. See [UIDs] for the
-// overflow id.
+// Groups lets in peers with one of these groups, as their effective group or as a
+// supplementary one. If the system does not tell supplementary groups, only the effective
+// group counts, and the refusal of other peers gives that reason. If it tells no more
+// than 16, a peer whose group is left out is refused. See [UIDs] for the overflow id.
 func Groups(gids ...uint32) Policy {
 	return groupPolicy("group "+listed(gids), slices.Clone(gids))
 }
@@ -172,10 +174,10 @@ func allowGroups(p Peer, gids []uint32) error {
 	return err
 }
 
-// PIDs lets in whoever had one of these process ids when it connected. A pid of 0
-// means that the kernel does not tell, and is refused, though it is listed. A pid
-// can be taken by another process as soon as its owner is reaped: so list only
-// those of children that were not waited for yet, and rather decide on users.
+// PIDs lets in peers that had one of these process ids when they connected. A pid of 0
+// means that the kernel does not tell it, and is refused, even if it is listed. Another
+// process can get a pid as soon as its owner is reaped. So list only children that were
+// not waited for yet. To decide on users is safer.
 func PIDs(pids ...int32) Policy {
 	pids = slices.Clone(pids)
 	return Policy{"pid " + listed(pids), func(p Peer) error {
@@ -187,8 +189,8 @@ func PIDs(pids ...int32) Policy {
 	}}
 }
 
-// Labels lets in whoever has one of these security labels, compared byte by byte
-// and as a whole.
+// Labels lets in peers with one of these security labels. Labels are compared byte by
+// byte, as a whole.
 func Labels(labels ...string) Policy {
 	labels = slices.Clone(labels)
 	var quoted []string
@@ -207,8 +209,12 @@ func Labels(labels ...string) Policy {
 	}}
 }
 
-// AllOf lets in whoever each of the policies lets in, and nobody if there is none.
+// AllOf lets in peers that each of the policies lets in, and nobody if there is none.
+// AllOf of one policy is that policy.
 func AllOf(policies ...Policy) Policy {
+	if len(policies) == 1 {
+		return policies[0]
+	}
 	policies = slices.Clone(policies)
 	return Policy{combined("all of", policies), func(p Peer) error {
 		for _, policy := range policies {
@@ -220,9 +226,13 @@ func AllOf(policies ...Policy) Policy {
 	}}
 }
 
-// AnyOf lets in whoever at least one of the policies lets in, and nobody if there
-// is none. A policy that cannot be decided does not keep another from admitting.
+// AnyOf lets in peers that at least one of the policies lets in, and nobody if there is
+// none. A policy that cannot be decided does not keep another from admitting. AnyOf of
+// one policy is that policy.
 func AnyOf(policies ...Policy) Policy {
+	if len(policies) == 1 {
+		return policies[0]
+	}
 	policies = slices.Clone(policies)
 	return Policy{combined("any of", policies), func(p Peer) error {
 		var reasons []error
@@ -242,16 +252,15 @@ func AnyOf(policies ...Policy) Policy {
 	}}
 }
 
-// Func lets in whoever allow returns nil for. The rule is what logs and counts call
-// it, and should be one of few; an error of allow is the reason, and a *[Denied]
-// among its errors, from another Policy, is handed on as it is. A nil allow admits
-// nobody, and a panic refuses. It must be safe for concurrent use, and must not end its
-// goroutine, which is the caller's.
+// Func lets in peers for which allow returns nil. Rule is its name in logs and in
+// [Counts]: do not make one for each peer. The error of allow is the reason of the refusal,
+// and a *[Denied] in it, from another Policy, takes the place of this one's. A nil allow
+// admits nobody, and a panic refuses. Allow must be safe for concurrent use, and must not
+// end its goroutine, which is the caller's.
 //
-// Allow runs within Accept: one that takes its time keeps other peers waiting, and
-// so does one that waits for what a hostile peer can delay, as the file of an
-// executable. Decide on such things where the connection is served, with
-// [Policy.Allow] and [Conn.Peer].
+// Allow runs within Accept, and other peers wait for it. So it must not wait for what a
+// hostile peer can delay, as the file of an executable. Decide on such things where the
+// connection is served, with [Policy.Allow] and [Conn.Peer].
 func Func(rule string, allow func(Peer) error) Policy { return Policy{rule, allow} }
 
 // checkMapped refuses the overflow id where it stands for many.

@@ -117,7 +117,11 @@ func TestPolicies(t *testing.T) {
 		{"the first", AnyOf(UIDs(1000), UIDs(0)), alice, in},
 		{"the last", AnyOf(UIDs(0), UIDs(1000)), alice, in},
 		{"none of them", AnyOf(UIDs(0), GIDs(0)), alice, verdict{rule: "any of (uid 0; gid 0)"}},
-		{"the zero one alone", AnyOf(Policy{}), root, verdict{rule: "any of (nobody)"}},
+		{"the zero one alone", AnyOf(Policy{}), root, verdict{rule: "nobody"}},
+		{"one alone", AnyOf(UIDs(0)), alice, verdict{rule: "uid 0"}},
+		{"one alone, all of it", AllOf(UIDs(0)), alice, verdict{rule: "uid 0"}},
+		{"one alone, which admits", AnyOf(AllOf(UIDs(1000))), alice, in},
+		{"one alone, which fails", AnyOf(panics), alice, verdict{rule: "panics", failed: true}},
 		{"one that fails does not keep another out", AnyOf(panics, Labels("x"), UIDs(1)), reticent(1, 1), in},
 		{"one that fails, and none admits", AnyOf(UIDs(0), panics), alice, verdict{rule: "any of (uid 0; panics)", failed: true}},
 
@@ -218,14 +222,14 @@ func TestDeniedInLogs(t *testing.T) {
 	}
 	want := `level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="uid 0" denied.failed=false
 level=WARN msg="peer denied" denied.peer.pid=0 denied.peer.uid=1 denied.peer.gid=2 denied.rule="security label \"a\\nb\"" denied.failed=true denied.reason="security label: peer credentials unavailable on test: not told"
-level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied.failed=true denied.reason="guard: there is no peer"
+level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied.failed=true denied.reason="guard: there is no peer: it is the zero Peer"
 `
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for peer, want := range map[Peer]string{
 		reticent(1, 2): `peer denied, pid=0 uid=1 gid=2, by the rule "uid 0"`,
-		{}:             `peer denied, by the rule "a known peer": guard: there is no peer`,
+		{}:             `peer denied, by the rule "a known peer": guard: there is no peer: it is the zero Peer`,
 	} {
 		if got := UIDs(0).Allow(peer).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -272,19 +276,34 @@ func TestNamesAreResolved(t *testing.T) {
 		make func(...string) (Policy, error)
 		list []string
 		rule string // "" for an error
+		err  error  // and its text
 	}{
-		{"a user", Users, []string{root.Username}, "user " + root.Username + "(0)"},
-		{"a group", GroupNames, []string{group.Name}, "group " + group.Name + "(0)"},
-		{"no user", Users, nil, "user in an empty list"},
-		{"no group", GroupNames, nil, "group in an empty list"},
-		{"an unknown user", Users, []string{root.Username, unknown}, ""},
-		{"an unknown group", GroupNames, []string{group.Name, unknown}, ""},
-		{"a number is no name", Users, []string{"0"}, ""},
-		{"an empty name", Users, []string{""}, ""},
-		{"a user, and what C does not see", Users, []string{root.Username + "\x00x"}, ""},
-		{"a group, and what C does not see", GroupNames, []string{group.Name + "\x00x"}, ""},
+		{"a user", Users, []string{root.Username}, "user " + root.Username + "(0)", nil},
+		{"a group", GroupNames, []string{group.Name}, "group " + group.Name + "(0)", nil},
+		{"no user", Users, nil, "user in an empty list", nil},
+		{"no group", GroupNames, nil, "group in an empty list", nil},
+		{"an unknown user", Users, []string{root.Username, unknown}, "", user.UnknownUserError(unknown)},
+		{"an unknown group", GroupNames, []string{group.Name, unknown}, "", user.UnknownGroupError(unknown)},
+		{"a number is no name", Users, []string{"0"}, "", user.UnknownUserError("0")},
+		{"an empty name", Users, []string{""}, "", user.UnknownUserError("")},
+		{"a user, and what C does not see", Users, []string{root.Username + "\x00x"}, "", user.UnknownUserError(root.Username + "\x00x")},
+		{"a group, and what C does not see", GroupNames, []string{group.Name + "\x00x"}, "", user.UnknownGroupError(group.Name + "\x00x")},
 	} {
 		policy, err := test.make(test.list...)
+		if !errors.Is(err, test.err) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.err)
+		}
+		if err != nil {
+			kind := map[bool]string{true: "group", false: "user"}[strings.Contains(test.name, "group")]
+			name := test.list[len(test.list)-1]
+			want := fmt.Sprintf("guard: unknown %s %q", kind, name)
+			if name != "" && !strings.Contains(name, "\x00") {
+				want += whereElse("/etc/" + map[string]string{"user": "passwd", "group": "group"}[kind])
+			}
+			if err.Error() != want {
+				t.Errorf("%s: %q, want %q", test.name, err, want)
+			}
+		}
 		if (err == nil) != (test.rule != "") || test.rule != "" && policy.String() != test.rule {
 			t.Errorf("%s: %v, %v, want %q", test.name, policy, err, test.rule)
 		}

@@ -112,22 +112,22 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 }
 
 // Where the kernel does not tell which file is the socket's, a shared directory takes a
-// umask that leaves the mode alone.
+// mode that the file is born with.
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
-	for umask, want := range map[int]string{0: "", 0o077: "use a directory of your own, or a umask and a directory that need no change"} {
+	for mode, want := range map[uint32]string{0o600: "", 0o660: "use a directory of your own"} {
 		dir := openDirectory(t)
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
 		var got forgedEntry
-		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Umask: umask, Shared: true,
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: mode, Shared: true,
 			Calls: []seccomp.Call{netlink}, Errnos: []syscall.Errno{unix.EAFNOSUPPORT}})
 		helper.Decode(&got)
 		helper.Finish()
 		if (got.Err == "") != (want == "") || !strings.HasSuffix(got.Err, want) {
-			t.Errorf("umask %03o: %q, want %q", umask, got.Err, want)
+			t.Errorf("mode %#o: %q, want %q", mode, got.Err, want)
 		}
 		assertEmpty(t, dir)
 	}
@@ -173,7 +173,7 @@ func TestParseUnixDiag(t *testing.T) {
 	if err := unix.Fstat(int(socket.Fd()), &stat); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := askUnixDiag(uint32(stat.Ino))
+	answer, err := askUnixDiag(uint32(stat.Ino), ^uint64(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestParseUnixDiag(t *testing.T) {
 			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
 		}
 	}
-	if none, err := askUnixDiag(0); err != nil {
+	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
 		t.Errorf("of no socket the kernel tells %d", inode)

@@ -31,11 +31,13 @@ const backlog = 1<<16 - 1
 // listenAtPath listens on a new socket file at path that has the given attributes.
 // It replaces a stale socket file, and nothing else.
 //
-// Nobody can connect before listen(2), so the file gets its attributes between bind(2)
-// and listen(2). bind gets the path that the caller gave: what the kernel calls the
-// socket is what ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) go by.
-// The mode is set on the socket before bind, where the system takes it. The umask can
-// then only remove bits, so the file is never wider than want.mode.
+// bind(2) gets the path that the caller gave: what the kernel calls the socket is what
+// ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) go by.
+//
+// The file gets its attributes between bind and listen(2). Until listen nobody can
+// connect, but a peer whose connect(2) has passed the check of permissions by then can
+// find the socket listening a moment later. So the file is born for its owner alone, and
+// gets the permissions of group and others last.
 func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
 	at, err := openSocketPath(path, want.shared)
 	if err != nil {
@@ -82,9 +84,10 @@ func newSocket(network string, want socketAttributes) (*os.File, error) {
 			return nil, err
 		}
 	}
-	// On Linux bind(2) takes the mode from here. Elsewhere this fails, and the file is
-	// born with what the umask leaves of 0777: unix_bind_bsd in net/unix/af_unix.c.
-	_ = unix.Fchmod(fd, uint32(want.mode))
+	if err := setModeAtBirth(fd, want.mode&0o700); err != nil {
+		socket.Close()
+		return nil, os.NewSyscallError("fchmod", err)
+	}
 	return socket, nil
 }
 
@@ -115,8 +118,10 @@ var errReplaced = errors.New("it is not the socket that was bound there: another
 // If that fails, it removes the file, unless another has taken its place.
 func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID, err error) {
 	inode, err := p.open()
-	if err != nil {
+	if errors.Is(err, unix.ENOENT) {
 		return file, fmt.Errorf("%s: another process removed the socket that was bound there: %w", p.path, err)
+	} else if err != nil {
+		return file, err // the file is stale now, and the next Listen replaces it
 	}
 	defer inode.close()
 	stat, err := inode.stat()
@@ -131,12 +136,13 @@ func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID
 	return file, err
 }
 
-// setAttributes sets what is not as wanted yet. It sets the mode first, since that
-// takes CAP_FOWNER once the file has another owner.
+// setAttributes sets what is not as wanted yet: the permissions of a group once the file
+// has that group and no access control list, and the owner last, since the rest takes
+// CAP_FOWNER once the file has another owner.
 //
-// Another user can exchange files in a shared directory. There nothing is changed
-// unless the kernel says that the file is the socket's: the file of another server
-// would get a mode that is not its own.
+// It changes nothing if the kernel says that the file is not the socket's. If the kernel
+// does not tell, it changes nothing in a shared directory, where another user can exchange
+// files.
 func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want socketAttributes) error {
 	stat, err := inode.stat()
 	if err != nil {
@@ -145,21 +151,27 @@ func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want sock
 	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("%s: %w", p.path, errReplaced)
 	}
+	is, unknown := inode.isOf(socket)
+	if unknown == nil && !is {
+		return fmt.Errorf("%s: %w", p.path, errReplaced)
+	}
 	hasACL, err := inode.hasACL()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !hasACL && want.areOf(stat) {
+	case !hasACL && want.areOf(stat):
 		return nil
-	}
-	if p.shared {
-		if err := p.checkIsOf(inode, socket); err != nil {
-			return err
-		}
+	case p.shared && unknown != nil:
+		return fmt.Errorf("change the mode, the owner or the access control list of %s, in a directory where others can exchange files: %w: use a directory of your own", p.path, unknown)
 	}
 	if hasACL {
 		if err := inode.removeACL(); err != nil {
 			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
+		}
+	}
+	if int64(stat.Gid) != int64(want.gid) {
+		if err := inode.chown(-1, want.gid); err != nil {
+			return fmt.Errorf("give %s to gid %d: %w", p.path, want.gid, err)
 		}
 	}
 	if hasACL || permissions(stat) != want.mode {
@@ -167,9 +179,9 @@ func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want sock
 			return fmt.Errorf("chmod %s to %#o: %w", p.path, want.mode, err)
 		}
 	}
-	if int64(stat.Uid) != int64(want.uid) || int64(stat.Gid) != int64(want.gid) {
-		if err := inode.chown(want.uid, want.gid); err != nil {
-			return fmt.Errorf("chown %s to uid %d and gid %d: %w", p.path, want.uid, want.gid, err)
+	if int64(stat.Uid) != int64(want.uid) {
+		if err := inode.chown(want.uid, -1); err != nil {
+			return fmt.Errorf("give %s to uid %d: %w", p.path, want.uid, err)
 		}
 	}
 	return p.checkAttributes(inode, want)
@@ -184,18 +196,6 @@ func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) e
 	if !want.areOf(stat) {
 		return fmt.Errorf("the file system of %s gives the socket the mode %#o, uid %d and gid %d in place of %#o, %d and %d: use another file system, such as a tmpfs",
 			p.path, permissions(stat), stat.Uid, stat.Gid, want.mode, want.uid, want.gid)
-	}
-	return nil
-}
-
-// checkIsOf returns nil if the file is the one that the socket is bound to.
-func (p *socketPath) checkIsOf(inode socketInode, socket *os.File) error {
-	is, err := inode.isOf(socket)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the mode, owner or access control list of %s must be changed, which takes care in a directory where others can exchange files: %w: use a directory of your own, or a umask and a directory that need no change", p.path, err)
-	case !is:
-		return fmt.Errorf("%s: %w", p.path, errReplaced)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -21,6 +22,10 @@ func openParent(path string) (*os.File, error) {
 func socketCloseOnExec(kind int) (int, error) {
 	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 }
+
+// setModeAtBirth sets the mode that the file gets in bind(2), but for bits that the umask
+// removes: unix_bind_bsd in net/unix/af_unix.c.
+func setModeAtBirth(socket int, mode fs.FileMode) error { return unix.Fchmod(socket, uint32(mode)) }
 
 // socketInode is a handle on a socket file, and on no other that takes its name: an
 // O_PATH descriptor.
@@ -122,7 +127,11 @@ func boundInode(socket int) (uint32, error) {
 	if err := unix.Fstat(socket, &stat); err != nil {
 		return 0, os.NewSyscallError("fstat", err)
 	}
-	answer, err := askUnixDiag(uint32(stat.Ino))
+	cookie, err := unix.GetsockoptUint64(socket, unix.SOL_SOCKET, unix.SO_COOKIE)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockopt(SO_COOKIE)", err)
+	}
+	answer, err := askUnixDiag(uint32(stat.Ino), cookie)
 	if err != nil {
 		return 0, fmt.Errorf("ask the kernel which file the socket is bound to: %w", err)
 	}
@@ -133,14 +142,14 @@ func boundInode(socket int) (uint32, error) {
 	return inode, nil
 }
 
-func askUnixDiag(socketInode uint32) (answer []byte, err error) {
+func askUnixDiag(socketInode uint32, cookie uint64) (answer []byte, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, os.NewSyscallError("socket(NETLINK_SOCK_DIAG)", err)
 	}
 	defer unix.Close(fd)
 	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
-	if err := unix.Sendto(fd, unixDiagRequest(socketInode), 0, kernel); err != nil {
+	if err := unix.Sendto(fd, unixDiagRequest(socketInode, cookie), 0, kernel); err != nil {
 		return nil, os.NewSyscallError("sendto", err)
 	}
 	answer = make([]byte, 4096)
@@ -154,8 +163,9 @@ func askUnixDiag(socketInode uint32) (answer []byte, err error) {
 	return answer[:n], nil
 }
 
-// unixDiagRequest is a struct nlmsghdr and a struct unix_diag_req for one socket.
-func unixDiagRequest(inode uint32) []byte {
+// unixDiagRequest is a struct nlmsghdr and a struct unix_diag_req for one socket, which
+// its cookie tells from others that have had its number.
+func unixDiagRequest(inode uint32, cookie uint64) []byte {
 	order := binary.NativeEndian
 	b := order.AppendUint32(nil, 40) // its length
 	b = order.AppendUint16(b, unix.SOCK_DIAG_BY_FAMILY)
@@ -165,7 +175,8 @@ func unixDiagRequest(inode uint32) []byte {
 	b = order.AppendUint32(b, ^uint32(0)) // states
 	b = order.AppendUint32(b, inode)
 	b = order.AppendUint32(b, udiagShowVFS)
-	return append(b, 255, 255, 255, 255, 255, 255, 255, 255) // any cookie
+	b = order.AppendUint32(b, uint32(cookie&0xffffffff))
+	return order.AppendUint32(b, uint32(cookie>>32))
 }
 
 // parseUnixDiag finds the inode number in the attribute UNIX_DIAG_VFS.

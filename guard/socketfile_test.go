@@ -309,14 +309,13 @@ func TestNothingToReplace(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if stale, err := probeStale(none); stale || err != nil {
-		t.Errorf("where nothing is: %v, %v, want that it is not stale", stale, err)
+	socket, err := newSocket("unix", ours(0o600))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if stale, err := probeStale(file + "/s"); stale || !errors.Is(err, unix.ENOTDIR) {
-		t.Errorf("below a file: %v, %v, want ENOTDIR", stale, err)
-	}
-	if err := openAt(t, none).removeStale(t.Context()); err != nil {
-		t.Errorf("to remove what is not there: %v", err)
+	defer socket.Close()
+	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
+		t.Errorf("to replace what is not there any more: %v, want that it binds", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
@@ -734,7 +733,13 @@ func TestSetUnlinkOnClose(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Error(err)
 	}
-	if stale, err := probeStale(path); !stale {
+	at := openAt(t, path)
+	inode, err := at.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inode.close()
+	if err := at.checkStale(inode); err != nil {
 		t.Errorf("the file is not stale: %v", err)
 	}
 }

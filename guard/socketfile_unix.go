@@ -4,6 +4,7 @@ package guard
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -25,12 +26,18 @@ func socketCloseOnExec(kind int) (int, error) {
 	return fd, err
 }
 
+// setModeAtBirth does nothing: fchmod(2) on a socket fails. The file is born with what the
+// umask leaves of 0777.
+func setModeAtBirth(int, fs.FileMode) error { return nil }
+
 // socketInode is a name. Its directory is one in which nobody else can exchange files.
 type socketInode struct{ *socketPath }
 
 func (p *socketPath) open() (socketInode, error) { return socketInode{p}, nil }
 
 func (socketInode) close() {}
+
+func (i socketInode) path() string { return i.socketPath.path }
 
 func (i socketInode) chmod(mode uint32) error {
 	return unix.Fchmodat(i.fd(), i.name, mode, unix.AT_SYMLINK_NOFOLLOW)

@@ -22,8 +22,8 @@ type socketPath struct {
 	shared    bool // others can exchange files in the directory
 }
 
-// fileID tells a file from all others that exist. The kernel does not reuse it as long
-// as a socket is bound to the file.
+// fileID tells a file from all others of its file system that exist. Nearly all file systems
+// do not reuse the number of a file as long as it is open, or a socket is bound to it.
 type fileID struct{ device, inode uint64 }
 
 func idOfFile(stat *unix.Stat_t) fileID {
@@ -44,30 +44,25 @@ func openSocketPath(path string, allowShared bool) (*socketPath, error) {
 	if name == "" {
 		return nil, fmt.Errorf("%s names a directory: add the name of the socket", path)
 	}
-	parent = cmp.Or(parent, ".")
-	directory, err := openParent(parent)
+	p := &socketPath{path: path, name: name}
+	err := p.openDirectory(cmp.Or(parent, "."), allowShared)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("the directory of %s does not exist: make it first: %w", path, err)
 	} else if err != nil {
 		return nil, err
 	}
-	p := &socketPath{path: path, directory: directory, name: name}
-	if err := p.check(parent, allowShared); err != nil {
-		p.close()
-		return nil, err
-	}
 	return p, nil
 }
 
-// check sets p.shared. The path is walked by the kernel again in bind(2): if the check
-// passes, nobody but us and root can lead it elsewhere.
-func (p *socketPath) check(parent string, allowShared bool) error {
+// openDirectory also sets p.shared. The kernel walks the path again in bind(2). If the
+// checks pass, nobody but us and root can lead it elsewhere.
+func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	absolute, err := absolutePath(parent)
 	if err != nil {
 		return err
 	}
 	if err := checkDirectory(absolute, false); err != nil {
-		if !allowShared {
+		if !allowShared || errors.Is(err, unix.ENOENT) {
 			return err
 		}
 		if err := checkDirectory(absolute, true); err != nil {
@@ -78,14 +73,30 @@ func (p *socketPath) check(parent string, allowShared bool) error {
 		}
 		p.shared = true
 	}
-	opened, err := p.directory.Stat()
+	directory, err := openParent(parent)
 	if err != nil {
 		return err
 	}
-	if now, err := os.Stat(absolute); err != nil {
+	if err := checkIsSame(directory, absolute); err != nil {
+		directory.Close()
 		return err
-	} else if !os.SameFile(opened, now) {
-		return fmt.Errorf("%s was replaced meanwhile: try again", absolute)
+	}
+	p.directory = directory
+	return nil
+}
+
+// checkIsSame finds out that the path led elsewhere when it was checked.
+func checkIsSame(directory *os.File, path string) error {
+	opened, err := directory.Stat()
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(opened, now) {
+		return fmt.Errorf("%s was replaced meanwhile: try again", path)
 	}
 	return nil
 }
@@ -94,20 +105,13 @@ func (p *socketPath) fd() int { return int(p.directory.Fd()) }
 
 func (p *socketPath) close() { p.directory.Close() }
 
-// bind makes the socket file. It removes a stale one first, if there is one.
+// bind makes the socket file. It replaces a stale one.
 func (p *socketPath) bind(ctx context.Context, socket *os.File) error {
 	err := p.tryBind(socket)
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return p.explain(err)
 	}
-	if err := p.removeStale(ctx); err != nil {
-		return err
-	}
-	if err := p.tryBind(socket); errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("%s was made by another process meanwhile: %w", p.path, err)
-	} else {
-		return p.explain(err)
-	}
+	return p.replaceStale(ctx, socket)
 }
 
 func (p *socketPath) tryBind(socket *os.File) error {
@@ -118,6 +122,8 @@ func (p *socketPath) tryBind(socket *os.File) error {
 func (p *socketPath) explain(err error) error {
 	directory := filepath.Clean(cmp.Or(filepath.Dir(p.path), "."))
 	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: another process made a file at %s meanwhile", err, p.path)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w: uid %d may not make a socket in %s: use a directory that it may write, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR", err, os.Geteuid(), directory)
 	case errors.Is(err, unix.EROFS):

@@ -3,14 +3,15 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
 	"strings"
 )
 
-// CurrentUser lets in whoever runs under our own effective user id, as of this
-// call, whatever its groups. Where there are no user ids it lets in nobody.
+// CurrentUser lets in processes that run under our own effective user id, as of this
+// call, whatever their groups. On a system without user ids it lets in nobody.
 func CurrentUser() Policy {
 	uid := os.Geteuid()
 	if uid < 0 { // Windows
@@ -19,17 +20,20 @@ func CurrentUser() Policy {
 	return uidPolicy("the current user, uid "+strconv.Itoa(uid), []uint32{uint32(uid)})
 }
 
-// Users lets in whoever runs as one of these users. The names are looked up once,
-// in this call, with os/user: in a build with CGO_ENABLED=0 that is /etc/passwd
-// alone, but on macOS. A name that is unknown is an error, which wraps
-// [user.UnknownUserError], and the Policy then lets in nobody.
+// Users lets in processes that run as one of these users. The names are looked up once,
+// in this call, with package os/user. A build with CGO_ENABLED=0, or with the tag
+// osusergo, looks in /etc/passwd alone, except on macOS. Others ask the C library, and so
+// LDAP, SSSD and whatever else nsswitch.conf(5) names.
+//
+// An unknown name is an error that wraps [user.UnknownUserError], and so is every name if
+// there is no /etc/passwd. With an error the Policy lets in nobody.
 func Users(names ...string) (Policy, error) {
 	return resolved("user", names, lookUpUser, uidPolicy)
 }
 
-// GroupNames is [Groups] by name. The names are looked up as in [Users]; the error for
-// one that is unknown wraps [user.UnknownGroupError]. Who is in a group is for the
-// kernel to say, and not for /etc/group.
+// GroupNames is [Groups] by name. The names are looked up as in [Users], in /etc/group.
+// The error for an unknown one wraps [user.UnknownGroupError]. The kernel says who is in a
+// group, and not /etc/group.
 func GroupNames(names ...string) (Policy, error) {
 	return resolved("group", names, lookUpGroup, groupPolicy)
 }
@@ -77,30 +81,51 @@ func resolved(kind string, names []string, lookUp func(name string) (uint32, err
 }
 
 func lookUpUser(name string) (uint32, error) {
-	if !isName(name) {
-		return 0, user.UnknownUserError(name)
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, err
-	}
-	uid, err := uidOf(u)
-	if err != nil {
-		return 0, err
-	}
-	return parseID("user", name, uid)
+	return lookUp("user", "/etc/passwd", name, user.UnknownUserError(name), func() (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return uidOf(u)
+	})
 }
 
 func lookUpGroup(name string) (uint32, error) {
-	if !isName(name) {
-		return 0, user.UnknownGroupError(name)
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, err
-	}
-	return parseID("group", name, g.Gid)
+	return lookUp("group", "/etc/group", name, user.UnknownGroupError(name), func() (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
 }
+
+// lookUp returns the id that find finds. If there is none, or no database to find it in,
+// the error wraps unknown.
+func lookUp(kind, file, name string, unknown error, find func() (id string, err error)) (uint32, error) {
+	if !isName(name) {
+		return 0, &unknownName{fmt.Sprintf("unknown %s %q", kind, name), unknown}
+	}
+	id, err := find()
+	switch {
+	case err == nil:
+		return parseID(kind, name, id)
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, &unknownName{fmt.Sprintf("unknown %s %q: %v%s", kind, name, err, whereElse(file)), unknown}
+	case isUnknown(err):
+		return 0, &unknownName{fmt.Sprintf("unknown %s %q%s", kind, name, whereElse(file)), unknown}
+	}
+	return 0, fmt.Errorf("look up the %s %q: %w", kind, name, err)
+}
+
+// unknownName is an error of os/user with a text of ours.
+type unknownName struct {
+	text string
+	as   error
+}
+
+func (u *unknownName) Error() string { return u.text }
+func (u *unknownName) Unwrap() error { return u.as }
 
 // isName refuses what C would cut off: getpwnam(3) finds root for "root\x00x".
 func isName(name string) bool { return name != "" && !strings.ContainsRune(name, 0) }
@@ -109,7 +134,7 @@ func isName(name string) bool { return name != "" && !strings.ContainsRune(name,
 func parseID(kind, name, id string) (uint32, error) {
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil || n == 1<<32-1 {
-		return 0, fmt.Errorf("the %s %q has the id %q, which is none", kind, name, id)
+		return 0, fmt.Errorf("the %s %q has the id %q, which is no number from 0 to 4294967294", kind, name, id)
 	}
 	return uint32(n), nil
 }

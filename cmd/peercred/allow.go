@@ -12,7 +12,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// allowed collects the flags that say who is let in.
+// allowed collects the policies of the --allow flags.
 type allowed []guard.Policy
 
 const allowSynopsis = "[--allow-user NAME] [--allow-group NAME] [--allow-uid N]"
@@ -20,13 +20,13 @@ const allowSynopsis = "[--allow-user NAME] [--allow-group NAME] [--allow-uid N]"
 // addAllowFlags adds flags that can be given more than once.
 func addAllowFlags(flags *flag.FlagSet) *allowed {
 	var a allowed
-	flags.Func("allow-user", "let in the user `NAME`, and nobody else but whom further --allow flags name", func(name string) error {
+	flags.Func("allow-user", "let in the user `NAME`; each further --allow flag lets in more, and all others are turned away", func(name string) error {
 		return a.add(guard.Users(name))
 	})
-	flags.Func("allow-group", "let in whoever has the group `NAME`, as its effective or a supplementary one, likewise", func(name string) error {
+	flags.Func("allow-group", "let in users whose process has the group `NAME`, as its effective or a supplementary one", func(name string) error {
 		return a.add(guard.GroupNames(name))
 	})
-	flags.Func("allow-uid", "let in the user with the id `N`, likewise", func(text string) error {
+	flags.Func("allow-uid", "let in the user with the id `N`", func(text string) error {
 		uid, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || uid == 1<<32-1 {
 			return errors.New("want a number from 0 to 4294967294")
@@ -43,8 +43,7 @@ func (a *allowed) add(policy guard.Policy, err error) error {
 	return err
 }
 
-// policy lets in everybody if no flag was given: the command is there to show who
-// connects.
+// policy lets in everybody if no flag was given, since the command shows who connects.
 func (a allowed) policy() guard.Policy {
 	if len(a) == 0 {
 		return guard.Func("anybody", func(guard.Peer) error { return nil })
@@ -52,7 +51,7 @@ func (a allowed) policy() guard.Policy {
 	return guard.AnyOf(a...)
 }
 
-// showDenied is a hook that says who was not let in.
+// showDenied is a hook that shows a peer that was turned away.
 func showDenied(command string, stderr io.Writer) func(*guard.Denied) {
 	return func(d *guard.Denied) { fmt.Fprintf(stderr, "peercred %s: %v\n", command, d) }
 }

@@ -18,13 +18,39 @@ import (
 	"example.com/peercred"
 )
 
+var checkHelp = help{
+	synopsis: "check [--json]",
+	description: `Connects to a socket of its own and asks who is at the other end, through every
+implementation that this build has. The right answer is this process. A dash marks
+a fact that this system does not tell, or that only one implementation tells, so
+that there is nothing to compare. The reason is below, and it is no failure. Then
+it shows what each answer is worth on this system.
+
+Exit status: 0 all implementations answered, the same and rightly; 1 one did not, or
+something else failed; 2 wrong usage.
+`,
+}
+
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("check")
-	_, err := parse(flags, "check [--json]",
-		"Connects to a socket of its own and asks all about who is at the other end, through\nevery implementation that this build has. The right answer is this process. A dash\nis what this system does not tell, or what one implementation alone says, so that\nnothing can agree with it; the reason is below, and it is no failure. Then it shows\nwhat each answer is worth here.", 0, args, stdout, stderr)
+	_, err := checkHelp.parse(flags, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
+	return checkSelf(func(r report) error {
+		if *asJSON {
+			return json.NewEncoder(stdout).Encode(r)
+		}
+		if err := r.printAgreement(stdout); err != nil {
+			return err
+		}
+		return printSupport(stdout, r.Support)
+	})
+}
+
+// checkSelf checks a connection to itself, and fails if the answers are wrong. It
+// shows them first.
+func checkSelf(show func(report) error) error {
 	conn, remove, err := connectToSelf()
 	if err != nil {
 		return err
@@ -34,15 +60,13 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	if *asJSON {
-		err = json.NewEncoder(stdout).Encode(r)
-	} else {
-		err = r.print(stdout)
+	if err := show(r); err != nil {
+		return err
 	}
-	if err == nil && isFalse(r.Agree) {
+	if isFalse(r.Agree) {
 		return errReported
 	}
-	return err
+	return nil
 }
 
 // connectToSelf returns the accepted end of a connection of this process.
@@ -157,7 +181,8 @@ func (r report) agrees(f fact) *bool {
 	return new(len(slices.Compact(said)) <= 1)
 }
 
-func (r report) print(w io.Writer) error {
+// printAgreement prints what each implementation says.
+func (r report) printAgreement(w io.Writer) error {
 	if _, err := fmt.Fprintf(w, "%s, kernel %s, %s is linked\n\n", r.System, r.Kernel, r.Linked); err != nil {
 		return err
 	}
@@ -183,10 +208,7 @@ func (r report) print(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if err := notes.print(w); err != nil {
-		return err
-	}
-	return printSupport(w, r.Support)
+	return notes.print(w)
 }
 
 // agreement is agrees in words. What nobody says has its reason in the columns before.

@@ -4,23 +4,61 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"time"
 
 	"example.com/peercred/guard"
 )
 
+const defaultTimeout = 2 * time.Second
+
+var dialHelp = help{
+	synopsis: "dial [--json] [--timeout DURATION] " + allowSynopsis + " ADDRESS",
+	description: `Connects to the Unix socket ADDRESS and shows who serves: the process that called
+listen(2), which under socket activation is the service manager. Executable and
+start time are as of now. A dash marks a fact that this system does not tell, with
+the reason below. With --allow flags, which can be repeated, any other server is a
+failure.
+
+Then it sends nothing, and waits for what the server does:
+  it sends something       it let us in
+  it closes the connection it turned us away, or it has ended
+  neither, for --timeout   it let us in and waits for a request, or it has not looked
+                           yet; stderr says so
+"peercred listen" sends "admitted" to those whom it lets in.
+
+Exit status: 0 the server was shown, and did not turn us away; 1 it turned us away,
+is none that the --allow flags name, or something else failed; 2 wrong usage.
+`,
+	operands: []string{"ADDRESS"},
+}
+
 func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("dial")
+	timeout := flags.Duration("timeout", defaultTimeout, "wait up to this `DURATION` for what the server does, as in 500ms or 1m; 0 to show the server and not wait")
 	allowed := addAllowFlags(flags)
-	operands, err := parse(flags, "dial [--json] "+allowSynopsis+" ADDRESS",
-		"Connects to the Unix socket ADDRESS and shows who serves: whoever called\nlisten(2), which under socket activation is the service manager. Executable and\nstart time are as of now. A dash is what this system does not tell, with the reason\nbelow. With --allow flags, which can be repeated, any other server is a failure.\n(Whether the server lets us in is for it to know.)", 1, args, stdout, stderr)
+	operands, err := dialHelp.parse(flags, args, stdout, stderr)
 	if err != nil {
 		return err
+	}
+	if *timeout < 0 {
+		fmt.Fprintf(stderr, "peercred dial: --timeout %v is negative\n", *timeout)
+		return errUsage
 	}
 	conn, err := guard.Dial(ctx, "unix", operands[0], allowed.policy())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	return describe(conn).show(stdout, *asJSON, new(footnotes))
+	if err := describe(conn).show(stdout, *asJSON, new(footnotes)); err != nil || *timeout == 0 {
+		return err
+	}
+	err = awaitAdmission(ctx, conn, *timeout)
+	if errors.Is(err, errUndecided) {
+		fmt.Fprintf(stderr, "peercred dial: the server kept the connection open for %v: it let us in and waits for a request, or has not looked yet\n", *timeout)
+		return nil
+	}
+	return err
 }

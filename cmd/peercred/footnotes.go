@@ -8,29 +8,38 @@ import (
 	"slices"
 )
 
-// footnotes are texts that are referred to by number. The same text has the same
-// number, and is printed once.
+// footnotes are texts below a table or a line. The same text is printed once.
 type footnotes struct {
-	texts   []string
+	marked  []string // those with a number, by it
+	lines   []string // all of them, as they are printed
 	printed int
 }
 
 // missing is what stands in place of a value that is not there, for a reason.
 func (f *footnotes) missing(reason string) string { return "-" + f.mark(reason) }
 
+// mark returns the reference to a text. The same text has the same number.
 func (f *footnotes) mark(text string) string {
-	n := slices.Index(f.texts, text)
+	n := slices.Index(f.marked, text)
 	if n < 0 {
-		n = len(f.texts)
-		f.texts = append(f.texts, text)
+		n = len(f.marked)
+		f.marked = append(f.marked, text)
+		f.lines = append(f.lines, fmt.Sprintf("[%d] %s", n+1, text))
 	}
 	return fmt.Sprintf("[%d]", n+1)
 }
 
+// once adds a text to which nothing refers.
+func (f *footnotes) once(text string) {
+	if !slices.Contains(f.lines, text) {
+		f.lines = append(f.lines, text)
+	}
+}
+
 // print prints those that were not printed yet.
 func (f *footnotes) print(w io.Writer) error {
-	for ; f.printed < len(f.texts); f.printed++ {
-		if _, err := fmt.Fprintf(w, "  [%d] %s\n", f.printed+1, f.texts[f.printed]); err != nil {
+	for ; f.printed < len(f.lines); f.printed++ {
+		if _, err := fmt.Fprintf(w, "  %s\n", f.lines[f.printed]); err != nil {
 			return err
 		}
 	}

@@ -7,34 +7,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"strconv"
 	"strings"
 
 	"example.com/peercred/guard"
 )
 
+var listenHelp = help{
+	synopsis: "listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
+	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each: ids,
+groups and security label as of connect time, executable and start time of the
+process as of now. A dash marks a fact that this system does not tell, with the
+reason below. If it labels no sockets, one line says so. Each client is sent "admitted", and its connection closed. With
+--allow flags, which can be repeated, all others are turned away, and shown on
+stderr. A socket file without a server is replaced, that of a running server is not.
+SIGINT, SIGTERM and SIGHUP end it. It removes the socket file then.
+
+Exit status: 0 a signal ended it or, with --once, a client was let in; 1 it could not
+listen, or something else failed; 2 wrong usage.
+`,
+	operands: []string{"ADDRESS"},
+}
+
 func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("listen")
-	once := flags.Bool("once", false, "exit after the first connection of a peer that is let in")
-	var mode fileMode
-	flags.Var(&mode, "mode", "the socket file's `MODE` in octal, which it has from the first instant (default 0600)")
+	once := flags.Bool("once", false, "exit after the first client that was let in")
+	file := addFileFlags(flags)
 	allowed := addAllowFlags(flags)
-	operands, err := parse(flags, "listen [--once] [--json] [--mode MODE] "+allowSynopsis+" ADDRESS",
-		"Listens on the Unix socket ADDRESS and shows who connects, one line each: ids,\ngroups and security label as of connect time, executable and start time of the\nprocess as of now. A dash is what this system does not tell, with the reason below.\nWith --allow flags, which can be repeated, others are turned away, and shown on\nstderr. A socket file that nobody serves any more is replaced, a live one is not.\nThe socket file is removed at the end, by SIGINT, SIGTERM and SIGHUP too, which are\nno failure: the exit status is 0 then.", 1, args, stdout, stderr)
+	operands, err := listenHelp.parse(flags, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	if mode != 0 && strings.HasPrefix(operands[0], "@") {
-		fmt.Fprintln(stderr, "peercred listen: --mode is for a path: a name in the abstract namespace has no mode, everybody can connect")
+	if strings.HasPrefix(operands[0], "@") && *file != (fileFlags{}) {
+		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: a name in the abstract namespace has no mode and no owner, everybody can connect")
 		return errUsage
 	}
-	listener, err := guard.Listen(ctx, "unix", operands[0], guard.Config{
-		Policy: allowed.policy(),
-		Mode:   fs.FileMode(mode),
-		OnDeny: showDenied("listen", stderr),
-	})
+	config := file.config()
+	config.Policy, config.OnDeny = allowed.policy(), showDenied("listen", stderr)
+	listener, err := guard.Listen(ctx, "unix", operands[0], config)
 	if err != nil {
 		return err
 	}
@@ -42,13 +52,11 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	fmt.Fprintf(stderr, "listening on %s\n", operands[0])
 	var notes footnotes
-	return showPeers(listener, *once, func(conn *guard.Conn) error {
-		return describe(conn).show(stdout, *asJSON, &notes)
-	})
+	return showPeers(listener, *once, func(p peer) error { return p.show(stdout, *asJSON, &notes) })
 }
 
 // showPeers shows each peer until the listener is closed, or just the first.
-func showPeers(listener *guard.Listener, once bool, show func(*guard.Conn) error) error {
+func showPeers(listener *guard.Listener, once bool, show func(peer) error) error {
 	for {
 		conn, err := listener.AcceptPeer()
 		switch {
@@ -57,24 +65,11 @@ func showPeers(listener *guard.Listener, once bool, show func(*guard.Conn) error
 		case err != nil:
 			return err
 		}
-		err = show(conn)
+		p := describe(conn)
+		sayAdmitted(conn)
 		conn.Close()
-		if once || err != nil {
+		if err := show(p); once || err != nil {
 			return err
 		}
 	}
-}
-
-// fileMode is a flag for permission bits.
-type fileMode fs.FileMode
-
-func (m *fileMode) String() string { return fmt.Sprintf("%04o", *m) }
-
-func (m *fileMode) Set(text string) error {
-	bits, err := strconv.ParseUint(text, 8, 32)
-	if err != nil || bits == 0 || bits > 0o777 {
-		return errors.New("want an octal number from 1 to 0777")
-	}
-	*m = fileMode(bits)
-	return nil
 }

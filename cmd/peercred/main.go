@@ -6,14 +6,13 @@
 // the kernel vouches for it.
 //
 //	peercred check  [--json]
-//	peercred listen [--once] [--json] [--mode MODE] [--allow-user NAME] ... ADDRESS
-//	peercred dial   [--json] [--allow-user NAME] ... ADDRESS
+//	peercred listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] ... ADDRESS
+//	peercred dial   [--json] [--timeout DURATION] [--allow-user NAME] ... ADDRESS
+//	peercred demo
 //
-// Run peercred --help, or a command with --help, for what each does.
-//
-// It exits with 0 when the kernel answered or, for listen without --once, when it
-// was told to end; with 1 when the kernel did not answer or anything else failed;
-// and with 2 when it was called wrongly.
+// Run peercred --help, or a command with --help, for what each does and for its exit
+// status: 0 for success, 1 for a failure, 2 for wrong usage. Flags can be before and
+// after ADDRESS; what follows "--" is no flag.
 package main
 
 import (
@@ -34,12 +33,12 @@ Commands:
   check   ask about a socket of its own, through every linked implementation
   listen  listen on ADDRESS and show who connects
   dial    connect to ADDRESS and show who serves
+  demo    show all this at work: a server, and clients under several users if root
 
 ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
-"peercred COMMAND --help" lists the flags of a command.
+"peercred COMMAND --help" lists the flags and the exit status of a command.
 
-Exit status: 0 the kernel answered (or, for listen, it was told to end), 1 it did
-not answer or something else failed, 2 wrong usage.
+Exit status: 0 success, 1 failure, 2 wrong usage.
 `
 
 const (
@@ -60,6 +59,7 @@ var commands = map[string]command{
 	"check":  runCheck,
 	"listen": runListen,
 	"dial":   runDial,
+	"demo":   runDemo,
 }
 
 func main() {
@@ -95,26 +95,59 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// parse reads args into flags and returns the operands, of which there must be
-// as many as the synopsis names. Help goes to stdout, complaints go to stderr.
-func parse(flags *flag.FlagSet, synopsis, description string, operands int, args []string, stdout, stderr io.Writer) ([]string, error) {
+// help describes a command. Its operands are named as in its synopsis.
+type help struct {
+	synopsis    string
+	description string
+	operands    []string
+}
+
+// operandHelp says what to give for a missing operand.
+var operandHelp = map[string]string{
+	"ADDRESS": "give the path of a socket, or @NAME for Linux's abstract namespace",
+}
+
+// parse reads args into flags and returns the operands that h names. Help goes to
+// stdout, complaints go to stderr.
+func (h help) parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer) ([]string, error) {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	err := flags.Parse(args)
+	operands, err := parseAnywhere(flags, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "Usage: peercred %s\n\n%s\n", synopsis, description)
+		fmt.Fprintf(stdout, "Usage: peercred %s\n\n%s\n", h.synopsis, h.description)
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return nil, err
-	case err == nil && flags.NArg() != operands:
-		err = fmt.Errorf("%d operands, want %d", flags.NArg(), operands)
+	case err != nil:
+	case len(operands) < len(h.operands):
+		missing := h.operands[len(operands)]
+		err = fmt.Errorf("missing %s: %s", missing, operandHelp[missing])
+	case len(operands) > len(h.operands):
+		err = fmt.Errorf("unexpected argument %q", operands[len(h.operands)])
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "peercred %s: %v\nUsage: peercred %s\n", flags.Name(), err, synopsis)
+		fmt.Fprintf(stderr, "peercred %s: %v\nUsage: peercred %s\n", flags.Name(), err, h.synopsis)
 		return nil, errUsage
 	}
-	return flags.Args(), nil
+	return operands, nil
+}
+
+// parseAnywhere parses flags before, between and after the operands, where package
+// flag stops at the first operand. What follows "--" is an operand.
+func parseAnywhere(flags *flag.FlagSet, args []string) (operands []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		parsed := len(args) - len(rest)
+		if len(rest) == 0 || parsed > 0 && args[parsed-1] == "--" {
+			return append(operands, rest...), nil
+		}
+		operands = append(operands, rest[0])
+		args = rest[1:]
+	}
 }
 
 func newFlags(name string) (flags *flag.FlagSet, asJSON *bool) {

@@ -40,9 +40,13 @@ type group struct {
 }
 
 // describe asks all about conn's peer. What is missing has its reason.
+//
+// It looks at the process first, since that can end, and looks up names last, since
+// that can take long.
 func describe(conn *guard.Conn) peer {
 	known := conn.Peer()
-	p := newPeer(known.Credentials())
+	p := peer{PeerCredentials: known.Credentials()}
+	p.describeProcess(known)
 	groups, err := known.Groups()
 	if p.has("groups", err) {
 		p.Groups = newGroups(groups)
@@ -51,15 +55,7 @@ func describe(conn *guard.Conn) peer {
 	if p.has("security_label", err) {
 		p.Label = label
 	}
-	p.describeProcess(known)
-	return p
-}
-
-func newPeer(credentials *peercred.PeerCredentials) peer {
-	p := peer{PeerCredentials: credentials, Group: groupName(credentials.GID)}
-	if u, err := user.LookupId(strconv.FormatUint(uint64(p.UID), 10)); err == nil {
-		p.User = u.Username
-	}
+	p.User, p.Group = userName(p.UID), groupName(p.GID)
 	return p
 }
 
@@ -77,6 +73,14 @@ func newGroups(gids []uint32) []group {
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+func userName(uid uint32) string {
+	u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 func groupName(gid uint32) string {
@@ -139,7 +143,8 @@ func reason(err error) string {
 	return text
 }
 
-// text is p as a line, with what is missing in notes.
+// text is p as a line, with what is missing in notes. Most systems label no sockets,
+// so a missing label is left out, and said once.
 func (p peer) text(notes *footnotes) string {
 	or := func(fact, value string) string {
 		if reason, ok := p.Unavailable[fact]; ok {
@@ -147,9 +152,13 @@ func (p peer) text(notes *footnotes) string {
 		}
 		return value
 	}
-	return fmt.Sprintf("pid=%d uid=%d%s gid=%d%s groups=%s label=%s exe=%s start=%s",
-		p.PID, p.UID, inBrackets(p.User), p.GID, inBrackets(p.Group),
-		or("groups", groupsText(p.Groups)), or("security_label", quoted(p.Label)),
+	label := " label=" + quoted(p.Label)
+	if reason, ok := p.Unavailable["security_label"]; ok {
+		label = ""
+		notes.once("no security label: " + reason)
+	}
+	return fmt.Sprintf("pid=%d uid=%d%s gid=%d%s groups=%s%s exe=%s start=%s",
+		p.PID, p.UID, inBrackets(p.User), p.GID, inBrackets(p.Group), or("groups", groupsText(p.Groups)), label,
 		or("executable", quoted(p.Executable)), or("start_time", p.StartTime.UTC().Format(time.RFC3339)))
 }
 

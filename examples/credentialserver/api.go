@@ -68,7 +68,7 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) require(policy guard.Policy, next http.Handler) http.Handler {
-	return guard.Require(policy, next, a.audit.denied)
+	return guard.Require(policy, a.audit.denied)(next)
 }
 
 // only takes one method, and no HEAD for a GET, which would issue a token that

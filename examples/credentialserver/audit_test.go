@@ -23,7 +23,7 @@ func TestAuditLine(t *testing.T) {
 	book := newLogBook()
 	log := slog.New(slog.NewTextHandler(book, nil))
 	a := auditor{log}
-	nobody := guard.Require(guard.AllOf(), http.NotFoundHandler(), a.denied)
+	nobody := guard.Require(guard.AllOf(), a.denied)(http.NotFoundHandler())
 	known := routes{
 		"/silent":  http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 		"/body":    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x"); w.WriteHeader(500) }),

@@ -6,7 +6,7 @@
 // own, over HTTP on a Unix socket. It goes by the kernel's word on who connects,
 // so no client needs a secret to get its first one.
 //
-//	credentialserver --socket PATH --rules FILE [--mode MODE]
+//	credentialserver --socket PATH --rules FILE [--mode MODE] [--group NAME] [--owner NAME]
 //
 // # Rules
 //
@@ -108,10 +108,11 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
-const usage = `Usage: credentialserver --socket PATH --rules FILE [--mode MODE]
+const usage = `Usage: credentialserver --socket PATH --rules FILE [--mode MODE] [--group NAME] [--owner NAME]
 
 Hands each local user whom the rules name temporary credentials of their own, over
 HTTP on a Unix socket:
@@ -140,6 +141,9 @@ type settings struct {
 	socket string
 	rules  string
 	mode   fs.FileMode
+	group  string        // of the socket file
+	owner  string        // likewise
+	shared bool          // whether its directory may be
 	grace  time.Duration // for requests under way at the end
 }
 
@@ -174,16 +178,22 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 }
 
 func parseArgs(args []string, stdout io.Writer) (settings, error) {
-	s := settings{mode: 0o666, grace: defaultGrace}
+	s := settings{grace: defaultGrace}
 	flags := flag.NewFlagSet("credentialserver", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the socket; what a killed server left there is replaced")
 	flags.StringVar(&s.rules, "rules", "", "the `FILE` that says who is served")
-	flags.Func("mode", "the socket file's `MODE` in octal, which it has from the first instant (default 0666: whom it\nlets in is for the rules to say)", func(text string) (err error) {
+	flags.Func("mode", "the socket file's `MODE` in octal, which it has from the first instant (default 0666, with\n--group 0660); the rules decide about those whom it lets connect", func(text string) (err error) {
 		s.mode, err = parseMode(text)
 		return err
 	})
+	flags.StringVar(&s.group, "group", "", "the group of the socket file, by `NAME` or number (default our own)")
+	flags.StringVar(&s.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another takes root)")
+	flags.BoolVar(&s.shared, "allow-shared-directory", false, "take a directory in which others can replace the socket file")
 	err := flags.Parse(args)
+	if s.mode == 0 {
+		s.mode = defaultMode(s.group)
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, usage)
@@ -200,10 +210,18 @@ func parseArgs(args []string, stdout io.Writer) (settings, error) {
 	return s, err
 }
 
+// defaultMode leaves it to the rules who is let in, within the group if there is one.
+func defaultMode(group string) fs.FileMode {
+	if group != "" {
+		return 0o660
+	}
+	return 0o666
+}
+
 func parseMode(text string) (fs.FileMode, error) {
-	bits, err := strconv.ParseUint(text, 8, 32)
+	bits, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
 	if err != nil || bits == 0 || bits > 0o777 {
-		return 0, errors.New("want an octal number from 1 to 0777")
+		return 0, errors.New("want permission bits in octal, from 1 to 777, as in 660")
 	}
 	return fs.FileMode(bits), nil
 }

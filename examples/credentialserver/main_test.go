@@ -23,6 +23,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	shared := listenInSharedDirectory(t)
 	for _, test := range []struct {
 		args           string
 		code           int
@@ -41,6 +42,10 @@ func TestUsage(t *testing.T) {
 		{"--socket " + socket + " --rules " + good + " --mode 1777", 2, "", "octal"},
 		{"--socket " + socket + " --rules " + socket, 1, "", "no such file"},
 		{"--socket " + socket + " --rules " + bad, 1, "", bad + ": unexpected"},
+		{"--socket " + socket + " --rules " + good + " --group no-such-name-here", 1, "", `unknown group "no-such-name-here"`},
+		{"--socket " + socket + " --rules " + good + " --owner no-such-name-here", 1, "", `unknown user "no-such-name-here"`},
+		{"--socket " + shared + " --rules " + good, 1, "", filepath.Dir(shared)},
+		{"--socket " + shared + " --rules " + good + " --allow-shared-directory", 1, "", "another process listens on"},
 		{"--socket " + taken + " --rules " + good, 1, "", "another process listens on"},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -49,6 +54,22 @@ func TestUsage(t *testing.T) {
 			t.Errorf("credentialserver %s: exit %d, stdout %q, stderr %q; want %d, %q, %q", test.args, code, &stdout, &stderr, test.code, test.stdout, test.stderr)
 		}
 	}
+}
+
+// listenInSharedDirectory listens where everybody can replace the socket file.
+func listenInSharedDirectory(t *testing.T) (path string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return path
 }
 
 func contains(text, want string) bool {
@@ -64,6 +85,9 @@ func TestSocketMode(t *testing.T) {
 		{[]string{"--mode", "0640"}, 0o640},
 		{[]string{"--mode", "777"}, 0o777},
 		{[]string{"--mode", "1"}, 0o001},
+		{[]string{"--mode", "0o660"}, 0o660},
+		{[]string{"--group", "daemon"}, 0o660},
+		{[]string{"--group", "daemon", "--mode", "666"}, 0o666},
 	} {
 		s, err := parseArgs(append([]string{"--socket", "s", "--rules", "r"}, test.args...), nil)
 		if err != nil || s.mode != test.want {

@@ -72,11 +72,11 @@ func TestParseRulesRefuses(t *testing.T) {
 		`{"lifetime": "9.9s"}`:                 "the lifetime is 9.9s",
 		`{"lifetime": "24h0m1s"}`:              "the lifetime is 24h0m1s",
 		`{"lifetime": "-1h"}`:                  "the lifetime is -1h",
-		`{"users": ["no such user"]}`:          "unknown user no such user",
-		`{"groups": ["no such group"]}`:        "unknown group no such group",
-		`{"verifiers": {"users": ["nope!"]}}`:  "verifiers: guard: user: unknown user nope!",
-		`{"verifiers": {"groups": ["no!"]}}`:   "verifiers: guard: group: unknown group no!",
-		`{"users": [""]}`:                      "unknown user",
+		`{"users": ["no such user"]}`:          `unknown user "no such user"`,
+		`{"groups": ["no such group"]}`:        `unknown group "no such group"`,
+		`{"verifiers": {"users": ["nope!"]}}`:  `verifiers: guard: unknown user "nope!"`,
+		`{"verifiers": {"groups": ["no!"]}}`:   `verifiers: guard: unknown group "no!"`,
+		`{"users": [""]}`:                      `unknown user ""`,
 	} {
 		r, err := parseRules([]byte(text))
 		if r != nil || err == nil || !strings.Contains(err.Error(), want) {

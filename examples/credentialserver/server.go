@@ -26,7 +26,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	limit := newConnectionLimit(maxConnectionsOfUser, maxConnections)
 	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
 		Policy: guard.AllOf(rules.anyone(), limit.policy()),
-		Mode:   s.mode,
+		Mode:   s.mode, Owner: s.owner, Group: s.group, AllowSharedDirectory: s.shared,
 		OnDeny: audit.connection,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,16 @@ import (
 type toolchain struct {
 	zig     string
 	version string // "Zig 0.17.1"
+}
+
+// checkTools names all that is missing for make cross, and what installs it. Zig is
+// installed by the Makefile, which takes pip.
+func checkTools(zig, python string) error {
+	tools := []toolrun.Tool{toolrun.CCompiler()}
+	if _, err := os.Stat(zig); err != nil && exec.Command(python, "-m", "pip", "--version").Run() != nil {
+		tools = append(tools, toolrun.Tool{Command: python + " -m pip", Packages: "python3-pip"})
+	}
+	return toolrun.Missing(tools...)
 }
 
 func findTools(ctx context.Context, zig string) (toolchain, error) {

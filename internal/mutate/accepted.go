@@ -50,8 +50,7 @@ const (
 
 // Of guard:
 const (
-	withoutCgo = "equivalent without cgo, as the mutants of guard are built: /etc/passwd and /etc/group are read line by line; with cgo TestNamesAreResolved fails"
-	noNumber   = "an error still: an empty uid is no number"
+	noNumber = "an error still: an empty uid is no number"
 )
 
 // Of the example:
@@ -186,18 +185,6 @@ var accepted = []acceptance{
 		"equivalent: with an error there is no handle, and Close of a nil one does nothing"},
 	{identity{File: "guard/users.go", Function: "CurrentUser", Condition: "uid < 0"}, []change{never},
 		"equivalent but on Windows, where nobody has a uid"},
-	{identity{File: "guard/users.go", Function: "lookUpUser", Condition: "!isName(name)"}, []change{never},
-		withoutCgo},
-	{identity{File: "guard/users.go", Function: "lookUpUser", Condition: "err != nil", Nth: 1}, []change{never},
-		noNumber},
-	{identity{File: "guard/users.go", Function: "lookUpGroup", Condition: "!isName(name)"}, []change{never},
-		withoutCgo},
-	{identity{File: "guard/users.go", Function: "isName", Condition: `name != "" && !strings.ContainsRune(name, 0)`}, []change{always},
-		withoutCgo},
-	{identity{File: "guard/users.go", Function: "isName", Condition: `name != ""`}, []change{always},
-		"equivalent: nobody has an empty name in the user database"},
-	{identity{File: "guard/users.go", Function: "isName", Condition: "!strings.ContainsRune(name, 0)"}, []change{always},
-		withoutCgo},
 	{identity{File: "inspect.go", Function: "PeerProcess.Executable", Condition: "err != nil"}, []change{never},
 		"an error still: that of a nil file, in place of the reason why it could not be opened"},
 	{identity{File: "inspect.go", Function: "pathOf", Condition: "err != nil"}, []change{never},

@@ -6,27 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 // checkTools says all that is missing at once.
 func checkTools(some []architecture) error {
 	var missing []error
-	need := func(tool, pkg string) {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing = append(missing, fmt.Errorf("%w: apt-get install --no-install-recommends %s", err, pkg))
-		}
-	}
-	need("strace", "strace")
+	tools := []toolrun.Tool{{Command: "strace", Packages: "strace"}}
 	for _, a := range some {
 		if a.emulated() {
-			need(a.qemu, "qemu-user")
+			tools = append(tools, toolrun.Tool{Command: a.qemu, Packages: "qemu-user"})
 		}
 		if a.pkg != "" {
-			need(a.compiler(), a.pkg)
+			tools = append(tools, toolrun.Tool{Command: a.compiler(), Packages: a.pkg})
 		} else if _, err := os.Stat(filepath.Join(zigDir, "ziglang")); err != nil {
 			missing = append(missing, fmt.Errorf("%s needs Zig in ZIG_DIR, where make test-arch installs it: %w", a.name, err))
 		}
@@ -34,7 +30,7 @@ func checkTools(some []architecture) error {
 	if os.Geteuid() != 0 {
 		missing = append(missing, errors.New("it must be run by root, for peers under other ids"))
 	}
-	return errors.Join(missing...)
+	return errors.Join(append(missing, toolrun.Missing(tools...))...)
 }
 
 // kernel tells the one that runs here.

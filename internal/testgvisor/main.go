@@ -27,6 +27,7 @@ import (
 	"syscall"
 
 	"example.com/peercred/internal/testlog"
+	"example.com/peercred/internal/toolrun"
 )
 
 func main() {
@@ -50,12 +51,12 @@ func main() {
 }
 
 func test(ctx context.Context, runsc string) error {
-	if os.Geteuid() != 0 {
-		return errors.New("needs root, for gVisor and to start peers under other ids")
+	if err := checkTools(runsc); err != nil {
+		return err
 	}
 	version, err := exec.CommandContext(ctx, runsc, "--version").Output()
 	if err != nil {
-		return fmt.Errorf("%w: apt-get install --no-install-recommends runsc", err)
+		return fmt.Errorf("%s --version: %w", runsc, err)
 	}
 	release, want, err := expected(string(version))
 	if err != nil {
@@ -80,6 +81,15 @@ func test(ctx context.Context, runsc string) error {
 		fmt.Printf("proven: linux/%s %s emulated by make test-gvisor: gVisor %s, which %s\n", runtime.GOARCH, setting.implementation, release, want.outcome)
 	}
 	return nil
+}
+
+// checkTools names all that is missing, before the first build.
+func checkTools(runsc string) error {
+	var root error
+	if os.Geteuid() != 0 {
+		root = errors.New("it must be run by root, for gVisor and for peers under other ids")
+	}
+	return errors.Join(root, toolrun.Missing(toolrun.Tool{Command: runsc, Packages: "runsc"}, toolrun.CCompiler()))
 }
 
 // expectation is what the tests must find.

@@ -2,10 +2,7 @@
 
 package main
 
-import (
-	"fmt"
-	"os/exec"
-)
+import "example.com/peercred/internal/toolrun"
 
 // packages are the Debian packages of the tools that are called.
 var packages = map[string]string{
@@ -23,17 +20,16 @@ var packages = map[string]string{
 	"tar":                   "tar",
 }
 
-// checkTools says what to install for chosen, if anything.
+// checkTools names all that is missing for chosen, and what installs it.
 func checkTools(chosen []boot) error {
-	tools := []string{"apparmor_parser", "cpio", "apt-get", "apt-cache", "dpkg-deb", "tar"}
+	commands := []string{"apparmor_parser", "cpio", "apt-get", "apt-cache", "dpkg-deb", "tar"}
 	for _, b := range chosen {
 		m := machines[b.arch]
-		tools = append(tools, m.qemu, m.compiler)
+		commands = append(commands, m.qemu, m.compiler)
 	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: apt-get install --no-install-recommends %s", err, packages[tool])
-		}
+	var tools []toolrun.Tool
+	for _, command := range commands {
+		tools = append(tools, toolrun.Tool{Command: command, Packages: packages[command]})
 	}
-	return nil
+	return toolrun.Missing(tools...)
 }

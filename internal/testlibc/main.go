@@ -18,6 +18,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"example.com/peercred/internal/toolrun"
 )
 
 func main() {
@@ -42,9 +44,23 @@ func main() {
 	}
 }
 
-func testAll(ctx context.Context, all []build, wanted *regexp.Regexp, filter string) error {
+// checkTools names all that is missing, before the first build.
+func checkTools() error {
+	var root error
 	if os.Geteuid() != 0 {
-		return errors.New("needs root, to start peers under other ids")
+		root = errors.New("it must be run by root, for peers under other ids")
+	}
+	return errors.Join(root, toolrun.Missing(
+		toolrun.Tool{Command: "gcc", Packages: "gcc libc6-dev"},
+		toolrun.Tool{Command: "clang", Packages: "clang libclang-rt-14-dev"},
+		toolrun.Tool{Command: "musl-gcc", Packages: "musl-tools"},
+		toolrun.Tool{Command: "strace", Packages: "strace"},
+	))
+}
+
+func testAll(ctx context.Context, all []build, wanted *regexp.Regexp, filter string) error {
+	if err := checkTools(); err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "peercred-testlibc")
 	if err != nil {

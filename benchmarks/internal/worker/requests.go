@@ -37,7 +37,7 @@ func requests() (*group, error) {
 		{order.Limit, order.Request, false, &http.Server{Handler: hello}},
 		{order.Ours, order.RequestGuard, true, &http.Server{Handler: hello}},
 		{order.Ours, order.RequestRequired, true, &http.Server{
-			Handler: guard.Require(guard.CurrentUser(), hello), ConnContext: guard.ConnContext}},
+			Handler: guard.Require(guard.CurrentUser())(hello), ConnContext: guard.ConnContext}},
 	} {
 		listener, err := net.Listen("unix", filepath.Join(dir, fmt.Sprint(len(g.subjects))))
 		if err != nil {

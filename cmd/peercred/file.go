@@ -1,0 +1,54 @@
+//go:build cgo || (!android && !ios)
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"example.com/peercred/guard"
+)
+
+// fileFlags say how the socket file is made.
+type fileFlags struct {
+	mode         fileMode
+	group, owner string
+	shared       bool
+}
+
+func addFileFlags(flags *flag.FlagSet) *fileFlags {
+	var f fileFlags
+	flags.Var(&f.mode, "mode", "the socket file's `MODE` in octal, as for chmod(1): 660 lets in the file's group too (default 0600, with --group 0660)")
+	flags.StringVar(&f.group, "group", "", "the group of the socket file, by `NAME` or number (default our own)")
+	flags.StringVar(&f.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another takes root)")
+	flags.BoolVar(&f.shared, "allow-shared-directory", false, "take a directory in which others can replace the socket file")
+	return &f
+}
+
+// config has no mode for guard's default. A group without the permission to connect
+// would be of no use.
+func (f fileFlags) config() guard.Config {
+	mode := fs.FileMode(f.mode)
+	if mode == 0 && f.group != "" {
+		mode = 0o660
+	}
+	return guard.Config{Mode: mode, Group: f.group, Owner: f.owner, AllowSharedDirectory: f.shared}
+}
+
+// fileMode is a flag for permission bits.
+type fileMode fs.FileMode
+
+func (m *fileMode) String() string { return fmt.Sprintf("%04o", *m) }
+
+func (m *fileMode) Set(text string) error {
+	bits, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
+	if err != nil || bits == 0 || bits > 0o777 {
+		return errors.New("want permission bits in octal, from 1 to 777, as in 660")
+	}
+	*m = fileMode(bits)
+	return nil
+}

@@ -1,0 +1,169 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/reexec"
+)
+
+// connect(2) checks the permission first and then whether the socket listens. A peer that
+// passes the check before listen(2) can find the socket listening after it. So no other
+// group may have the permissions of the group that was asked for, even before listen(2).
+func TestGroupBitsWaitForTheGroup(t *testing.T) {
+	needRoot(t)
+	withUmask(t, 0o022)
+	dir := openDirectory(t)
+	path := filepath.Join(dir, "s")
+	nobody, ours := uint32(65534), uint32(os.Getegid())
+	watching := reexec.Start(t, role{Do: "watch", Address: path, UID: &nobody, GID: &ours})
+	watching.Expect("watching")
+	for range 2000 {
+		listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660, Group: "2424"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watching.Proceed()
+	var saw sight
+	watching.Decode(&saw)
+	watching.Finish()
+	if saw.Files["0140660 0 2424"] == 0 {
+		t.Errorf("the watcher never saw the socket in %d looks, so it proves nothing: %v", saw.Looks, saw.Files)
+	}
+	for file, times := range saw.Files {
+		if !strings.HasSuffix(file, " 2424") && !strings.HasPrefix(file, "0140600 ") {
+			t.Errorf("seen %d times: %s, want no permission for another group than 2424", times, file)
+		}
+	}
+	if saw.Passed > 0 {
+		t.Errorf("it let in a peer of another group %d times", saw.Passed)
+	}
+}
+
+// The socket of another server took the place of ours after bind(2): its mode is not changed, it
+// is not taken for ours, and so not removed by Close.
+func TestAnotherSocketAfterBind(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o666} {
+		path := filepath.Join(t.TempDir(), "s")
+		want := socketAttributes{mode: mode, uid: os.Geteuid(), gid: os.Getegid()}
+		at, err := openSocketPath(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer at.close()
+		socket, err := newSocket("unix", want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Close()
+		if err := at.bind(t.Context(), socket); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		other, err := Listen(t.Context(), "unix", path, Config{Policy: CurrentUser()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := at.settle(socket, want); !errors.Is(err, errReplaced) {
+			t.Errorf("mode %#o: settle = %v, want %v", mode, err, errReplaced)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("mode %#o: the other server's file: %v, %v, want mode 0600", mode, info, err)
+		}
+		other.Close()
+	}
+}
+
+// A server that was killed between bind(2) and chmod(2) under the umask 0777 leaves a stale file
+// that an ordinary user may not connect to.
+func TestStaleFileThatWeMayNotWrite(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	id := uint32(4242)
+	if err := os.Chown(dir, int(id), int(id)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Close(fd), os.Chmod(path, 0), os.Chown(path, int(id), int(id))); err != nil {
+		t.Fatal(err)
+	}
+	start := reexec.Start(t, role{Do: "start", Address: path, UID: &id, GID: &id})
+	start.Expect("ready")
+	start.Proceed()
+	var said string
+	start.Decode(&said)
+	start.Proceed()
+	start.Finish()
+	if said != "" {
+		t.Errorf("Listen = %s, want a listener", said)
+	}
+}
+
+// bind(2) makes the file before it enters the socket in the kernel's table. Until then the file
+// looks stale. A file system that writes directories at once makes this take long.
+func TestBindThatHasNotEnded(t *testing.T) {
+	needRoot(t)
+	needTool(t, "mkfs.ext4", "e2fsprogs")
+	place := t.TempDir()
+	image, dir := filepath.Join(place, "image"), filepath.Join(place, "mnt")
+	for _, step := range []func() error{
+		func() error { return os.Mkdir(dir, 0o755) },
+		func() error { return os.WriteFile(image, nil, 0o600) },
+		func() error { return os.Truncate(image, 64<<20) },
+		exec.Command("mkfs.ext4", "-q", image).Run,
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("mount", "-o", "loop,dirsync", image, dir).CombinedOutput(); err != nil {
+		t.Skipf("mount a file system with dirsync: %v: %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	path := filepath.Join(dir, "s")
+	for round := range 150 {
+		stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale.SetUnlinkOnClose(false)
+		stale.Close()
+		var servers [4]*Listener
+		var starting sync.WaitGroup
+		for i := range servers {
+			starting.Go(func() {
+				servers[i], _ = Listen(context.Background(), "unix", path, Config{Policy: CurrentUser()})
+			})
+		}
+		starting.Wait()
+		won := 0
+		for _, server := range servers {
+			if server != nil {
+				won++
+				server.Close()
+			}
+		}
+		if won != 1 {
+			t.Fatalf("round %d: %d of %d servers listen, want 1", round, won, len(servers))
+		}
+	}
+}
