@@ -25,7 +25,7 @@ func TestAcceptErrors(t *testing.T) {
 		for range 10 {
 			failing = append(failing, scripted{err: acceptError(syscall.EMFILE)})
 		}
-		listener := newGuarded(t, &script{answers: failing}, Config{Policy: everybody()})
+		listener := guardScript(t, &script{answers: failing})
 		began := time.Now()
 		if conn, err := listener.Accept(); conn != nil || err != io.EOF {
 			t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
@@ -39,7 +39,7 @@ func TestAcceptErrors(t *testing.T) {
 		}
 	})
 	for _, errno := range []syscall.Errno{syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ENOSPC, syscall.EINTR} {
-		listener := newGuarded(t, &script{answers: []scripted{{err: acceptError(errno)}}}, Config{Policy: everybody()})
+		listener := guardScript(t, &script{answers: []scripted{{err: acceptError(errno)}}})
 		if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Retried != 1 {
 			t.Errorf("after %v: %v, %v, want nil and io.EOF", errno, conn, err)
 		}
@@ -48,7 +48,7 @@ func TestAcceptErrors(t *testing.T) {
 		acceptError(syscall.EINVAL), acceptError(syscall.EBADF), net.ErrClosed, errors.New("another"),
 		&net.OpError{Op: "accept", Err: os.ErrDeadlineExceeded},
 	} {
-		listener := newGuarded(t, &script{answers: []scripted{{err: err}}}, Config{Policy: everybody()})
+		listener := guardScript(t, &script{answers: []scripted{{err: err}}})
 		if conn, got := listener.Accept(); conn != nil || got != err {
 			t.Errorf("Accept = %v, %v, want nil and %v", conn, got, err)
 		}
@@ -60,9 +60,9 @@ func TestPauseBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe, other := net.Pipe()
 		defer other.Close()
-		listener := newGuarded(t, &script{answers: []scripted{
+		listener := guardScript(t, &script{answers: []scripted{
 			{err: acceptError(syscall.EMFILE)}, {err: acceptError(syscall.EMFILE)}, {conn: pipe}, {err: acceptError(syscall.EMFILE)},
-		}}, Config{Policy: everybody()})
+		}})
 		began := time.Now()
 		listener.Accept()
 		if waited, want := time.Since(began), 20*time.Millisecond; waited != want {
@@ -79,7 +79,7 @@ func TestCloseEndsAPause(t *testing.T) {
 			failing = append(failing, scripted{err: acceptError(syscall.ENFILE)})
 		}
 		inner := &script{answers: failing}
-		listener := newGuarded(t, inner, Config{Policy: everybody()})
+		listener := guardScript(t, inner)
 		done := make(chan error)
 		go func() {
 			_, err := listener.Accept()

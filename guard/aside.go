@@ -1,35 +1,104 @@
 package guard
 
-import "net"
+import (
+	"net"
+	"sync"
+	"time"
+)
 
-// closer closes connections whose peers were not let in. Such a peer can have sent
-// descriptors, and have the kernel wait for as long as it likes to drop them: so each is
-// closed in a goroutine of its own.
-type closer struct{ slots chan struct{} }
+// closer closes the connections of refused peers in goroutines of its own, so that
+// nobody waits for a close(2) that a peer makes slow: see [promptly].
+type closer struct {
+	most int           // goroutines
+	took chan struct{} // has an element when a goroutine took a connection that waited
 
-// maxAside is how many connections a closer closes at a time. Each that the kernel keeps
-// waiting has a thread of its own, of which a program may have 10,000.
-const maxAside = 512
+	mu      sync.Mutex
+	waiting []net.Conn
+	running int
+}
 
-func newCloser() closer { return closer{make(chan struct{}, maxAside)} }
+const (
+	// maxAside bounds the goroutines of a closer. Each that the kernel keeps waiting has a
+	// thread of its own, and a Go program ends when it has more than 10,000.
+	maxAside = 512
+	// waitForCloser bounds the wait for a goroutine that is free.
+	waitForCloser = 10 * time.Millisecond
+)
 
-// elsewhere closes the connections that no listener accepted.
-var elsewhere = newCloser()
+// newCloser is for a process that may have so many descriptors. Connections that are
+// being closed have an eighth of them at most, unless the kernel keeps all goroutines
+// waiting.
+func newCloser(descriptors int) *closer {
+	return &closer{most: min(max(1, descriptors/8), maxAside), took: make(chan struct{}, 1)}
+}
 
-// close waits for nothing but, if very many are being closed, one of them or done.
+// close does not wait for conn to be closed. While all goroutines are busy, it waits until
+// one takes a connection, so that a flood does not take all descriptors, but not for long.
 //
-// The connection can be nil, or of a foreign type that panics here as it did when it was
-// asked: a listener outlives it.
-func (c closer) close(conn net.Conn, done <-chan struct{}) {
-	release := func() {}
-	select {
-	case c.slots <- struct{}{}:
-		release = func() { <-c.slots }
-	case <-done: // who waits for us gives up
+// The connection can be nil, or of a foreign type that panics.
+func (c *closer) close(conn net.Conn) {
+	if c.add(conn) {
+		return
 	}
-	go func() {
-		defer release()
-		defer func() { _ = recover() }()
-		conn.Close()
+	timer := time.NewTimer(waitForCloser)
+	defer timer.Stop()
+	select {
+	case <-c.took:
+	case <-timer.C:
+	}
+}
+
+// add reports whether conn has a goroutine that takes it at once.
+func (c *closer) add(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, conn)
+	if c.running >= c.most {
+		return false
+	}
+	c.running++
+	go c.run()
+	return true
+}
+
+func (c *closer) run() {
+	finished := false
+	defer func() {
+		if !finished { // a foreign Close ended the goroutine
+			go c.run()
+		}
 	}()
+	for {
+		conn, ok := c.next()
+		if !ok {
+			finished = true
+			return
+		}
+		closeForeign(conn)
+	}
+}
+
+// next returns false if no connection is left, and counts the goroutine as ended.
+func (c *closer) next() (net.Conn, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.waiting = nil
+		c.running--
+		return nil, false
+	}
+	conn := c.waiting[0]
+	c.waiting[0] = nil
+	c.waiting = c.waiting[1:]
+	select {
+	case c.took <- struct{}{}:
+	default:
+	}
+	return conn, true
+}
+
+// closeForeign survives a type that panics.
+func closeForeign(conn net.Conn) {
+	defer func() { _ = recover() }()
+	promptly(conn.Close)
 }

@@ -28,7 +28,7 @@ func TestGroupBitsWaitForTheGroup(t *testing.T) {
 	watching := reexec.Start(t, role{Do: "watch", Address: path, UID: &nobody, GID: &ours})
 	watching.Expect("watching")
 	for range 2000 {
-		listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660, Group: "2424"})
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660, Group: "2424"})
 		if err != nil {
 			t.Fatal(err)
 		}

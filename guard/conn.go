@@ -5,45 +5,51 @@ import (
 	"fmt"
 	"net"
 	"sync/atomic"
+	"syscall"
 
 	"example.com/peercred"
 )
 
 // Conn is a connection whose peer was let in. Besides what [net.Conn] promises it
-// passes on CloseWrite, and gives its inner connection by NetConn. Its methods are safe
-// for concurrent use.
+// passes on CloseWrite and SyscallConn, and gives its inner connection by NetConn. Its
+// methods are safe for concurrent use.
+//
+// Close it. The slot that a connection of a [Listener] has under [Config].MaxConns and
+// MaxConnsPerUID is given back by Close, and by nothing else: one that is dropped without
+// it is lost to its user until the process ends.
 type Conn struct {
 	net.Conn
 	peer        Peer // of this Conn, or of one within
 	credentials peercred.PeerCredentials
 	facts       atomic.Pointer[facts] // nil until one is asked for
+	listener    *Listener             // where it has a slot, nil if it has none
+	left        atomic.Bool           // the slot was given back
+	pidfd       int32                 // by which listener.watch knows it
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
-// lets the peer in. Else it closes conn, and the error is *[Denied], which wraps what
-// [peercred.GetPeerCredentials] returned if that is what failed. It is no harm to close
-// conn again. A peer can make the kernel take long to close a connection: Admit leaves
-// that to a goroutine, and neither Admit nor another Close waits for it.
+// lets the peer in. Else it closes conn, as [Conn.Close] does, and the error is *[Denied],
+// which wraps what [peercred.GetPeerCredentials] returned if that is what failed. The
+// caller can close conn again, which waits for nothing.
 //
 // It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the
 // peer is not asked for again.
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
-	admitted, denied := admit(conn, policy, 0)
+	admitted, denied := admit(conn, policy)
 	if denied != nil {
-		closeOwned(conn)
+		closeForeign(conn)
 		return nil, denied
 	}
 	return admitted, nil
 }
 
 // admit leaves the connection of a peer that is not let in to the caller to close.
-func admit(conn net.Conn, policy Policy, wanted Facts) (*Conn, *Denied) {
+func admit(conn net.Conn, policy Policy) (*Conn, *Denied) {
 	c, err := ask(conn)
 	if err != nil {
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
-	c.peer.ask(wanted)
 	if denied := policy.decideOn(c.peer); denied != nil {
 		c.closeFacts()
 		return nil, denied
@@ -110,10 +116,26 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Close closes the connection and, if it was opened, the handle on the peer's
 // process. The error is the inner connection's, which for a *[net.UnixConn] that is
-// closed already wraps [net.ErrClosed].
+// closed already wraps [net.ErrClosed]. On Linux it does not wait for descriptors that the
+// peer sent and nobody received, a socket that lingers among them.
 func (c *Conn) Close() error {
 	c.closeFacts()
-	return c.Conn.Close()
+	defer c.leave()
+	if c.listener != nil && c.listener.quick {
+		return c.Conn.Close()
+	}
+	return promptly(c.Conn.Close)
+}
+
+// leave gives back the slot, once.
+func (c *Conn) leave() {
+	if c.listener == nil || !c.left.CompareAndSwap(false, true) {
+		return
+	}
+	if c.listener.watch != nil {
+		c.listener.watch.remove(c)
+	}
+	c.listener.limits.leave(c.peer.conn.credentials.UID)
 }
 
 // closeFacts closes the handle on the process, and lets no fact be asked for any more.
@@ -130,4 +152,14 @@ func (c *Conn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return fmt.Errorf("%T has no CloseWrite: %w", c.Conn, errors.ErrUnsupported)
+}
+
+// SyscallConn gives access to the inner connection's descriptor, as
+// [net.UnixConn.SyscallConn] does. It wraps [errors.ErrUnsupported] if the inner connection
+// does not.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if socket, ok := c.Conn.(syscall.Conn); ok {
+		return socket.SyscallConn()
+	}
+	return nil, fmt.Errorf("%T has no SyscallConn: %w", c.Conn, errors.ErrUnsupported)
 }

@@ -17,8 +17,11 @@ type Counts struct {
 	// Failed peers were not let in because it could not be decided: see
 	// [Denied].Failed. They are not among those of Denied.
 	Failed uint64 `json:"failed"`
-	// Unreported is how many of Denied and Failed OnDeny was not told of, because
-	// it was too slow.
+	// Limited peers would have been let in, but for [Config].MaxConns or
+	// MaxConnsPerUID. They are not among those of Denied.
+	Limited uint64 `json:"limited"`
+	// Unreported is how many of Denied, Failed and Limited OnDeny was not told of,
+	// because it was too slow.
 	Unreported uint64 `json:"unreported"`
 	// Retried is how often accepting failed for the time being, as for want of
 	// descriptors.
@@ -26,7 +29,7 @@ type Counts struct {
 }
 
 type counters struct {
-	accepted, failed, unreported, retried atomic.Uint64
+	accepted, failed, limited, unreported, retried atomic.Uint64
 
 	mu     sync.Mutex
 	denied map[string]uint64
@@ -63,6 +66,6 @@ func (c *counters) read() Counts {
 	}
 	return Counts{
 		Accepted: c.accepted.Load(), Denied: denied, Failed: c.failed.Load(),
-		Unreported: c.unreported.Load(), Retried: c.retried.Load(),
+		Limited: c.limited.Load(), Unreported: c.unreported.Load(), Retried: c.retried.Load(),
 	}
 }

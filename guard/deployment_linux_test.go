@@ -144,7 +144,7 @@ func TestUmaskOfAnotherGoroutine(t *testing.T) {
 	})
 	for range rounds {
 		path := filepath.Join(dir, "s")
-		listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660})
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660})
 		if err != nil {
 			t.Error(err)
 			break
@@ -163,7 +163,7 @@ func TestOwnerTakesOneCapability(t *testing.T) {
 	const role = "PEERCRED_TEST_CAPABILITIES"
 	if want := os.Getenv(role); want != "" {
 		path := filepath.Join(t.TempDir(), "s")
-		listener, err := Listen(t.Context(), "unix", path, Config{Owner: "4242", Group: "2424", Mode: 0o660})
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Owner: "4242", Group: "2424", Mode: 0o660})
 		if want == "none" {
 			if listener != nil || !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "give "+path+" to gid 2424") {
 				t.Errorf("Listen = %v, %v, want EPERM of chown", listener, err)

@@ -12,7 +12,7 @@ import (
 // the connections of a listening socket, with EPERM. One that has been sent is dropped
 // when its connection is closed, which can take as long as the sender likes: a socket
 // that lingers, a file of a file system that the sender serves. It works since Linux
-// 6.16, and does nothing before.
+// 6.16, and does nothing before and on emulators of Linux.
 //
 // Source: SO_PASSRIGHTS in net/core/sock.c and net/unix/af_unix.c.
 func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
@@ -20,8 +20,25 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 	err := socket.Control(func(fd uintptr) {
 		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 	})
-	if errors.Is(set, unix.ENOPROTOOPT) {
-		set = nil
+	switch set {
+	case unix.ENOPROTOOPT, unix.EINVAL, unix.EOPNOTSUPP:
+		set = nil // what an older kernel says, and what emulators say, to an option that they do not know
 	}
 	return errors.Join(err, os.NewSyscallError("setsockopt(SO_PASSRIGHTS)", set))
+}
+
+// descriptorsAreRefused reports whether the kernel refuses them for the connections of a
+// listening socket that are made from now on.
+func descriptorsAreRefused(socket syscall.Conn) bool {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	passes := 1
+	err = raw.Control(func(fd uintptr) {
+		if value, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err == nil {
+			passes = value
+		}
+	})
+	return err == nil && passes == 0
 }

@@ -35,9 +35,9 @@ func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, e
 	if err != nil {
 		return nil, err
 	}
-	admitted, denied := admit(conn, policy, 0)
+	admitted, denied := admit(conn, policy)
 	if denied != nil {
-		elsewhere.close(conn, ctx.Done())
+		closeForeign(conn)
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: denied}
 	}
 	return admitted, nil

@@ -16,10 +16,10 @@
 //
 // A Policy decides on facts that the kernel vouches for: user and group ids,
 // supplementary groups and security label as of connect time. No default lets anybody
-// in. The zero Policy and an empty list let in nobody. Neither does a rule that panics, or
-// that needs a fact which this system or kernel does not tell. Every refusal is a
-// *[Denied], for the server's own log. The peer reads the end of the connection, or an
-// HTTP status, and no reason.
+// in. A listener without a Policy is an error, and an empty list lets in nobody. Neither
+// does a rule that panics, or that needs a fact which this system or kernel does not tell.
+// Every refusal is a *[Denied], for the server's own log. The peer reads the end of the
+// connection, or an HTTP status, and no reason.
 //
 // The peer is the process that connected. It may have passed the connection on. What is
 // true of its process now, executable and current ids, may not have been true then: see
@@ -27,7 +27,8 @@
 //
 // # Where it stands
 //
-// [Listen] makes a socket file and guards it. [NewListener] guards a listener that exists.
+// [Listen] makes a socket file and guards it. [NewListener] guards a listener that exists,
+// and [Inherited] one that systemd hands over.
 // [Admit] guards one connection. [Dial] is for the client's side, which makes sure of the
 // server before it sends a secret.
 //

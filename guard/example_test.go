@@ -92,9 +92,23 @@ func ExampleListen_group() {
 	log.Print(http.Serve(listener, http.NotFoundHandler()))
 }
 
-// A listener that comes from systemd, as descriptor 3.
+// The socket of a unit agent.socket, or one of our own if nobody handed us that.
+func ExampleInherited() {
+	config := guard.Config{Policy: guard.CurrentUser()}
+	listener, err := guard.Inherited("agent.socket", config)
+	if errors.Is(err, guard.ErrNotActivated) {
+		listener, err = guard.Listen(context.Background(), "unix", "/run/agent/s", config)
+	}
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	log.Print(http.Serve(listener, http.NotFoundHandler()))
+}
+
+// A listener of package net.
 func ExampleNewListener() {
-	inner, err := net.FileListener(os.NewFile(3, "systemd"))
+	inner, err := net.Listen("unix", "@agent")
 	if err != nil {
 		log.Print(err)
 		return

@@ -38,7 +38,8 @@ func helperListen(r role) error {
 			return fmt.Errorf("mount: %w", err)
 		}
 	}
-	listener, err := Listen(context.Background(), r.Network, r.Address, Config{AllowSharedDirectory: r.Shared, Mode: mode})
+	before := openDescriptors()
+	listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody(), AllowSharedDirectory: r.Shared, Mode: mode})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
 			return fmt.Errorf("the socket file: %v, %v, want mode %v", info, statErr, mode)
@@ -47,7 +48,23 @@ func helperListen(r role) error {
 	} else if listener != nil {
 		return errors.New("a listener and an error")
 	}
+	if after := openDescriptors(); after > before {
+		return fmt.Errorf("%d descriptors are open, and were %d", after, before)
+	}
 	return reexec.Report(forgedEntryOf(errno, err))
+}
+
+// openDescriptors counts the descriptors of this process that have a file type, unlike
+// those of the runtime's poller.
+func openDescriptors() int {
+	count := 0
+	for fd := range 1000 {
+		var stat unix.Stat_t
+		if unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT != 0 {
+			count++
+		}
+	}
+	return count
 }
 
 func TestListenWhereCallsFail(t *testing.T) {
@@ -63,6 +80,10 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
 		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
 		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
+		{"descriptors cannot be refused", "unix", passRights, unix.EPERM, "setsockopt(SO_PASSRIGHTS): ", "operation not permitted"},
+		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
+		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},
+		{"another emulator knows no such option", "unix", passRights, unix.EOPNOTSUPP, "", ""},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
 		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},
@@ -106,7 +127,7 @@ func TestFailedListenLeavesNothingOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := descriptors(t)
-	if listener, err := Listen(t.Context(), "unix", path, Config{}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
+	if listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
 	if after := descriptors(t); after > before { // fewer, if those of another test were collected

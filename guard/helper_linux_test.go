@@ -38,6 +38,9 @@ type role struct {
 	Shared  bool   // as AllowSharedDirectory
 	Mount   string // over Address
 
+	CloseOnExit bool
+	Names       []string // of sockets to inherit
+
 	Way, Policy string          // keys of forgedWays and forgedPolicies, to be tried
 	Calls       []seccomp.Call  // while these calls
 	Errnos      []syscall.Errno // are answered with each of these
@@ -53,6 +56,13 @@ var roles = map[string]func(role) error{
 	"forge":                helperForge,
 	"listen":               helperListen,
 	"overflow ids":         helperOverflowIDs,
+	"linger":               helperLinger,
+	"serve HTTP":           helperServeHTTP,
+	"hold":                 helperHold,
+	"pass on":              helperPassOn,
+	"inherit":              helperInherit,
+	"hand over":            helperHandOver,
+	"watch exits":          helperWatchExits,
 	"exchange":             helperExchange,
 	"start":                helperStart,
 }
@@ -265,6 +275,11 @@ func helperRunOut(r role) error {
 	}
 	fmt.Println("outlived", listener.Counts().Accepted)
 	return listener.Close()
+}
+
+// withFiles gives the process these descriptors, from the third on.
+func withFiles(files ...*os.File) reexec.Option {
+	return func(c *exec.Cmd) { c.ExtraFiles = files }
 }
 
 // runAs runs tests of this binary under another user, whose group has another number.

@@ -11,13 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"example.com/peercred"
 )
 
 // Config says how a [Listener] listens, and which peers it admits.
 type Config struct {
-	// Policy decides who is let in. The zero Policy lets in nobody.
+	// Policy decides who is let in. It is required: the zero Policy is an error, and
+	// [Nobody] refuses all.
 	Policy Policy
 	// Mode is the permission bits of the socket file. 0 means 0600. A peer needs the
 	// write permission to connect: 0600 lets our own user connect, 0660 a group too, and
@@ -43,21 +42,47 @@ type Config struct {
 	// the namespace does not map. Those users can lead the path elsewhere.
 	AllowSharedDirectory bool
 
-	// Ask names the facts to ask for at once, beside the credentials.
+	// MaxConnsPerUID and MaxConns are how many accepted connections can be open at a
+	// time, of one user and in all, until [Conn.Close]. A peer that is one too many is
+	// closed, counted as [Counts].Limited and reported to OnDeny; others are served. So one
+	// user who is let in cannot take all descriptors. 0 is the default: for MaxConns half
+	// of the descriptors that the process may have (RLIMIT_NOFILE, as of when it begins to
+	// listen), or a quarter if each connection takes a second one for CloseOnExit or
+	// AskProcess; for MaxConnsPerUID half of MaxConns, or of its default if MaxConns is
+	// negative. A negative number is no limit.
+	//
+	// A person who has many uids, as by /etc/subuid, has as many shares: MaxConns protects
+	// the process from them, and not the other users. In a user namespace all users that it
+	// does not map share one uid.
+	MaxConnsPerUID, MaxConns int
+	// CloseOnExit closes a connection when its peer's process ends, also if the process
+	// has passed it on to another. A peer whose process ended before it was asked about is
+	// denied. It takes a descriptor for each connection, and Linux 6.5: elsewhere it is an
+	// error.
+	CloseOnExit bool
+
+	// Ask names the facts to ask for at once, beside the credentials, about each peer that
+	// is let in.
 	Ask Facts
 	// OnDeny is told of every peer that was not let in, one after the other, as its
 	// connection is closed. It runs in a goroutine of its own, so that a slow
 	// one does not keep peers waiting; what it has not got round to is kept, up to
 	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
 	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
-	// that logs.
+	// that logs all.
+	//
+	// If it is nil, refusals are logged to slog.Default, five in a second at most; how many
+	// were left out is logged with the next one, or by Close. A func that does nothing
+	// keeps silence.
 	OnDeny func(*Denied)
 	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
-	// 6.16 and newer refuses them, with EPERM for the sender. Descriptors that nobody
-	// receives can make it take as long as their sender likes to close a connection: so
-	// where they are let in, and on older kernels, the refused peers' connections are
-	// closed 512 at a time, and somebody who refuses to let go of so many keeps others
-	// from being accepted.
+	// 6.16 and newer refuses them, with EPERM for the sender, on all connections that are
+	// made from then on.
+	//
+	// Descriptors that nobody receives can make it take as long as their sender likes to
+	// close a connection. So the connections of refused peers are closed aside, up to 512
+	// at a time, while others are accepted, and on Linux a close that waits for a socket to
+	// linger is interrupted.
 	ReceiveDescriptors bool
 }
 
@@ -94,11 +119,12 @@ type Config struct {
 // It returns a listener or a *[net.OpError], in which is:
 //
 //   - *[peercred.ErrPeerCredentialsUnavailable] where the system does not tell who
-//     connects, or not for this network.
+//     connects, or not for this network, or has no handle on a process for CloseOnExit.
 //   - [net.UnknownNetworkError] for any other network.
 //   - [syscall.EADDRINUSE] for what is at the address already.
-//   - [syscall.EINVAL] for a Mode with more than permission bits, for a Mode, Owner or
-//     Group with a name in the abstract namespace, and for an address with a NUL byte.
+//   - [syscall.EINVAL] without a Policy, for a Mode with more than permission bits, for a
+//     Mode, Owner or Group with a name in the abstract namespace, and for an address with a
+//     NUL byte.
 //   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] for Owner and Group.
 //   - What wraps the error of ctx, if that ended first.
 //   - A reason in words for an address that is empty or too long, and for a directory that
@@ -107,17 +133,31 @@ type Config struct {
 //
 // It is safe for concurrent use.
 func Listen(ctx context.Context, network, address string, config Config) (*Listener, error) {
-	inner, err := listen(ctx, network, address, config)
+	l, err := listenGuarded(ctx, network, address, config)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
 	}
-	return newListener(inner, config), nil
+	return l, nil
+}
+
+func listenGuarded(ctx context.Context, network, address string, config Config) (*Listener, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	inner, err := listen(ctx, network, address, config)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newListener(inner, config)
+	if err != nil {
+		inner.Close()
+		return nil, err
+	}
+	l.quick = descriptorsAreRefused(l.socket) // and were when it began to listen
+	return l, nil
 }
 
 func listen(ctx context.Context, network, address string, config Config) (net.Listener, error) {
-	if known := peercred.Support().UID; !known.Available {
-		return nil, &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: known.Reason}
-	}
 	switch {
 	case !isStream(network):
 		return nil, unknownNetwork(network)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -36,7 +37,7 @@ func everybody() Policy { return Func("everybody", func(Peer) error { return nil
 func listenAs(t testing.TB, config Config) *Listener {
 	t.Helper()
 	needCredentials(t)
-	listener, err := Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "s"), config)
+	listener, err := Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "s"), quiet(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +45,19 @@ func listenAs(t testing.TB, config Config) *Listener {
 	return listener
 }
 
+// quiet keeps what a test is not about out of the log, which another test may read.
+func quiet(config Config) Config {
+	if config.OnDeny == nil {
+		config.OnDeny = func(*Denied) {}
+	}
+	return config
+}
+
 // newGuarded is NewListener where no error is expected.
 func newGuarded(t testing.TB, inner net.Listener, config Config) *Listener {
 	t.Helper()
-	listener, err := NewListener(inner, config)
+	needCredentials(t)
+	listener, err := NewListener(inner, quiet(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +145,47 @@ func TestAccept(t *testing.T) {
 	defer time.AfterFunc(10*time.Second, func() { client.Close() }).Stop()
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Read until its deadline: %v", err)
+	}
+}
+
+// Access to the descriptor goes through, and neither peercred nor Admit loses its way by
+// that: Admit does not ask again.
+func TestSyscallConn(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser()})
+	dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := false
+	if err := raw.Control(func(uintptr) { called = true }); err != nil || !called {
+		t.Errorf("Control = %v, called %v", err, called)
+	}
+	type embedding struct{ *Conn }
+	for _, of := range []net.Conn{conn, embedding{conn}, wrapper{conn}} {
+		got, err := peercred.GetPeerCredentials(of)
+		if diff := cmp.Diff(conn.Peer().Credentials(), got); diff != "" {
+			t.Errorf("GetPeerCredentials of %T: %v (-want +got):\n%s", of, err, diff)
+		}
+		again, err := Admit(of, CurrentUser())
+		if err != nil || again.Peer() != conn.Peer() {
+			t.Errorf("Admit of %T: %v, and another peer", of, err)
+		}
+	}
+	if got, err := peercred.GetPeerCredentialsOf(conn); err != nil || got.UID != uint32(os.Geteuid()) {
+		t.Errorf("GetPeerCredentialsOf = %v, %v", got, err)
+	}
+	conn.Close()
+	if err := raw.Control(func(uintptr) {}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Control after Close = %v, want net.ErrClosed", err)
+	}
+	hidden, err := Admit(wrapper{dialPlain(t, listener)}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := hidden.SyscallConn(); raw != nil || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SyscallConn of what hides it = %v, %v, want ErrUnsupported", raw, err)
 	}
 }
 
@@ -229,15 +280,14 @@ func TestRefusedPeers(t *testing.T) {
 	}
 }
 
-// The zero Config lets in nobody, and neither does a policy that panics; the
-// listener lives on.
+// Nobody lets in nobody, and neither does a policy that panics; the listener lives on.
 func TestNobodyIsLetIn(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		policy Policy
 		want   Counts
 	}{
-		{"the zero policy", Policy{}, Counts{Denied: map[string]uint64{"nobody": 2}}},
+		{"nobody", Nobody(), Counts{Denied: map[string]uint64{"nobody": 2}}},
 		{"a panic", Func("panics", func(Peer) error { panic(nil) }), Counts{Denied: map[string]uint64{}, Failed: 2}},
 		{"a panic about the peer", Func("panics", func(p Peer) error { return Peer{}.conn.known().groups.err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
 	} {
@@ -262,31 +312,77 @@ func TestNobodyIsLetIn(t *testing.T) {
 	}
 }
 
-// A TCP listener lets in nobody.
-func TestTCPIsRefused(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+// What can serve nobody, or cannot be guarded, is an error at start.
+func TestListenersThatAreRefused(t *testing.T) {
+	needCredentials(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Skipf("needs a loopback interface: %v", err)
 	}
-	reports := make(chan *Denied, 1)
-	listener := newGuarded(t, inner, Config{Policy: everybody(), OnDeny: func(d *Denied) { reports <- d }})
-	defer listener.Close()
-	go listener.Accept()
-	client, err := net.Dial("tcp", inner.Addr().String())
+	defer tcp.Close()
+	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	isClosed(t, client)
-	d := <-reports
-	notUnix, ok := errors.AsType[*peercred.ErrNotUnixSocket](d)
-	if !ok || notUnix.ConnType != "TCP" || !d.Failed || d.Credentials != nil {
-		t.Errorf("reported: %v, want *ErrNotUnixSocket of TCP and no credentials", d)
+	defer unix.Close()
+	guarded := listenAs(t, Config{Policy: CurrentUser()})
+	conn := dialPlain(t, guarded)
+	for _, test := range []struct {
+		name   string
+		inner  net.Listener
+		config Config
+		wraps  error // nil for any
+		says   string
+	}{
+		{"no policy", unix, Config{}, syscall.EINVAL, "the Config has no Policy: name who is let in, as by CurrentUser(), or refuse all with Nobody()"},
+		{"nil", nil, Config{Policy: everybody()}, syscall.EINVAL, "the listener is nil"},
+		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, ""},
+		{"TCP", tcp, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
+		{"TCP, descriptors", tcp, Config{Policy: everybody(), ReceiveDescriptors: true}, nil, "only available for Unix sockets, got TCP"},
+		{"TCP within", unwrapping{tcp}, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
+		{"a connection", connected{conn}, Config{Policy: everybody()}, syscall.EINVAL, "does not listen"},
+		{"hides its socket", struct{ net.Listener }{unix}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a method SyscallConn, or NetListener or Unwrap"},
+		{"keeps its socket to itself", secretive{&script{}}, Config{Policy: everybody()}, errors.ErrUnsupported, "or set ReceiveDescriptors"},
+		{"wraps itself", endlessListener{}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a method SyscallConn"},
+		{"a file", unix, Config{Policy: everybody(), Mode: 0o600}, syscall.EINVAL, "for Listen"},
+	} {
+		listener, err := NewListener(test.inner, test.config)
+		if listener != nil || err == nil || !strings.HasPrefix(err.Error(), "guard: ") || !strings.Contains(err.Error(), test.says) || test.wraps != nil && !errors.Is(err, test.wraps) {
+			t.Errorf("%s: %v, %v, want %v and %q", test.name, listener, err, test.wraps, test.says)
+		}
+		if _, notUnix := errors.AsType[*peercred.ErrNotUnixSocket](err); notUnix != strings.HasPrefix(test.name, "TCP") {
+			t.Errorf("%s: %v, is it *ErrNotUnixSocket: %v", test.name, err, notUnix)
+		}
 	}
-	if got := listener.Counts(); got.Accepted != 0 || got.Failed != 1 {
-		t.Errorf("Counts = %+v", got)
+	if listener, err := Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "s"), Config{}); listener != nil || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "no Policy") {
+		t.Errorf("Listen without a policy = %v, %v, want EINVAL", listener, err)
+	}
+	for _, inner := range []net.Listener{unwrapping{unix}, netListener{unwrapping{unix}}, struct{ *net.UnixListener }{unix.(*net.UnixListener)}} {
+		listener := newGuarded(t, inner, Config{Policy: everybody()})
+		raw, err := listener.SyscallConn()
+		if err != nil || raw == nil {
+			t.Errorf("%T: SyscallConn = %v, %v", inner, raw, err)
+		}
 	}
 }
+
+type unwrapping struct{ net.Listener }
+
+func (u unwrapping) Unwrap() net.Listener { return u.Listener }
+
+type netListener struct{ net.Listener }
+
+func (n netListener) NetListener() net.Listener { return n.Listener }
+
+type endlessListener struct{ net.Listener }
+
+func (e endlessListener) Unwrap() net.Listener { return e }
+
+// connected is a listener that has a connection's descriptor.
+type connected struct{ *net.UnixConn }
+
+func (connected) Accept() (net.Conn, error) { return nil, io.EOF }
+func (c connected) Addr() net.Addr          { return c.LocalAddr() }
 
 // script is a listener that answers Accept as it is told, and then with io.EOF.
 type script struct {
@@ -313,9 +409,15 @@ func (s *script) Close() error { s.closed++; return io.ErrClosedPipe }
 
 func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix"} }
 
+// guardScript lets in everybody whom inner accepts, which has no socket.
+func guardScript(t testing.TB, inner net.Listener) *Listener {
+	t.Helper()
+	return newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})
+}
+
 // A connection that is none, and one whose methods panic, are refused.
 func TestOddConnections(t *testing.T) {
-	listener := newGuarded(t, &script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}}, Config{Policy: everybody()})
+	listener := guardScript(t, &script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}})
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF {
 		t.Errorf("Accept = %v, %v, want nil and io.EOF", conn, err)
 	}
@@ -324,9 +426,16 @@ func TestOddConnections(t *testing.T) {
 	}
 }
 
-// A listener that has no descriptor to hand out is guarded nevertheless.
+// A listener that has no descriptor to hand out is guarded if peers may send descriptors.
 func TestListenerWithoutADescriptor(t *testing.T) {
-	listener := newGuarded(t, secretive{&script{answers: []scripted{{}}}}, Config{Policy: everybody()})
+	listener := guardScript(t, secretive{&script{answers: []scripted{{}}}})
+	if _, err := listener.SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SyscallConn: %v, want ErrUnsupported", err)
+	}
+	if _, err := listener.File(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("File: %v, want ErrUnsupported", err)
+	}
+	listener.SetUnlinkOnClose(true) // does nothing
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
 		t.Errorf("Accept = %v, %v, want that the peer is refused, and then io.EOF", conn, err)
 	}
@@ -392,16 +501,23 @@ func TestSlowHook(t *testing.T) {
 
 // A hook that panics is called again for the next refusal.
 func TestHookThatPanics(t *testing.T) {
-	calls := make(chan *Denied)
-	r := reporter{hook: func(d *Denied) { calls <- d; panic("out of order") }}
-	for n := range 3 {
-		want := &Denied{Rule: strings.Repeat("x", n)}
-		if !r.report(want) {
-			t.Fatal("not taken")
+	text := logged(t)
+	synctest.Test(t, func(t *testing.T) {
+		calls := make(chan *Denied)
+		r := reporter{hook: func(d *Denied) { calls <- d; panic("out of order") }}
+		for n := range 3 {
+			want := &Denied{Rule: strings.Repeat("x", n)}
+			if !r.report(want) {
+				t.Fatal("not taken")
+			}
+			if got := <-calls; got != want {
+				t.Errorf("the hook is told %v, want %v", got, want)
+			}
 		}
-		if got := <-calls; got != want {
-			t.Errorf("the hook is told %v, want %v", got, want)
-		}
+		synctest.Wait() // so that it does not log what the next test reads
+	})
+	if got := strings.Count(text.String(), "OnDeny panicked"); got != 3 {
+		t.Errorf("%d panics are in the log, want 3", got)
 	}
 }
 
@@ -443,8 +559,54 @@ func TestHooksInTheLog(t *testing.T) {
 			}
 		})
 	}
-	if l := newGuarded(t, &script{}, Config{Policy: Policy{}}); l.reporter != nil {
-		t.Error("without a hook there is a reporter")
+}
+
+// Without OnDeny the log tells of some refusals, and of how many it left out: with a
+// refusal in a later second, and at the end.
+func TestLogWithoutAHook(t *testing.T) {
+	needCredentials(t)
+	text := logged(t)
+	synctest.Test(t, func(t *testing.T) {
+		flood := func(n int) *script { return &script{answers: make([]scripted, n)} }
+		inner := flood(maxLogged + 3)
+		listener, err := NewListener(inner, Config{Policy: everybody(), ReceiveDescriptors: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Accept()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		inner.answers = flood(maxLogged + 7).answers
+		listener.Accept()
+		synctest.Wait()
+		listener.Close()
+		synctest.Wait()
+	})
+	one := `level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied.failed=true denied.reason="failed to get peer credentials: the connection is nil"` + "\n"
+	more := func(n int) string {
+		return fmt.Sprintf("level=WARN msg=\"peers denied, too many to log each\" count=%d\n", n)
+	}
+	want := strings.Repeat(one, maxLogged) + more(3) + strings.Repeat(one, maxLogged) + more(7)
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Less than that is logged in full, and Close adds nothing.
+func TestLogOfFew(t *testing.T) {
+	needCredentials(t)
+	text := logged(t)
+	synctest.Test(t, func(t *testing.T) {
+		listener, err := NewListener(&script{answers: make([]scripted, maxLogged)}, Config{Policy: everybody(), ReceiveDescriptors: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Accept()
+		listener.Close()
+		synctest.Wait()
+	})
+	if got := strings.Count(text.String(), "\n"); got != maxLogged {
+		t.Errorf("%d lines, want %d:\n%s", got, maxLogged, text)
 	}
 }
 
@@ -479,8 +641,8 @@ func TestCounts(t *testing.T) {
 	if len(got.Denied) != maxRules+1 || got.Denied["x"] != 2 || got.Denied["others"] != 50 || got.Failed != 1 {
 		t.Errorf("%d rules, x %d, others %d, failed %d", len(got.Denied), got.Denied["x"], got.Denied["others"], got.Failed)
 	}
-	text, err := json.Marshal(Counts{Accepted: 1, Denied: map[string]uint64{"uid 0": 2}, Failed: 3, Unreported: 4, Retried: 5})
-	if want := `{"accepted":1,"denied":{"uid 0":2},"failed":3,"unreported":4,"retried":5}`; string(text) != want || err != nil {
+	text, err := json.Marshal(Counts{Accepted: 1, Denied: map[string]uint64{"uid 0": 2}, Failed: 3, Limited: 6, Unreported: 4, Retried: 5})
+	if want := `{"accepted":1,"denied":{"uid 0":2},"failed":3,"limited":6,"unreported":4,"retried":5}`; string(text) != want || err != nil {
 		t.Errorf("%s, %v, want %s", text, err, want)
 	}
 	if text, err := json.Marshal(new(counters).read()); !strings.Contains(string(text), `"denied":{}`) {
@@ -544,6 +706,33 @@ func TestFactsAreAskedForAtOnce(t *testing.T) {
 			if known := !errors.Is(err, net.ErrClosed); known != (fact == wanted) {
 				t.Errorf("wanted %b: fact %b, after the end: %v", wanted, fact, err)
 			}
+		}
+	}
+}
+
+// About a peer that is refused nothing is asked but what the policy needs.
+func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
+	for _, limited := range []bool{false, true} {
+		var came []Peer
+		policy := Func("the first, if any is limited", func(p Peer) error {
+			came = append(came, p)
+			return refuseUnless(limited)
+		})
+		reports := make(chan *Denied, 1)
+		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
+		if limited {
+			dialPlain(t, listener)
+			acceptPeer(t, listener)
+		}
+		dialPlain(t, listener)
+		done := make(chan error)
+		go func() { _, err := listener.Accept(); done <- err }()
+		<-reports
+		listener.Close()
+		<-done
+		refused := came[len(came)-1]
+		if got := refused.conn.facts.Load(); got != closedFacts {
+			t.Errorf("limited %v: a refused peer was asked about: %v", limited, got)
 		}
 	}
 }

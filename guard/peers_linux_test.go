@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,7 +73,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 		{Groups(27, 1), []*role{&alice, &newgrp}, []*role{&root, &bob}},
 		{AllOf(UIDs(4242), GIDs(2424)), []*role{&alice}, []*role{&root, &bob, &newgrp}},
 		{AnyOf(UIDs(0), Groups(27)), []*role{&root, &alice, &newgrp}, []*role{&bob}},
-		{Policy{}, nil, []*role{&root, &alice, &bob, &newgrp}},
+		{Nobody(), nil, []*role{&root, &alice, &bob, &newgrp}},
 	} {
 		t.Run(test.policy.String(), func(t *testing.T) {
 			inner, err := net.Listen("unix", abstract())
@@ -177,7 +178,7 @@ func TestSocketFileIsWatched(t *testing.T) {
 	dir := openDirectory(t)
 	withUmask(t, 0)
 	path := filepath.Join(dir, "s")
-	config := Config{Mode: 0o640}
+	config := Config{Policy: Nobody(), Mode: 0o640}
 	watcher := role{Do: "watch", Address: path}
 	ours := fmt.Sprintf("%d %d", os.Geteuid(), os.Getegid())
 	want, ofGroup := "0140640 "+ours, ours
@@ -238,7 +239,7 @@ func TestUmaskIsLeftAlone(t *testing.T) {
 		}
 	})
 	for range 200 {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody()})
 		if err != nil {
 			t.Error(err)
 			break
@@ -256,7 +257,7 @@ func TestSocketFileOwner(t *testing.T) {
 		{"", "", "0 0"}, {"4242", "", "4242 0"}, {"", "2424", "0 2424"}, {"daemon", "daemon", "1 1"}, {"root", "root", "0 0"},
 	} {
 		path := filepath.Join(t.TempDir(), "s")
-		listener, err := Listen(t.Context(), "unix", path, Config{Owner: test.owner, Group: test.group})
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Owner: test.owner, Group: test.group})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +279,7 @@ func TestOwnerThatWeMayNotGive(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Owner: "0"})
+	listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody(), Owner: "0"})
 	if listener != nil || !errors.Is(err, unix.EPERM) {
 		t.Errorf("Listen = %v, %v, want EPERM", listener, err)
 	}
@@ -296,7 +297,7 @@ func TestSocketThatMayNotBeProbed(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := Listen(t.Context(), "unix", path, Config{})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
@@ -307,7 +308,7 @@ func TestSocketThatMayNotBeProbed(t *testing.T) {
 
 func TestAbstractNames(t *testing.T) {
 	name := abstract()
-	for _, config := range []Config{{Mode: 0o600}, {Owner: "0"}, {Group: "0"}} {
+	for _, config := range []Config{{Policy: Nobody(), Mode: 0o600}, {Policy: Nobody(), Owner: "0"}, {Policy: Nobody(), Group: "0"}} {
 		if listener, err := Listen(t.Context(), "unix", name, config); listener != nil || !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "abstract") {
 			t.Errorf("%+v: %v, %v, want EINVAL and why", config, listener, err)
 		}
@@ -320,7 +321,7 @@ func TestAbstractNames(t *testing.T) {
 	if said, err := io.ReadAll(dialPlain(t, listener)); string(said) != "welcome" || err != nil {
 		t.Errorf("it says %q, %v", said, err)
 	}
-	if _, err := Listen(t.Context(), "unix", name, Config{}); !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := Listen(t.Context(), "unix", name, Config{Policy: Nobody()}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a second listener: %v, want EADDRINUSE", err)
 	}
 }
@@ -588,55 +589,16 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 }
 
 // wait waits until no connection is in the course of being closed.
-func (c closer) wait() {
-	for range maxAside {
-		c.slots <- struct{}{}
-	}
-	for range maxAside {
-		<-c.slots
+func (c *closer) wait() {
+	for c.busy() > 0 {
+		runtime.Gosched()
 	}
 }
 
-// lingering returns a descriptor whose last close takes until end is called.
-func lingering(t *testing.T) (fd int, end func()) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Skipf("needs a loopback interface: %v", err)
-	}
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	reader, err := listener.Accept() // who does not read
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var failed error
-	err = raw.Control(func(original uintptr) {
-		for unsent := make([]byte, 1<<20); failed == nil; {
-			_, failed = unix.Write(int(original), unsent)
-		}
-		if failed == unix.EAGAIN {
-			fd, failed = unix.Dup(int(original))
-		}
-	})
-	if err = errors.Join(err, failed); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 300}); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetNonblock(fd, false); err != nil { // or it would not linger
-		t.Fatal(err)
-	}
-	return fd, func() { reader.Close() }
+func (c *closer) busy() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
 }
 
 // connectAndSend connects a client, and has it send a descriptor.
@@ -651,68 +613,6 @@ func connectAndSend(t *testing.T, address net.Addr, descriptor int) (client int,
 		t.Fatal(err)
 	}
 	return client, unix.Sendmsg(client, []byte{0}, unix.UnixRights(descriptor), nil, 0)
-}
-
-// A peer that is not let in can have the kernel take long to close its connection, and
-// keeps nobody waiting by that.
-func TestPeerThatLingers(t *testing.T) {
-	inner, err := net.Listen("unix", abstract())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var came atomic.Int32
-	listener := newGuarded(t, inner, Config{Policy: Func("not the first", func(Peer) error { return refuseUnless(came.Add(1) > 1) }), ReceiveDescriptors: true})
-	defer listener.Close()
-	fd, end := lingering(t)
-	if _, err := connectAndSend(t, inner.Addr(), fd); err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(fd) // the last but one
-	dialPlain(t, inner)
-	acceptPeer(t, listener)
-	if len(listener.closer.slots) != 1 {
-		t.Error("the peer that is let in was served after the other's connection was closed at last")
-	}
-	end()
-	listener.closer.wait()
-}
-
-// Where very many connections are being closed, the listener waits for one of them, and
-// Close ends that.
-func TestCloseWhileClosersAreBusy(t *testing.T) {
-	listener := listenAs(t, Config{Policy: UIDs()})
-	for range maxAside {
-		listener.closer.slots <- struct{}{}
-	}
-	done := make(chan error)
-	go func() { _, err := listener.Accept(); done <- err }()
-	client := dialPlain(t, listener)
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept = %v, want net.ErrClosed", err)
-	}
-	isClosed(t, client)
-	// A client that refuses its server waits no longer than its context, which ends
-	// here while it refuses, and other listeners are not concerned.
-	for range maxAside {
-		elsewhere.slots <- struct{}{}
-	}
-	defer elsewhere.wait()
-	defer func() {
-		for range maxAside {
-			<-elsewhere.slots
-		}
-	}()
-	other := listenAs(t, Config{Policy: CurrentUser()})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	giveUp := Policy{"give up", func(Peer) error { cancel(); return errRefused }}
-	if conn, err := Dial(ctx, "unix", other.Addr().String(), giveUp); conn != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("Dial = %v, %v, want ErrDenied", conn, err)
-	}
-	acceptPeer(t, other)
 }
 
 // A server cannot make a client linger either.
@@ -760,8 +660,9 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		address string
 		listen  func(address string, config Config) (*Listener, error)
+		made    bool // by Listen
 	}{
-		{filepath.Join(t.TempDir(), "s"), listenForUs}, {abstract(), listenForUs}, {abstract(), guardForUs},
+		{filepath.Join(t.TempDir(), "s"), listenForUs, true}, {abstract(), listenForUs, true}, {abstract(), guardForUs, false},
 	} {
 		for _, receive := range []bool{false, true} {
 			listener, err := test.listen(test.address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
@@ -775,6 +676,9 @@ func TestDescriptorsAreRefused(t *testing.T) {
 				if want := map[bool]error{false: unix.EPERM, true: nil}[receive]; sent != want {
 					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", test.address, receive, when, sent, want)
 				}
+			}
+			if want := test.made && !receive; listener.quick != want {
+				t.Errorf("%s, wanted %v: a close is taken for quick: %v, want %v", test.address, receive, listener.quick, want)
 			}
 			conn.Close()
 			listener.Close()
@@ -839,7 +743,7 @@ func TestLinksOfOthers(t *testing.T) {
 		filepath.Join(mine, strconv.Itoa(maxLinks-1)): "", // links, and "0"
 		filepath.Join(mine, strconv.Itoa(maxLinks)):   "too many levels",
 	} {
-		listener, err := Listen(t.Context(), "unix", path+"/s", Config{})
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
 		if err == nil {
 			listener.Close()
 		}
@@ -858,7 +762,7 @@ func TestGroupOfTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -883,7 +787,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 		t.Skipf("needs a file system with access control lists: %v", err)
 	}
 	path := filepath.Join(dir, "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{Mode: 0o660})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -899,7 +803,15 @@ func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
 		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
 	}
+	if descriptorsAreRefused(unasked{}) {
+		t.Error("descriptors are refused, says a kernel that could not be asked")
+	}
 }
+
+// unasked has a socket that the kernel cannot be asked about.
+type unasked struct{}
+
+func (unasked) SyscallConn() (syscall.RawConn, error) { return noDescriptor{}, nil }
 
 // noDescriptor hands out what no descriptor is.
 type noDescriptor struct{ syscall.RawConn }

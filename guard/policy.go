@@ -103,6 +103,13 @@ func refuseUnless(ok bool) error {
 	return nil
 }
 
+// Nobody lets in nobody. It is for a server that is to refuse all: [Listen] and
+// [NewListener] take the zero Policy for a mistake.
+func Nobody() Policy { return Policy{ruleNobody, func(Peer) error { return errRefused }} }
+
+// isZero tells a Policy that nobody made.
+func (p Policy) isZero() bool { return p.rule == "" && p.decide == nil }
+
 // UIDs lets in peers with one of these effective user ids.
 //
 // In a user namespace that does not map every id, as in a rootless container, the

@@ -3,6 +3,7 @@ package guard
 import (
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // reporter calls a hook with one refusal after the other, in a goroutine that is
@@ -38,23 +39,23 @@ func (r *reporter) run() {
 			go r.run()
 		}
 	}()
-	for d := r.next(); d != nil; d = r.next() {
+	for d, ok := r.next(); ok; d, ok = r.next() {
 		r.call(d)
 	}
 	finished = true
 }
 
-// next returns nil, and the goroutine ends, if there is none.
-func (r *reporter) next() *Denied {
+// next returns false, and the goroutine ends, if there is none.
+func (r *reporter) next() (*Denied, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.waiting) == 0 {
 		r.waiting, r.running = nil, false
-		return nil
+		return nil, false
 	}
 	d := r.waiting[0]
 	r.waiting = r.waiting[1:]
-	return d
+	return d, true
 }
 
 // call survives a hook that panics, as net/http survives a handler that does.
@@ -65,4 +66,33 @@ func (r *reporter) call(d *Denied) {
 		}
 	}()
 	r.hook(d)
+}
+
+// sparingLog stands in for OnDeny: it logs to [slog.Default], but no more than
+// maxLogged refusals in a second, so that a flood does not fill the log. What it leaves
+// out it counts, for a line before the next refusal that it logs.
+type sparingLog struct {
+	began        time.Time // of the second
+	logged, left int
+}
+
+const maxLogged = 5
+
+// deny logs d, or the count alone if d is nil. Calls are in turn.
+func (l *sparingLog) deny(d *Denied) {
+	now := time.Now()
+	if d == nil || now.Sub(l.began) >= time.Second {
+		if l.left > 0 {
+			slog.Warn("peers denied, too many to log each", "count", l.left)
+		}
+		l.began, l.logged, l.left = now, 0, 0
+	}
+	switch {
+	case d == nil:
+	case l.logged < maxLogged:
+		l.logged++
+		LogDenied(slog.Default())(d)
+	default:
+		l.left++
+	}
 }

@@ -53,7 +53,7 @@ func TestSharedDirectories(t *testing.T) {
 		"eve/mine":   "belongs to uid 4242",
 		"open/mine":  "can be written by others",
 	} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{Policy: Nobody(), AllowSharedDirectory: true})
 		if err == nil {
 			listener.Close()
 		}
@@ -208,7 +208,7 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	withUmask(t, 0o177)
-	private, err := Listen(t.Context(), "unix", filepath.Join(dir, "private"), Config{AllowSharedDirectory: true})
+	private, err := Listen(t.Context(), "unix", filepath.Join(dir, "private"), Config{Policy: Nobody(), AllowSharedDirectory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 	eve.Expect("exchanging")
 	listened := 0
 	for range rounds {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "public"), Config{Mode: 0o666, Owner: "4243", AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "public"), Config{Policy: Nobody(), Mode: 0o666, Owner: "4243", AllowSharedDirectory: true})
 		if err == nil {
 			listened++
 			listener.Close()
@@ -380,7 +380,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 // helperStart listens at Address when it is told to, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
-	listener, err := Listen(context.Background(), "unix", r.Address, Config{})
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody()})
 	said := ""
 	if err != nil {
 		said = err.Error()

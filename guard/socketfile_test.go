@@ -115,7 +115,7 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 // A socket for which no mode is asked is ours alone.
 func TestSocketFileModeUnasked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestNothingToReplace(t *testing.T) {
 	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
 		t.Errorf("to replace what is not there any more: %v, want that it binds", err)
 	}
-	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
+	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
 	}
 }
@@ -387,6 +387,8 @@ func TestParentOfOthers(t *testing.T) {
 		{0o775, os.Geteuid(), os.Getegid(), false},
 		{0o777 | fs.ModeSticky, os.Geteuid(), os.Getegid(), true},
 		{0o777, os.Geteuid(), os.Getegid(), false},
+		{0o707, os.Geteuid(), os.Getegid(), false},
+		{0o705, os.Geteuid(), os.Getegid(), true},
 		{0o775, os.Geteuid(), 4242, false},
 		{0o755, 4242, os.Getegid(), false},
 		{0o777 | fs.ModeSticky, 4242, os.Getegid(), false},
@@ -418,25 +420,25 @@ func TestAddressesThatAreNone(t *testing.T) {
 		config           Config
 		want             string
 	}{
-		{"unix", "", Config{}, "empty"},
-		{"unix", "@", Config{}, "empty"},
-		{"unix", long, Config{}, "has at most"},
-		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{}, "has at most"},
-		{"unix", strings.Repeat("/", maxPath-4) + "tmp/s", Config{}, "has at most"},
-		{"unix", filepath.Dir(long) + "/", Config{}, "names a directory"},
-		{"unix", "s\x00x", Config{}, "NUL byte"},
-		{"unix", "\x00s", Config{}, "NUL byte"},
-		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{}, "does not exist: make it first"},
-		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{AllowSharedDirectory: true}, "does not exist: make it first"},
-		{"tcp", "127.0.0.1:0", Config{}, "unknown network tcp"},
-		{"unixgram", long, Config{}, "unknown network unixgram"},
-		{"unix", "s", Config{Mode: fs.ModeSetuid | 0o600}, "the mode 0o40000600 has more than permission bits: use a number such as 0o660"},
-		{"unix", "s", Config{Mode: 660}, "the mode 660 has more than permission bits: write 0o660"},
-		{"unix", "s", Config{Owner: "no such user"}, "unknown user"},
-		{"unix", "s", Config{Group: "no such group"}, "unknown group"},
-		{"unix", "s", Config{Owner: "4294967295"}, "unknown user"},
-		{"unix", "s", Config{Owner: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
-		{"unix", "s", Config{Group: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
+		{"unix", "", Config{Policy: Nobody()}, "empty"},
+		{"unix", "@", Config{Policy: Nobody()}, "empty"},
+		{"unix", long, Config{Policy: Nobody()}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-2) + "tmp/s", Config{Policy: Nobody()}, "has at most"},
+		{"unix", strings.Repeat("/", maxPath-4) + "tmp/s", Config{Policy: Nobody()}, "has at most"},
+		{"unix", filepath.Dir(long) + "/", Config{Policy: Nobody()}, "names a directory"},
+		{"unix", "s\x00x", Config{Policy: Nobody()}, "NUL byte"},
+		{"unix", "\x00s", Config{Policy: Nobody()}, "NUL byte"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody()}, "does not exist: make it first"},
+		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody(), AllowSharedDirectory: true}, "does not exist: make it first"},
+		{"tcp", "127.0.0.1:0", Config{Policy: Nobody()}, "unknown network tcp"},
+		{"unixgram", long, Config{Policy: Nobody()}, "unknown network unixgram"},
+		{"unix", "s", Config{Policy: Nobody(), Mode: fs.ModeSetuid | 0o600}, "the mode 0o40000600 has more than permission bits: use a number such as 0o660"},
+		{"unix", "s", Config{Policy: Nobody(), Mode: 660}, "the mode 660 has more than permission bits: write 0o660"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, "unknown user"},
+		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, "unknown group"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "4294967295"}, "unknown user"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
+		{"unix", "s", Config{Policy: Nobody(), Group: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
 	} {
 		listener, err := Listen(context.Background(), test.network, test.address, test.config)
 		if err == nil {
@@ -478,7 +480,7 @@ func TestProbeIsNoVisitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	_, err = Listen(context.Background(), "unix", path, Config{})
+	_, err = Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("the second listener: %v, want EADDRINUSE", err)
 	}
@@ -493,7 +495,7 @@ func TestProbeIsNoVisitor(t *testing.T) {
 // A file that is gone already is nothing to complain of.
 func TestCloseWithoutTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(context.Background(), "unix", path, Config{})
+	listener, err := Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,7 +510,7 @@ func TestCloseWithoutTheFile(t *testing.T) {
 // Close removes the file that listenAtPath made, not one that took its place.
 func TestCloseLeavesAStrangersFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	listener, err := Listen(context.Background(), "unix", path, Config{})
+	listener, err := Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -572,18 +574,18 @@ func TestReplacingIsLocked(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if listener, err := Listen(cancelled, "unix", path, Config{}); listener != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "locked") {
+	if listener, err := Listen(cancelled, "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "locked") {
 		t.Errorf("Listen = %v, %v, want context.Canceled and why", listener, err)
 	}
 	if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the file was replaced: %v", err)
 	}
-	if listener, err := Listen(cancelled, "unix", path+"2", Config{}); err != nil {
+	if listener, err := Listen(cancelled, "unix", path+"2", Config{Policy: Nobody()}); err != nil {
 		t.Errorf("where there is nothing to replace: %v, want no wait for the lock", err)
 	} else {
 		listener.Close()
 	}
-	listener, err := Listen(t.Context(), "unix", path, Config{})
+	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -614,7 +616,7 @@ func TestAncestorsOfOthers(t *testing.T) {
 		{filepath.Join(mine) + "/../shared/mine/s", false}, // as the kernel reads it
 		{filepath.Join(base, "link") + "/../mine/s", true}, // likewise
 	} {
-		listener, err := Listen(t.Context(), "unix", test.path, Config{})
+		listener, err := Listen(t.Context(), "unix", test.path, Config{Policy: Nobody()})
 		if err == nil {
 			listener.Close()
 		}
@@ -628,7 +630,7 @@ func TestAncestorsOfOthers(t *testing.T) {
 func TestRelativePath(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	listener, err := Listen(t.Context(), "unix", "s", Config{})
+	listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -655,7 +657,7 @@ func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Skipf("this system keeps the directory that we are in: %v", err)
 	}
-	if listener, err := Listen(t.Context(), "unix", "s", Config{}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
+	if listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
 		t.Errorf("Listen = %v, %v, want that we are nowhere", listener, err)
 	}
 }
@@ -668,7 +670,7 @@ func TestAllowSharedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, allow := range []bool{false, true} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{AllowSharedDirectory: allow})
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody(), AllowSharedDirectory: allow})
 		if (err == nil) != allow || err != nil && !strings.Contains(err.Error(), "AllowSharedDirectory") {
 			t.Errorf("allowed %v: %v", allow, err)
 		}

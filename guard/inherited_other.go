@@ -1,0 +1,14 @@
+//go:build !unix
+
+package guard
+
+import (
+	"errors"
+	"os"
+)
+
+// No service manager of these systems hands over sockets in this way.
+
+func setCloseOnExec(int) error { return errors.ErrUnsupported }
+
+func checkListens(*os.File) error { return errors.ErrUnsupported }

@@ -1,0 +1,61 @@
+package guard
+
+import (
+	"fmt"
+	"sync"
+)
+
+// limits counts the open connections of a [Listener], in all and of each user.
+type limits struct {
+	most, mostOfUID int // negative for any number
+
+	mu    sync.Mutex
+	open  int
+	ofUID map[uint32]int // without those that have none
+}
+
+// limits are those that config asks for, or the defaults that [Config] documents, of a
+// process that may have so many descriptors.
+func (c Config) limits(descriptors int) *limits {
+	each := 1 // descriptors of a connection
+	if c.CloseOnExit || c.Ask&AskProcess != 0 {
+		each = 2
+	}
+	available := descriptors / each
+	l := &limits{most: c.MaxConns, mostOfUID: c.MaxConnsPerUID, ofUID: map[uint32]int{}}
+	if l.most == 0 {
+		l.most = max(1, available/2)
+	}
+	switch {
+	case l.mostOfUID == 0 && l.most > 0:
+		l.mostOfUID = max(1, l.most/2)
+	case l.mostOfUID == 0:
+		l.mostOfUID = max(1, available/4)
+	}
+	return l
+}
+
+// enter takes a slot, for [limits.leave] to give back, or returns the rule that has none
+// left.
+func (l *limits) enter(uid uint32) (rule string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mostOfUID >= 0 && l.ofUID[uid] >= l.mostOfUID:
+		return fmt.Sprintf("at most %d connections of a uid", l.mostOfUID), false
+	case l.most >= 0 && l.open >= l.most:
+		return fmt.Sprintf("at most %d connections", l.most), false
+	}
+	l.open++
+	l.ofUID[uid]++
+	return "", true
+}
+
+func (l *limits) leave(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.ofUID[uid]--; l.ofUID[uid] == 0 {
+		delete(l.ofUID, uid)
+	}
+}

@@ -1,0 +1,333 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/reexec"
+)
+
+// Peers that make the kernel take long to close their connections: a TCP socket that
+// lingers for 300 s, whose peer does not read, is sent along and nobody receives it.
+
+// lingeringSocket is such a socket, and the connection of the peer that does not read.
+func lingeringSocket() (fd int, reader net.Conn, err error) {
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return -1, nil, err
+	}
+	defer listener.Close()
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("socket", err)
+	}
+	if reader, err = fill(fd, listener); err != nil {
+		unix.Close(fd)
+		return -1, nil, err
+	}
+	return fd, reader, nil
+}
+
+// fill connects fd to listener, and sends more than the other end takes.
+func fill(fd int, listener *net.TCPListener) (net.Conn, error) {
+	err := onSocket(listener, func(fd int) error { // which connections inherit
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
+	})
+	if err != nil {
+		return nil, err
+	}
+	address := &unix.SockaddrInet4{Port: listener.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Connect(fd, address); err != nil {
+		return nil, os.NewSyscallError("connect", err)
+	}
+	reader, err := listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	if n, err := unix.Write(fd, make([]byte, 1<<16)); n < 1<<14 {
+		return nil, fmt.Errorf("write(2) took %d bytes, %v", n, err)
+	}
+	linger := &unix.Linger{Onoff: 1, Linger: 300}
+	return reader, errors.Join(unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, linger), unix.SetNonblock(fd, false))
+}
+
+// sendLingering sends, in a message of its own each, count lingering sockets, which nobody
+// else has.
+func sendLingering(socket, count int) ([]net.Conn, error) {
+	var readers []net.Conn
+	for range count {
+		fd, reader, err := lingeringSocket()
+		if err != nil {
+			return readers, err
+		}
+		readers = append(readers, reader)
+		err = unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0)
+		if err != nil {
+			reader.Close() // or to close fd would take as long
+		}
+		unix.Close(fd)
+		if err != nil {
+			return readers, os.NewSyscallError("sendmsg", err)
+		}
+	}
+	return readers, nil
+}
+
+// helperLinger connects Count times, each time sends a socket that lingers, and keeps
+// everything open.
+func helperLinger(r role) error {
+	var keep []net.Conn
+	for range r.Count {
+		conn, err := net.Dial("unix", r.Address)
+		if err != nil {
+			return err
+		}
+		keep = append(keep, conn)
+		raw, err := conn.(*net.UnixConn).SyscallConn()
+		if err != nil {
+			return err
+		}
+		var readers []net.Conn
+		var sent error
+		err = raw.Control(func(fd uintptr) { readers, sent = sendLingering(int(fd), 1) })
+		if err = errors.Join(err, sent); err != nil {
+			return err
+		}
+		keep = append(keep, readers...)
+	}
+	reexec.Step("connected")
+	for _, conn := range keep {
+		conn.Close()
+	}
+	return nil
+}
+
+// lingering starts a process of another user, if we may, that has connected to address as
+// often as count.
+func lingering(t *testing.T, address string, count int) *reexec.Process {
+	t.Helper()
+	r := role{Do: "linger", Address: address, Count: count}
+	if os.Geteuid() == 0 {
+		uid := uint32(1001)
+		r.UID, r.GID = &uid, &uid
+	}
+	attacker := reexec.Start(t, r)
+	attacker.Expect("connected")
+	return attacker
+}
+
+// listenOpenly is a listener of package net, where every user can connect and send.
+func listenOpenly(t *testing.T) *net.UnixListener {
+	t.Helper()
+	inner, err := net.ListenUnix("unix", &net.UnixAddr{Name: abstract(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { inner.Close() })
+	return inner
+}
+
+// More connections than are closed at a time wait to be accepted when a listener is
+// guarded, as after a restart under socket activation, and each has a socket that lingers
+// sent along. Who comes next is served at once, and all of them are closed while the
+// attacker lets go of nothing.
+func TestBacklogThatLingers(t *testing.T) {
+	needRoot(t)
+	const most = 600
+	inner := listenOpenly(t)
+	needBacklog(t, most)
+	attacker := lingering(t, inner.Addr().String(), most)
+	before := descriptors(t)
+	listener := newGuarded(t, inner, Config{Policy: UIDs(0)})
+	dialPlain(t, inner)
+	acceptPeer(t, listener)
+	if got := listener.Counts().Denied["uid 0"]; got != most {
+		t.Errorf("%d peers were refused before, want %d", got, most)
+	}
+	listener.closer.wait()
+	if after := descriptors(t); after > before+2 { // the client's and ours
+		t.Errorf("%d descriptors are open, and were %d: refused connections are", after, before)
+	}
+	attacker.Finish()
+}
+
+// needBacklog skips where the kernel lets fewer connections wait.
+func needBacklog(t *testing.T, count int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
+	if err != nil {
+		t.Skipf("needs to know how many connections may wait: %v", err)
+	}
+	var most int
+	if _, err := fmt.Sscan(string(text), &most); err != nil || most < count {
+		t.Skipf("needs %d connections that wait, and /proc/sys/net/core/somaxconn is %d, %v", count, most, err)
+	}
+}
+
+// Each way to close a connection, or a listener with connections that wait, returns while
+// the peer lets go of nothing.
+func TestCloseOfWhatLingers(t *testing.T) {
+	const sockets = 3
+	for name, closes := range map[string]func(t *testing.T, inner *net.UnixListener) error{
+		"Conn.Close": func(t *testing.T, inner *net.UnixListener) error {
+			return acceptPeer(t, newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})).Close()
+		},
+		"Listener.Close": func(t *testing.T, inner *net.UnixListener) error {
+			return newGuarded(t, inner, Config{Policy: everybody()}).Close()
+		},
+		"Admit": func(t *testing.T, inner *net.UnixListener) error {
+			conn, err := inner.Accept()
+			if err != nil {
+				return err
+			}
+			if _, err := Admit(conn, Nobody()); !errors.Is(err, ErrDenied) {
+				t.Errorf("Admit = %v, want ErrDenied", err)
+			}
+			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("after Admit, Close = %v, want net.ErrClosed", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := listenOpenly(t)
+			client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(client)
+			if err := unix.Connect(client, &unix.SockaddrUnix{Name: inner.Addr().String()}); err != nil {
+				t.Fatal(err)
+			}
+			readers, err := sendLingering(client, sockets)
+			for _, reader := range readers {
+				defer reader.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := closes(t, inner); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that Dial refuses cannot keep the client waiting, where the kernel lets it send
+// descriptors: before Linux 6.16.
+func TestDialOfWhatLingers(t *testing.T) {
+	inner := listenOpenly(t)
+	var readers []net.Conn
+	defer func() {
+		for _, reader := range readers {
+			reader.Close()
+		}
+	}()
+	send := Func("after the server sent", func(Peer) error {
+		server, err := inner.AcceptUnix()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		return onSocket(server, func(fd int) error {
+			readers, err = sendLingering(fd, 1)
+			return err
+		})
+	})
+	conn, err := Dial(context.Background(), "unix", inner.Addr().String(), AllOf(send, Nobody()))
+	if conn != nil || !errors.Is(err, ErrDenied) {
+		t.Errorf("Dial = %v, %v, want ErrDenied", conn, err)
+	}
+}
+
+func onSocket(conn syscall.Conn, do func(fd int) error) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
+	return errors.Join(err, done)
+}
+
+// blocked is a connection whose Close waits, as no kernel is known to let a peer do.
+type blocked struct {
+	wrapper
+	until <-chan struct{}
+}
+
+func (b blocked) Close() error { <-b.until; return b.wrapper.Close() }
+
+// However many connections are being closed, and take their time, peers are served, and
+// no more than so many threads are at it.
+func TestAcceptWhileClosersAreBusy(t *testing.T) {
+	const most, more = 3, 5
+	listener := listenAs(t, Config{Policy: CurrentUser()})
+	listener.closer.most = most
+	proceed := make(chan struct{})
+	pipe, other := net.Pipe()
+	defer other.Close()
+	for range most + more {
+		listener.closer.close(blocked{wrapper{pipe}, proceed})
+	}
+	if got := listener.closer.busy(); got != most {
+		t.Errorf("%d goroutines are closing, want %d", got, most)
+	}
+	dialPlain(t, listener)
+	acceptPeer(t, listener)
+	close(proceed)
+	listener.closer.wait()
+	if _, err := pipe.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("Write to what was closed: %v", err)
+	}
+}
+
+func TestClosersOfAProcess(t *testing.T) {
+	for descriptors, want := range map[int]int{0: 1, 7: 1, 64: 8, 4095: 511, 4096: 512, 1 << 20: 512} {
+		if got := newCloser(descriptors).most; got != want {
+			t.Errorf("of %d descriptors: %d, want %d", descriptors, got, want)
+		}
+	}
+}
+
+// A foreign Close that ends its goroutine ends no other's turn.
+func TestCloseThatEndsItsGoroutine(t *testing.T) {
+	c := newCloser(1)
+	pipe, other := net.Pipe()
+	defer other.Close()
+	c.close(exiting{})
+	c.close(pipe)
+	if n, err := other.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("Read = %d, %v, want io.EOF", n, err)
+	}
+}
+
+type exiting struct{ wrapper }
+
+func (exiting) Close() error { runtime.Goexit(); return nil }
+
+// The error is that of the close, and a thread that is in no system call takes the signal.
+func TestPromptly(t *testing.T) {
+	want := errors.New("an error")
+	slow := func() error {
+		for began := time.Now(); time.Since(began) < 10*firstInterrupt; {
+		}
+		return want
+	}
+	if err := promptly(slow); err != want {
+		t.Errorf("promptly = %v, want %v", err, want)
+	}
+}

@@ -1,0 +1,280 @@
+package guard
+
+import (
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
+)
+
+func needProcess(t testing.TB) {
+	t.Helper()
+	if process := peercred.Support().Process; !process.Available {
+		t.Skipf("needs a handle on the peer's process: %s", process.Reason)
+	}
+}
+
+// helperPassOn connects, gives the connection to whoever started it as its third
+// descriptor, and ends when it is told to.
+func helperPassOn(r role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.Address}); err != nil {
+		return err
+	}
+	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+		return err
+	}
+	reexec.Step("passed on")
+	return nil
+}
+
+// passOn starts a process that connects to address, and returns its connection as well.
+func passOn(t *testing.T, address string) (*reexec.Process, *net.UnixConn) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	theirs := os.NewFile(uintptr(pair[1]), "socketpair")
+	process := reexec.Start(t, role{Do: "pass on", Address: address}, withFiles(theirs))
+	theirs.Close()
+	process.Expect("passed on")
+	control := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(pair[0], make([]byte, 1), control, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d control messages, %v", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		t.Fatalf("%d descriptors, %v", len(fds), err)
+	}
+	file := os.NewFile(uintptr(fds[0]), "passed on")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return process, conn.(*net.UnixConn)
+}
+
+// A connection is closed when the process that made it ends, though another has it, and
+// that of a process that lives is not.
+func TestCloseOnExit(t *testing.T) {
+	needProcess(t)
+	for _, test := range []struct {
+		name string
+		ends func(*reexec.Process)
+	}{
+		{"and was reaped", (*reexec.Process).Finish},
+		{"and is a zombie", func(p *reexec.Process) { p.EndStdin() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener := listenAs(t, Config{Policy: CurrentUser(), CloseOnExit: true})
+			_, longer := passOn(t, listener.Addr().String())
+			stays := acceptPeer(t, listener)
+			process, client := passOn(t, listener.Addr().String())
+			conn := acceptPeer(t, listener)
+			if _, err := client.Write([]byte{0}); err != nil {
+				t.Errorf("while the process lives: %v", err)
+			}
+			if n, err := conn.Read(make([]byte, 1)); n != 1 || err != nil {
+				t.Errorf("while the process lives, Read = %d, %v", n, err)
+			}
+			test.ends(process)
+			isClosed(t, client)
+			if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("when the process has ended, Read = %d, %v, want net.ErrClosed", n, err)
+			}
+			if _, err := longer.Write([]byte{0}); err != nil {
+				t.Error(err)
+			}
+			if n, err := stays.Read(make([]byte, 1)); n != 1 || err != nil {
+				t.Errorf("of a process that lives, Read = %d, %v", n, err)
+			}
+			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Close = %v, want net.ErrClosed", err)
+			}
+		})
+	}
+}
+
+// A peer whose process ended before it was asked about is denied.
+func TestPeerThatEndedBefore(t *testing.T) {
+	needProcess(t)
+	for name, ends := range map[string]func(*testing.T, *reexec.Process){
+		"reaped": func(_ *testing.T, p *reexec.Process) { p.Finish() },
+		"zombie": func(t *testing.T, p *reexec.Process) {
+			p.EndStdin()
+			waitForZombie(t, int(p.PID()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reports := make(chan *Denied, 1)
+			listener := listenAs(t, Config{Policy: CurrentUser(), CloseOnExit: true, OnDeny: func(d *Denied) { reports <- d }})
+			process, client := passOn(t, listener.Addr().String())
+			pid := process.PID()
+			ends(t, process)
+			before := descriptors(t)
+			go listener.Accept()
+			isClosed(t, client)
+			d := <-reports
+			listener.closer.wait()
+			if after := descriptors(t); after > before {
+				t.Errorf("%d descriptors are open, and were %d: the handle on the process, or the connection, is", after, before)
+			}
+			_, gone := errors.AsType[*peercred.ErrPeerProcessGone](d)
+			if d.Rule != ruleLiving || d.Failed || !gone || d.Credentials == nil || d.Credentials.PID != pid {
+				t.Errorf("reported: %+v, want that pid %d has ended", d, pid)
+			}
+			if got := listener.limits.open; got != 0 {
+				t.Errorf("%d slots are taken", got)
+			}
+		})
+	}
+}
+
+// waitForZombie waits until the process has ended, and does not reap it.
+func waitForZombie(t *testing.T, pid int) {
+	t.Helper()
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that cannot be watched is no reason to let in its peer.
+func TestProcessesThatCannotBeWatched(t *testing.T) {
+	needProcess(t)
+	seccomp.Need(t)
+	for _, test := range []struct {
+		call   seccomp.Call
+		denied bool // else there is no listener
+		says   string
+	}{
+		{seccomp.Call{Number: unix.SYS_EPOLL_CTL, Argument: 1, Value: unix.EPOLL_CTL_ADD}, true, `by the rule "a process that has not ended": `},
+		{seccomp.Option(unix.SO_PEERPIDFD), false, "CloseOnExit needs a handle on the peer's process: "},
+		{seccomp.Any(unix.SYS_EPOLL_CREATE1), false, "epoll_create1: "},
+	} {
+		var got forgedEntry
+		r := role{Do: "watch exits", Address: abstract(), Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{unix.ENOSPC}}
+		reexec.Start(t, r).Decode(&got)
+		if got.Denied != test.denied || test.denied && !got.Failed || !strings.Contains(got.Err, test.says) || !strings.HasSuffix(got.Err, "no space left on device") {
+			t.Errorf("%+v, want %q", got, test.says)
+		}
+	}
+}
+
+// helperWatchExits has the calls fail, and reports why the listener or a peer is refused.
+// The runtime's poller began before, and takes nobody any more.
+func helperWatchExits(r role) error {
+	inner, err := net.Listen("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	client, err := net.Dial("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	conn, err := inner.Accept()
+	if err != nil {
+		return err
+	}
+	credentials, err := ask(conn)
+	if err != nil {
+		return err
+	}
+	if r.Calls[0].Number == unix.SYS_EPOLL_CTL { // after the runtime's poller has what it needs
+		if _, err := credentials.peer.Process(); err != nil {
+			return err
+		}
+		watch, err := newWatch(newCloser(1))
+		if err != nil {
+			return err
+		}
+		if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+			return err
+		}
+		l := Listener{watch: watch}
+		return reexec.Report(forgedEntryOf(r.Errnos[0], l.watchExit(credentials)))
+	}
+	if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+		return err
+	}
+	_, err = NewListener(inner, Config{Policy: everybody(), CloseOnExit: true})
+	return reexec.Report(forgedEntryOf(r.Errnos[0], err))
+}
+
+// One goroutine watches all processes, and ends when the listener and all connections are
+// closed, in whatever order.
+func TestWatchEnds(t *testing.T) {
+	needProcess(t)
+	for name, last := range map[string]bool{"the listener last": true, "a connection last": false} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			descriptorsBefore := descriptors(t)
+			listener := listenAs(t, Config{Policy: CurrentUser(), CloseOnExit: true})
+			var conns []*Conn
+			for range 50 {
+				dialPlain(t, listener).Close()
+				conns = append(conns, acceptPeer(t, listener))
+			}
+			if got := runtime.NumGoroutine(); got > before+1 {
+				t.Errorf("%d goroutines, before there were %d: want one more", got, before)
+			}
+			closes := []func() error{listener.Close}
+			for _, conn := range conns {
+				closes = append(closes, conn.Close)
+			}
+			if last {
+				closes = append(closes[1:], closes[0])
+			}
+			for _, end := range closes {
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+			}
+			for runtime.NumGoroutine() > before {
+				runtime.Gosched() // the watch is woken, and ends
+			}
+			if after := descriptors(t); after > descriptorsBefore {
+				t.Errorf("%d descriptors are open, %d were before", after, descriptorsBefore)
+			}
+		})
+	}
+}
+
+// An event that is late, of a descriptor whose number is another's by now, closes nothing.
+func TestLateEvent(t *testing.T) {
+	needProcess(t)
+	listener := listenAs(t, Config{Policy: CurrentUser(), CloseOnExit: true})
+	client := dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	listener.watch.ended(conn.pidfd)
+	listener.watch.ended(-1)
+	listener.closer.wait()
+	if _, err := client.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("Read = %d, %v: it was closed, though its process lives", n, err)
+	}
+}
