@@ -238,7 +238,7 @@ fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the
 	@$(FUZZ) -time $(FUZZTIME) -keep
 
 .PHONY: mutate
-mutate: ## show the changes to conditions that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
+mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
 	@go run ./internal/mutate $(MUTATE)
 
 .PHONY: load

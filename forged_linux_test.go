@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -77,10 +78,12 @@ var publicFunctions = map[string]func(victim) (any, error){
 	},
 	"OpenPeerProcess": func(v victim) (any, error) {
 		p, err := peercred.OpenPeerProcess(v.conn)
+		p.Close()
 		return answerOf(p != nil, err)
 	},
 	"OpenPeerProcess of a foreign type": func(v victim) (any, error) {
 		p, err := peercred.OpenPeerProcess(embedded{v.conn})
+		p.Close()
 		return answerOf(p != nil, err)
 	},
 	"Support: uid": func(victim) (any, error) { return answerOf(factOf(peercred.Support().UID)) },
@@ -163,12 +166,14 @@ type forgedAnswer struct {
 	Wraps       bool // errors.Is(err, Forged)
 	Protocol    bool // errors.Is(err, EPROTO)
 	Unavailable bool
+	Left        int // descriptors that are open and were not before
 }
 
 func forgedAnswerOf(errno syscall.Errno, value any, err error) forgedAnswer {
 	var unavailable *peercred.ErrPeerCredentialsUnavailable
 	return forgedAnswer{
-		errno, value, errString(err), errno != 0 && errors.Is(err, errno), errors.Is(err, unix.EPROTO), errors.As(err, &unavailable),
+		Forged: errno, Value: value, Err: errString(err), Wraps: errno != 0 && errors.Is(err, errno),
+		Protocol: errors.Is(err, unix.EPROTO), Unavailable: errors.As(err, &unavailable),
 	}
 }
 
@@ -179,9 +184,13 @@ func helperForge(r role) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(-1) // the garbage collector would close what is left open
 	ask := func(errno syscall.Errno) forgedAnswer {
+		before := descriptorsOpen()
 		value, err := publicFunctions[r.Function](v)
-		return forgedAnswerOf(errno, value, err)
+		answer := forgedAnswerOf(errno, value, err)
+		answer.Left = len(opened(before))
+		return answer
 	}
 	var answers []forgedAnswer
 	if r.Function != "Wait" && r.Function != "GetPeerCredentialsOf ourselves" { // which remembers that the kernel is right
@@ -371,6 +380,11 @@ func TestForgedAnswers(t *testing.T) {
 				t.Fatalf("%d answers, want %d", len(answers), 1+len(r.Errnos))
 			}
 			honest := answers[0]
+			for _, got := range answers {
+				if got.Left != 0 {
+					t.Errorf("%v: %d descriptors more are open than before", got.Forged, got.Left)
+				}
+			}
 			for _, got := range answers[1:] {
 				success := got.Forged == 0
 				switch {

@@ -35,10 +35,11 @@ type role struct {
 	Then    *uint32 // setuid to this once connected, and drop all groups
 	Count   int
 
-	Proc     string          // mount /proc anew with these options, or have none if it is noProc
-	Function string          // a key of publicFunctions, to be asked
-	Calls    []seccomp.Call  // while these calls
-	Errnos   []syscall.Errno // are answered with each of these
+	Proc           string          // mount /proc anew with these options, or have none if it is noProc
+	Implementation string          // the name of one
+	Function       string          // a key of publicFunctions, or of probes, to be asked
+	Calls          []seccomp.Call  // while these calls
+	Errnos         []syscall.Errno // are answered with each of these
 }
 
 var roles = map[string]func(role) error{
@@ -74,6 +75,7 @@ var roles = map[string]func(role) error{
 	"support and no stdin":      helperSupportAndNoStdin,
 	"support and no descriptor": helperSupportAndNoDescriptor,
 	"forge":                     helperForge,
+	"probe":                     helperProbe,
 	"ask one":                   helperAskOne,
 }
 
@@ -337,8 +339,20 @@ func helperAskLabel(r role) error {
 }
 
 func helperAskProcess(r role) error {
-	return reportFact(r, func(i implementation, fd int) error { _, err := i.openProcess(fd); return err },
+	return reportFact(r, func(i implementation, fd int) error { return openAndClose(i, fd) },
 		func(conn net.Conn) error { _, err := peercred.OpenPeerProcess(conn); return err })
+}
+
+// openAndClose opens a pidfd, which must be -1 beside an error.
+func openAndClose(i implementation, fd int) error {
+	pidfd, err := i.openProcess(fd)
+	switch {
+	case err == nil:
+		return unix.Close(pidfd)
+	case pidfd != -1:
+		return fmt.Errorf("pidfd %d beside an error: %w", pidfd, err)
+	}
+	return err
 }
 
 // reportFact reports the errors of one question.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
@@ -215,6 +216,9 @@ func TestTrap01InjectedFacts(t *testing.T) {
 				if len(errs) != 1 || errs[""] {
 					t.Errorf("the implementations say %v, want one and the same error", got.Implementations)
 				}
+				if test.inject == "retval=0" && !errs[fact.unwritten] {
+					t.Errorf("the implementations say %v, want %q", got.Implementations, fact.unwritten)
+				}
 				if test.inject == "error=ENODATA" && fact.do != "ask label" && !strings.Contains(got.Err, "not connected") {
 					t.Errorf("ENODATA, which means no peer, is %q", got.Err)
 				}
@@ -316,6 +320,7 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerSecurityLabel", wanted + words(257) + ":when=1", "room for a longer label, and then none", nil, "no Linux security module labels this socket"},
 		{"GetPeerSecurityLabel", wanted + words(1<<20) + ":when=1", "room for the longest label, and then none", nil, "no Linux security module labels this socket"},
 		{"GetPeerSecurityLabel", wanted + words(1<<20+1) + ":when=1", "a label longer than there can be", nil, malformed},
+		{"GetPeerSecurityLabel", wanted + words(300), "there is no room, it says again where there is", nil, malformed},
 		{"GetPeerSecurityLabel", wanted + words(256), "there is room for the label, it says", nil, malformed},
 
 		{"OpenPeerProcess", length + words(0), "a handle of no bytes", nil, malformed},
@@ -403,27 +408,35 @@ func TestSupportWithoutStdin(t *testing.T) {
 	helper := start(t, role{Do: "support and no stdin"})
 	helper.Decode(&got)
 	helper.Finish()
-	if !got.UID.Available {
-		t.Errorf("the uid: %+v, want that it is available", got.UID)
+	if diff := cmp.Diff(peercred.Support(), got); diff != "" {
+		t.Errorf("without a standard input (-with +without):\n%s", diff)
 	}
 }
 
-// A kernel without PIDFD_GET_INFO has the ids in /proc.
+// A kernel without PIDFD_GET_INFO, or one that says success and writes nothing, has the
+// ids in /proc.
 func TestInjectedCurrentCredentials(t *testing.T) {
 	needRoot(t)
 	needPidfd(t)
-	uid, gid, address := uint32(4242), uint32(2424), abstract()
-	server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
-	server.Expect("listening")
+	uid, gid := uint32(4242), uint32(2424)
 	want, err := json.Marshal(currentCredentials(uid, gid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got forgedAnswer
-	r := role{Do: "ask one", Function: "CurrentCredentials", Address: address}
-	runForged(t, r, "ioctl:error=ENOTTY", &got)
-	if got.Value != string(want) || got.Err != "" {
-		t.Errorf("%v, %q, want %s", got.Value, got.Err, want)
+	for _, inject := range []string{"ioctl:error=ENOTTY", "ioctl:retval=0"} {
+		t.Run(inject, func(t *testing.T) {
+			if strings.HasSuffix(inject, "retval=0") {
+				needOwnCalls(t)
+			}
+			address := abstract()
+			server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
+			server.Expect("listening")
+			var got forgedAnswer
+			runForged(t, role{Do: "ask one", Function: "CurrentCredentials", Address: address}, inject, &got)
+			if got.Value != string(want) || got.Err != "" {
+				t.Errorf("%v, %q, want %s", got.Value, got.Err, want)
+			}
+		})
 	}
 }
 

@@ -318,6 +318,25 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
+// What is documented of a fact and is not in the README's table.
+func TestDocumentedFacts(t *testing.T) {
+	for _, r := range rows {
+		for name, fact := range supportOn(r.systems[0], "native").Facts() {
+			if fact.Basis != Documented {
+				t.Errorf("%s, %s: the basis is %q, want %q", r.title, name, fact.Basis, Documented)
+			}
+		}
+	}
+	linux := supportOn("linux", "native")
+	if got := linux.SecurityLabel.Client; got != AtConnect {
+		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
+	}
+	const reason = "DragonFly does not tell the pid"
+	if got := supportOn("dragonfly", "native").PID; got.Available || got.Reason != reason {
+		t.Errorf("DragonFly: the pid is %+v, want that it is unavailable: %q", got, reason)
+	}
+}
+
 // What a system has no call for has the reason that the implementations give, and no
 // kind of ids.
 func TestUntoldFacts(t *testing.T) {

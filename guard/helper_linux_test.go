@@ -57,6 +57,7 @@ var roles = map[string]func(role) error{
 	"listen":               helperListen,
 	"serve one":            helperServeOne,
 	"connect and stay":     helperConnectAndStay,
+	"overflow ids":         helperOverflowIDs,
 	"linger":               helperLinger,
 	"serve HTTP":           helperServeHTTP,
 	"hold":                 helperHold,
@@ -294,12 +295,20 @@ func withFiles(files ...*os.File) reexec.Option {
 	return func(c *exec.Cmd) { c.ExtraFiles = files }
 }
 
-// runAs runs one of the tests of this binary under another user.
-func runAs(t *testing.T, uid uint32, test string) {
+// runAs runs tests of this binary under another user, whose group has another number.
+func runAs(t *testing.T, uid uint32, tests string, more ...string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run", test, "-test.v")
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(openDirectory(t), "guard.test") // which other users can execute
+	if err := os.WriteFile(path, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(more, "-test.run", tests, "-test.v")...)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid + 1}}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: Test") {
 		t.Errorf("%v: %v\n%s", cmd, err, out)

@@ -22,10 +22,11 @@ type Config struct {
 	// write permission to connect: 0600 lets our own user connect, 0660 a group too, and
 	// 0666 everybody, so that the Policy alone decides.
 	Mode fs.FileMode
-	// Owner and Group own the socket file, by name or by decimal number. Empty means our
-	// effective user and group. To give the file to another user takes CAP_CHOWN; to give
-	// it to a group that we are in takes no privilege. An Owner can change the mode of the
-	// file. In a sticky directory, and in one of its own, it can replace the file too.
+	// Owner and Group own the socket file, by name or by decimal number. A number with
+	// needless zeros, such as "010", is an error. Empty means our effective user and group.
+	// To give the file to another user takes CAP_CHOWN; to give it to a group that we are in
+	// takes no privilege. An Owner can change the mode of the file. In a sticky directory,
+	// and in one of its own, it can replace the file too.
 	Owner, Group string
 	// AllowSharedDirectory allows a directory for the socket file that belongs to another
 	// user, or that its group or everybody can write and that is not sticky. The

@@ -437,6 +437,8 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, "unknown user"},
 		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, "unknown group"},
 		{"unix", "s", Config{Policy: Nobody(), Owner: "4294967295"}, "unknown user"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
+		{"unix", "s", Config{Policy: Nobody(), Group: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
 	} {
 		listener, err := Listen(context.Background(), test.network, test.address, test.config)
 		if err == nil {
@@ -694,6 +696,11 @@ func TestIDsThatCannotBeLookedUp(t *testing.T) {
 		{"", nil, 5}, {"alice", nil, 7}, {"12", nil, 7},
 		{"12", user.UnknownUserError("12"), 12}, {"12", user.UnknownGroupError("12"), 12},
 		{"alice", user.UnknownUserError("alice"), -2}, {"12", unix.EIO, -2}, {"-1", user.UnknownUserError("-1"), -2},
+		{"010", user.UnknownUserError("010"), -2}, {"00", user.UnknownUserError("00"), -2}, {"0", user.UnknownUserError("0"), 0},
+		{"010", nil, 7}, // it is somebody's name
+		{"010", unix.EIO, -2}, {"0x10", user.UnknownUserError("0x10"), -2}, {"1_0", user.UnknownUserError("1_0"), -2},
+		{"+5", user.UnknownUserError("+5"), -2},
+		{"4294967295", user.UnknownUserError("4294967295"), -2}, {"4294967296", user.UnknownUserError("4294967296"), -2},
 	} {
 		got, err := idOf(test.text, 5, func(string) (uint32, error) { return 7, test.err })
 		if err != nil {
@@ -701,6 +708,23 @@ func TestIDsThatCannotBeLookedUp(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%q, of which the look-up says %v: %d, %v, want %d", test.text, test.err, got, err, test.want)
+		}
+	}
+}
+
+// The user database has decimal numbers, whatever they begin with.
+func TestParseID(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want uint32
+		ok   bool
+	}{
+		{"0", 0, true}, {"10", 10, true}, {"010", 10, true}, {"4294967294", 1<<32 - 2, true},
+		{"", 0, false}, {"0x10", 0, false}, {"1_0", 0, false}, {"-1", 0, false}, {"+1", 0, false}, {" 1", 0, false},
+		{"4294967295", 0, false}, {"4294967296", 0, false}, {"S-1-5-18", 0, false},
+	} {
+		if got, err := parseID("user", "alice", test.text); got != test.want || (err == nil) != test.ok {
+			t.Errorf("parseID of %q = %d, %v, want %d, and an error: %v", test.text, got, err, test.want, !test.ok)
 		}
 	}
 }

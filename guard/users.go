@@ -38,8 +38,9 @@ func GroupNames(names ...string) (Policy, error) {
 	return resolved("group", names, lookUpGroup, groupPolicy)
 }
 
-// idOf is the id of a user or group that is given by name or, as chown(1) has it,
-// by number; ours for none.
+// idOf returns the id of a user or group that is given by name or, as in chown(1), by
+// number; ours for none. A number must be as ids are printed: chown(1) reads 010 as ten,
+// and C as eight.
 func idOf(text string, ours int, lookUp func(name string) (uint32, error)) (int, error) {
 	if text == "" {
 		return ours, nil
@@ -48,10 +49,14 @@ func idOf(text string, ours int, lookUp func(name string) (uint32, error)) (int,
 	if err == nil {
 		return int(id), nil
 	}
-	if id, parseErr := parseID("id", text, text); parseErr == nil && isUnknown(err) {
-		return int(id), nil
+	id, parseErr := parseID("id", text, text)
+	switch canonical := strconv.FormatUint(uint64(id), 10); {
+	case parseErr != nil || !isUnknown(err):
+		return -1, err
+	case canonical != text:
+		return -1, fmt.Errorf("the id %q has needless zeros: write %q for decimal %s", text, canonical, canonical)
 	}
-	return -1, err
+	return int(id), nil
 }
 
 func isUnknown(err error) bool {

@@ -331,6 +331,38 @@ func TestTrap01UnfilledBufferIsNotRoot(t *testing.T) {
 	}
 }
 
+// A kernel that writes all fields but one has not answered.
+func TestEachFieldIsPoisoned(t *testing.T) {
+	const version, uid, ngroups, gid = 0, 4, 8, 12
+	for name, fields := range map[string][]int{
+		"Linux ucred":      {0, 4, 8},
+		"Darwin xucred":    {version, uid, ngroups, gid},
+		"FreeBSD xucred":   {version, uid, ngroups, gid, 72 + slotSize},
+		"DragonFly xucred": {version, uid, ngroups, gid},
+		"NetBSD unpcbid":   {0, 4, 8},
+	} {
+		l := layoutNamed(t, name)
+		for _, unwritten := range append(fields, -1) {
+			buffer := l.poisoned()
+			for at := 0; at < l.size; at += 4 {
+				switch {
+				case at == unwritten:
+				case at == version && len(fields) > 3:
+					binary.NativeEndian.PutUint32(buffer[at:], 0)
+				case at == ngroups && len(fields) > 3:
+					binary.NativeEndian.PutUint16(buffer[at:], 1)
+				default:
+					binary.NativeEndian.PutUint32(buffer[at:], 1000)
+				}
+			}
+			got := l.decode(buffer, uint32(l.size))
+			if (got.Err == nil) != (unwritten == -1) || got.Err != nil && got != (ids{Err: got.Err}) {
+				t.Errorf("%s, nothing written at offset %d: %+v, want an error if that is one", name, unwritten, got)
+			}
+		}
+	}
+}
+
 // ipOptions are what LOCAL_PEERCRED, which is IP_OPTIONS, tells of a TCP socket: 44
 // bytes that its creator chose, here version 0, one group, and uid and gid 0.
 func ipOptions() []byte { return ngroups(answer(44), 1) }

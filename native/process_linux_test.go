@@ -108,6 +108,26 @@ func TestDecodeInfo(t *testing.T) {
 	}
 }
 
+// What the kernel did not write is no id and no pid, each of them.
+func TestPoisonedPidfdInfo(t *testing.T) {
+	info := poisonedPidfdInfo(unix.PIDFD_INFO_PID | unix.PIDFD_INFO_CREDS)
+	if pid, err := decodeInfoPID(&info); pid != 0 || err != unix.EPROTO {
+		t.Errorf("no pid written: %d, %v, want EPROTO", pid, err)
+	}
+	ids := []*uint32{&info.Ruid, &info.Euid, &info.Suid, &info.Fsuid, &info.Rgid, &info.Egid, &info.Sgid, &info.Fsgid}
+	for n, unwritten := range ids {
+		info = poisonedPidfdInfo(unix.PIDFD_INFO_CREDS)
+		for _, id := range ids {
+			if id != unwritten {
+				*id = 1
+			}
+		}
+		if got, err := decodeInfoIDs(&info); got != [8]uint32{} || err != unix.EPROTO {
+			t.Errorf("id %d not written: %v, %v, want EPROTO", n, got, err)
+		}
+	}
+}
+
 // What is no pidfd has no process, and every value is zero.
 func TestProcessErrors(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -116,6 +136,9 @@ func TestProcessErrors(t *testing.T) {
 	}
 	defer unix.Close(null)
 	for _, pidfd := range []int{-1, 1 << 30, null} {
+		if fd, err := OpenProcess(pidfd); fd != -1 || err == nil {
+			t.Errorf("OpenProcess(%d) = %d, %v, want -1 and an error", pidfd, fd, err)
+		}
 		if pid, err := ProcessPID(pidfd); pid != 0 || err == nil {
 			t.Errorf("ProcessPID(%d) = %d, %v, want an error", pidfd, pid, err)
 		}

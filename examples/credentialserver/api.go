@@ -21,6 +21,10 @@ type api struct {
 	audit  auditor
 }
 
+func newAPI(rules *liveRules, audit auditor) *api {
+	return &api{rules, newTokens(maxTokensOfUser, maxTokens), audit}
+}
+
 // credentials are the answer of GET /v1/credentials.
 type credentials struct {
 	UID       uint32    `json:"uid"`
@@ -68,12 +72,16 @@ func (a *api) require(policy guard.Policy, next http.Handler) http.Handler {
 }
 
 // only takes one method, and no HEAD for a GET, which would issue a token that
-// nobody gets to see.
+// nobody gets to see. It takes no query.
 func only(method string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
 			w.Header().Set("Allow", method)
 			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.RawQuery != "" {
+			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		next(w, r)
@@ -86,12 +94,18 @@ func (a *api) credentials(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	secret, t, err := a.tokens.issue(peer, a.rules.get().lifetime)
+	rules := a.rules.get()
+	grants := rules.grants(peer)
+	if len(grants) == 0 { // by rules that were read after the request was let in
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	secret, t, err := a.tokens.issue(peer.Credentials().UID, grants, rules.lifetime)
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	reply(w, credentials{UID: t.uid(), User: nameOf(t.uid()), Token: secret, IssuedAt: t.issued, ExpiresAt: t.expires})
+	reply(w, credentials{UID: t.uid, User: nameOf(t.uid), Token: secret, IssuedAt: t.issued, ExpiresAt: t.expires})
 }
 
 // nameOf returns "" for a uid without a name.
@@ -115,16 +129,18 @@ func (a *api) introspect(w http.ResponseWriter, r *http.Request) {
 // look goes by the rules of now: who is no longer named has no credentials.
 func (a *api) look(secret string) introspection {
 	t := a.tokens.find(secret)
-	if t == nil || a.rules.users().Allow(t.peer) != nil {
+	if t == nil || !a.rules.get().grantAny(t.grants) {
 		return introspection{}
 	}
-	uid := t.uid()
-	return introspection{Active: true, UID: &uid, ExpiresAt: &t.expires}
+	return introspection{Active: true, UID: &t.uid, ExpiresAt: &t.expires}
 }
 
 func readSecret(body io.Reader) (string, error) {
 	text, err := io.ReadAll(body)
 	if err != nil {
+		return "", err
+	}
+	if err := checkObject(text, []string{"token"}); err != nil {
 		return "", err
 	}
 	var request struct {

@@ -11,28 +11,38 @@ import (
 	"example.com/peercred/guard"
 )
 
-const maxConnectionsOfUser = 64
+// Each connection can take two descriptors, and 256 KiB for its peer's groups.
+const (
+	maxConnectionsOfUser = 64
+	maxConnections       = 512
+)
 
-// connectionLimit keeps one user from taking all descriptors. Its policy and its
-// counting do not race: http.Server accepts a connection and calls the hook for a
-// new one in turn, in one goroutine.
+// connectionLimit keeps one user from taking all descriptors, and one with many uids
+// from taking all memory. Its policy and its counting do not race: http.Server accepts
+// a connection and calls the hook for a new one in turn, in one goroutine.
 type connectionLimit struct {
-	most int // of one user
-	mu   sync.Mutex
-	open map[uint32]int // by uid
+	mostOfUser, most int
+
+	mu    sync.Mutex
+	open  int
+	byUID map[uint32]int
 }
 
-func newConnectionLimit(most int) *connectionLimit {
-	return &connectionLimit{most: most, open: map[uint32]int{}}
+func newConnectionLimit(mostOfUser, most int) *connectionLimit {
+	return &connectionLimit{mostOfUser: mostOfUser, most: most, byUID: map[uint32]int{}}
 }
 
-// policy refuses a user who has most connections already.
+// policy refuses a peer while too many connections of its user, or of all, are open.
 func (l *connectionLimit) policy() guard.Policy {
-	return guard.Func(fmt.Sprintf("at most %d connections of one user", l.most), func(p guard.Peer) error {
+	rule := fmt.Sprintf("at most %d connections of one user and %d of all", l.mostOfUser, l.most)
+	return guard.Func(rule, func(p guard.Peer) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if open := l.open[p.Credentials().UID]; open >= l.most {
-			return fmt.Errorf("%d are open", open)
+		switch ofUser := l.byUID[p.Credentials().UID]; {
+		case ofUser >= l.mostOfUser:
+			return fmt.Errorf("%d of the user are open", ofUser)
+		case l.open >= l.most:
+			return fmt.Errorf("%d of all are open", l.open)
 		}
 		return nil
 	})
@@ -52,8 +62,9 @@ func (l *connectionLimit) track(conn net.Conn, state http.ConnState) {
 func (l *connectionLimit) add(uid uint32, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open[uid] += n
-	if l.open[uid] == 0 {
-		delete(l.open, uid)
+	l.open += n
+	l.byUID[uid] += n
+	if l.byUID[uid] == 0 {
+		delete(l.byUID, uid)
 	}
 }

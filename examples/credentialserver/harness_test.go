@@ -26,13 +26,16 @@ import (
 	"example.com/peercred/guard"
 )
 
-// commandVariable makes the test binary the command.
+// commandVariable makes the test binary one of these commands.
 const commandVariable = "CREDENTIALSERVER_TEST_COMMAND"
+
+var commands = map[string]func(){"serve": main}
 
 func TestMain(m *testing.M) {
 	limits.header, limits.read, limits.write, limits.idle, limits.grace = patience, patience, patience, patience, patience
-	if os.Getenv(commandVariable) != "" {
-		main()
+	if command, ok := commands[os.Getenv(commandVariable)]; ok {
+		command()
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

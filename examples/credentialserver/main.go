@@ -53,8 +53,10 @@
 //
 //	{"active": true, "uid": 1000, "expires_at": "2026-01-02T15:19:05Z"}
 //
-// for a token that was issued, has not expired, and whose user, as it was when it
-// connected, is among the users that the rules name now. Else it is
+// for a token that was issued, has not expired, and whose user the rules still name.
+// (With each token the server keeps the names in users and groups that let its user in
+// when the token was issued, 16 at most. One of them must be in the rules now, and have
+// the same id.) Else it is
 //
 //	{"active": false}
 //
@@ -62,11 +64,22 @@
 //
 // # Other answers
 //
-// They have no body. 400 is for a body that is not as above and 413 for one that is
-// too long; 403 for who is not allowed the route by the present rules, and 500 if
+// They have no body. 400 is for a body that is not as above, one with an unknown or a
+// doubled key among them, and for a query, since no route has one; 413 for a body that
+// is too long; 403 for who is not allowed the route by the present rules, and 500 if
 // that could not be found out; 404 and 405 for what there is not, for those who are
 // allowed any route. A connection of anybody else is closed before HTTP begins, and
-// so is one of a user who has 64 open.
+// so is one of a user who has 64 open, and any while 512 are open.
+//
+// # One user with many uids
+//
+// The limits of a user count by uid. A member of a group that the rules name can come
+// under each of its subordinate uids (subuid(5)), and each counts as a user of its own.
+// The server cannot know whose subordinate uid it sees: the kernel tells who made the
+// user namespace of a process, but whoever has such a uid can also run a set-user-ID
+// file of it, outside of that namespace. So such a member can take all 512 connections
+// and all 65536 tokens, and nobody else is served then. Where that matters, let the
+// rules name users and no groups.
 //
 // # Log
 //

@@ -17,12 +17,32 @@ import (
 // rules say who is served. They do not change.
 type rules struct {
 	users     guard.Policy
+	eachUser  []guard.Policy // users one by one, a rule for each name
 	verifiers guard.Policy
 	lifetime  time.Duration
 }
 
 // anyone lets in whoever is allowed any route.
 func (r *rules) anyone() guard.Policy { return guard.AnyOf(r.users, r.verifiers) }
+
+// mostGrants is how many rules are kept with a token.
+const mostGrants = 16
+
+// grants returns the rules for single names that let in a user, as text that has the
+// name and its id; the first ones if there are many.
+func (r *rules) grants(p guard.Peer) (rules []string) {
+	for _, rule := range r.eachUser {
+		if len(rules) < mostGrants && rule.Allow(p) == nil {
+			rules = append(rules, rule.String())
+		}
+	}
+	return rules
+}
+
+// grantAny reports whether one of the rules that granted a token is there still.
+func (r *rules) grantAny(grants []string) bool {
+	return slices.ContainsFunc(r.eachUser, func(p guard.Policy) bool { return slices.Contains(grants, p.String()) })
+}
 
 // named are people by name.
 type named struct {
@@ -63,11 +83,15 @@ func parseRules(text []byte) (*rules, error) {
 	if err != nil {
 		return nil, err
 	}
+	eachUser, err := parsed.named.each()
+	if err != nil {
+		return nil, err
+	}
 	verifiers, err := parsed.Verifiers.policy()
 	if err != nil {
 		return nil, fmt.Errorf("verifiers: %w", err)
 	}
-	return &rules{users: users, verifiers: verifiers, lifetime: lifetime}, nil
+	return &rules{users: users, eachUser: eachUser, verifiers: verifiers, lifetime: lifetime}, nil
 }
 
 // policy lets in whoever is named, and nobody if nobody is.
@@ -93,9 +117,26 @@ func (n named) policy() (guard.Policy, error) {
 	return guard.AnyOf(policies...), nil
 }
 
+// each are the policies for single names.
+func (n named) each() (policies []guard.Policy, err error) {
+	for _, list := range []struct {
+		names  []string
+		policy func(names ...string) (guard.Policy, error)
+	}{{n.Users, guard.Users}, {n.Groups, guard.GroupNames}} {
+		for _, name := range list.names {
+			policy, err := list.policy(name)
+			if err != nil {
+				return nil, err
+			}
+			policies = append(policies, policy)
+		}
+	}
+	return policies, nil
+}
+
 // parseRulesText takes one JSON object and nothing else.
 func parseRulesText(text []byte) (parsed rulesText, err error) {
-	if err := checkObject(text); err != nil {
+	if err := checkObject(text, ruleKeys); err != nil {
 		return rulesText{}, err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -106,10 +147,10 @@ func parseRulesText(text []byte) (parsed rulesText, err error) {
 	return parsed, nil
 }
 
-// checkObject makes sure that text is one JSON object. It is stricter about keys
-// than encoding/json, which takes "USERS" for "users" and the last of two: a rule
-// that was meant to hold would silently not.
-func checkObject(text []byte) error {
+// checkObject makes sure that text is one JSON object with some of these keys. It is
+// stricter about keys than encoding/json, which takes "USERS" for "users" and the last
+// of two: a rule that was meant to hold would silently not.
+func checkObject(text []byte, keys []string) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	first, err := decoder.Token()
 	switch {
@@ -120,7 +161,7 @@ func checkObject(text []byte) error {
 	case first != json.Delim('{'):
 		return errors.New("want a JSON object")
 	}
-	switch err := checkKeys(decoder); {
+	switch err := checkKeys(decoder, keys); {
 	case err == io.EOF:
 		return io.ErrUnexpectedEOF
 	case err != nil:
@@ -133,7 +174,7 @@ func checkObject(text []byte) error {
 }
 
 // checkKeys reads the rest of an object, and of those within.
-func checkKeys(decoder *json.Decoder) error {
+func checkKeys(decoder *json.Decoder, keys []string) error {
 	var seen []string
 	for decoder.More() {
 		token, err := decoder.Token()
@@ -142,13 +183,13 @@ func checkKeys(decoder *json.Decoder) error {
 		}
 		key, _ := token.(string)
 		switch {
-		case !slices.Contains(ruleKeys, key):
-			return fmt.Errorf("the key %q is unknown: want %q", key, ruleKeys)
+		case !slices.Contains(keys, key):
+			return fmt.Errorf("the key %q is unknown: want %q", key, keys)
 		case slices.Contains(seen, key):
 			return fmt.Errorf("the key %q is there twice", key)
 		}
 		seen = append(seen, key)
-		if err := checkValue(decoder); err != nil {
+		if err := checkValue(decoder, keys); err != nil {
 			return err
 		}
 	}
@@ -156,15 +197,14 @@ func checkKeys(decoder *json.Decoder) error {
 	return err
 }
 
-// checkValue reads a value, a list as a whole: in rules there are no objects in
-// lists.
-func checkValue(decoder *json.Decoder) error {
+// checkValue reads a value, a list as a whole: there are no objects in lists.
+func checkValue(decoder *json.Decoder, keys []string) error {
 	token, err := decoder.Token()
 	switch {
 	case err != nil:
 		return err
 	case token == json.Delim('{'):
-		return checkKeys(decoder)
+		return checkKeys(decoder, keys)
 	case token != json.Delim('['):
 		return nil
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"example.com/peercred/guard"
 )
 
 func TestParseRulesText(t *testing.T) {
@@ -230,4 +233,38 @@ func FuzzRules(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGrants has more rules that let a peer in than a token keeps.
+func TestGrants(t *testing.T) {
+	ours, _ := connect(t)
+	var r rules
+	var want []string
+	for n := range 40 {
+		rule := "rule " + itoa(n)
+		r.eachUser = append(r.eachUser, guard.Func(rule, func(guard.Peer) error {
+			if n%2 == 0 {
+				return errors.New("another user")
+			}
+			return nil
+		}))
+		if n%2 == 1 && len(want) < 16 {
+			want = append(want, rule)
+		}
+	}
+	got := r.grants(ours.Peer())
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, test := range []struct {
+		grants []string
+		want   bool
+	}{{got, true}, {got[15:], true}, {[]string{"rule 40", "rule 0"}, true}, {[]string{"rule 40"}, false}, {nil, false}} {
+		if got := r.grantAny(test.grants); got != test.want {
+			t.Errorf("grantAny(%q) = %v", test.grants, got)
+		}
+	}
+	if (&rules{}).grantAny(got) {
+		t.Error("rules that name nobody grant something")
+	}
 }

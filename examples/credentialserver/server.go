@@ -23,11 +23,11 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 		return err
 	}
 	audit := auditor{log}
-	limit := newConnectionLimit(maxConnectionsOfUser)
+	limit := newConnectionLimit(maxConnectionsOfUser, maxConnections)
 	listener, err := guard.Listen(ctx, "unix", s.socket, guard.Config{
 		Policy: guard.AllOf(rules.anyone(), limit.policy()),
 		Mode:   s.mode, Owner: s.owner, Group: s.group, AllowSharedDirectory: s.shared,
-		Ask: guard.AskGroups, OnDeny: audit.connection, // tokens outlive connections
+		OnDeny: audit.connection,
 	})
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	defer stop()
 	running.Go(func() { rules.reloadOn(background, hangups) })
 
-	server := newServer(&api{rules, newTokens(maxTokensOfUser, maxTokens), audit}, limit, log)
+	server := newServer(newAPI(rules, audit), limit, log)
 	log.Info("serving", "socket", s.socket, "users", rules.get().users.String(), "verifiers", rules.get().verifiers.String())
 	err = serveUntil(ctx, server, listener, s.grace, log)
 	counts := listener.Counts()

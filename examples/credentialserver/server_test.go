@@ -66,6 +66,11 @@ func TestIntrospect(t *testing.T) {
 		{`"` + mine.Token + `"`, answer{Status: 400}},
 		{"token=" + mine.Token, answer{Status: 400}},
 		{tokenBody(mine.Token) + tokenBody(mine.Token), answer{Status: 400}},
+		{`{"token": "x", "token": "` + mine.Token + `"}`, answer{Status: 400}},
+		{`{"token": "` + mine.Token + `", "uid": 0}`, answer{Status: 400}},
+		{`{"TOKEN": "` + mine.Token + `"}`, answer{Status: 400}},
+		{`{"token": ["` + mine.Token + `"]}`, answer{Status: 400}},
+		{`{"token": {"token": "` + mine.Token + `"}}`, answer{Status: 400}},
 	} {
 		if diff := cmp.Diff(test.want, c.do(t, "POST", "/v1/introspect", test.body)); diff != "" {
 			t.Errorf("%.60s (-want +got):\n%s", test.body, diff)
@@ -104,6 +109,10 @@ func TestRoutes(t *testing.T) {
 		{user, "GET", "/secret-path?secret=query", answer{Status: 404}, "-"},
 		{user, "GET", "/v1/credentials/", answer{Status: 404}, "-"},
 		{user, "GET", "//v1/credentials", answer{Status: 404}, "-"},
+		{user, "GET", "/v1/credentials?secret=x", answer{Status: 400}, "/v1/credentials"},
+		{user, "POST", "/v1/credentials?secret=x", answer{Status: 405, Allow: "GET"}, "/v1/credentials"},
+		{verifier, "POST", "/v1/introspect?secret=x&secret=y", answer{Status: 400}, "/v1/introspect"},
+		{verifier, "GET", "/v1/credentials?secret=x", answer{Status: 403}, "/v1/credentials"},
 		{user, "GET", "/v1/../v1/credentials", answer{Status: 404}, "-"},
 		{user, "SECRET-METHOD", "/", answer{Status: 404}, "-"},
 	} {
@@ -186,7 +195,7 @@ func TestConnectionLimit(t *testing.T) {
 	if _, err := s.client(t).Get("http://localhost/v1/credentials"); err == nil {
 		t.Error("one connection more than allowed is served")
 	}
-	s.log.await(t, 1, fields{"msg": "connection refused", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user", "executable": "-"})
+	s.log.await(t, 1, fields{"msg": "connection refused", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user and 512 of all", "reason": "64 of the user are open", "executable": "-"})
 	clients[0].CloseIdleConnections()
 	// The server has seen that when it lets in the next one, sooner or later.
 	hopeless := time.Now().Add(patience)
@@ -204,7 +213,7 @@ func TestConnectionLimit(t *testing.T) {
 
 func TestConnectionLimitCounts(t *testing.T) {
 	ours, _ := connect(t)
-	limit := newConnectionLimit(2)
+	limit := newConnectionLimit(2, 9)
 	for _, step := range []struct {
 		state   http.ConnState
 		refused bool
@@ -217,8 +226,8 @@ func TestConnectionLimitCounts(t *testing.T) {
 			t.Errorf("after %v: %v; want refused %v", step.state, err, step.refused)
 		}
 	}
-	if len(limit.open) != 0 {
-		t.Errorf("%v is kept of users who are gone", limit.open)
+	if len(limit.byUID) != 0 || limit.open != 0 {
+		t.Errorf("%v and %d are kept of users who are gone", limit.byUID, limit.open)
 	}
 }
 
@@ -228,7 +237,7 @@ func TestServerIsBounded(t *testing.T) {
 	limits = shippedLimits
 	t.Cleanup(func() { limits = patient })
 	a, log := newTestAPI(t, "{}")
-	server := newServer(a, newConnectionLimit(1), a.audit.log)
+	server := newServer(a, newConnectionLimit(1, 1), a.audit.log)
 	for name, limit := range map[string]time.Duration{
 		"ReadHeaderTimeout": server.ReadHeaderTimeout, "ReadTimeout": server.ReadTimeout,
 		"WriteTimeout": server.WriteTimeout, "IdleTimeout": server.IdleTimeout,
@@ -353,11 +362,23 @@ func serveHandler(t *testing.T, server *http.Server) *client {
 func TestTooManyTokens(t *testing.T) {
 	a, log := newTestAPI(t, rulesFor([]string{me(t)}, nil))
 	a.tokens.most = 0
-	c := serveHandler(t, newServer(a, newConnectionLimit(9), a.audit.log))
+	c := serveHandler(t, newServer(a, newConnectionLimit(9, 9), a.audit.log))
 	if got := c.do(t, "GET", "/v1/credentials", ""); got != (answer{Status: 503}) {
 		t.Errorf("%+v, want 503", got)
 	}
 	log.await(t, 1, fields{"msg": "request", "status": "503", "denied": "false"})
+}
+
+// TestRulesThatChangedMeanwhile lets a request in and issues by rules that name nobody.
+func TestRulesThatChangedMeanwhile(t *testing.T) {
+	a, _ := newTestAPI(t, "{}")
+	c := serveHandler(t, &http.Server{Handler: http.HandlerFunc(a.credentials), ConnContext: guard.ConnContext})
+	if got := c.do(t, "GET", "/", ""); got != (answer{Status: 403}) {
+		t.Errorf("%+v, want 403", got)
+	}
+	if byHash, byUID := a.tokens.sizes(); byHash != 0 || byUID != 0 {
+		t.Errorf("%d and %d tokens are kept, want none", byHash, byUID)
+	}
 }
 
 // TestWithoutGuard runs the API where no connection has credentials.

@@ -10,29 +10,24 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"example.com/peercred/guard"
 )
 
 const (
-	maxTokensOfUser = 64      // a user who asks in a loop does not eat memory,
-	maxTokens       = 1 << 16 // and neither does one with many uids, as user namespaces give
+	maxTokensOfUser = 64      // a user who asks in a loop takes some 20 KiB of memory,
+	maxTokens       = 1 << 16 // and one with many uids, as user namespaces give, some 20 MiB
 	sweepEvery      = time.Minute
 )
 
 var errTooManyTokens = errors.New("too many tokens are kept")
 
-// token is what is kept of one: not the secret itself.
+// token is what is kept of one: not the secret itself, and not the peer, who may have
+// 65,536 groups.
 type token struct {
-	hash [sha256.Size]byte
-	// peer is whom it was issued to. It is asked about after its connection was
-	// closed, for what was asked while that was open (credentials and groups); a
-	// policy that needs more refuses.
-	peer            guard.Peer
+	hash            [sha256.Size]byte
+	uid             uint32
+	grants          []string // the rules that it was issued by, see rules.grants
 	issued, expires time.Time
 }
-
-func (t *token) uid() uint32 { return t.peer.Credentials().UID }
 
 // validAt goes by the clock that expires was announced in: unlike the monotonic one
 // it does not stop while the machine sleeps.
@@ -52,24 +47,24 @@ func newTokens(mostOfUser, most int) *tokens {
 	return &tokens{mostOfUser: mostOfUser, most: most, byHash: map[[sha256.Size]byte]*token{}, byUID: map[uint32][]*token{}}
 }
 
-// issue makes a token for peer. The secret is returned and forgotten. The oldest
+// issue makes a token for a user. The secret is returned and forgotten. The oldest
 // token of a user who has too many is dropped; too many of all users are an error.
-func (ts *tokens) issue(peer guard.Peer, lifetime time.Duration) (secret string, t *token, err error) {
+func (ts *tokens) issue(uid uint32, grants []string, lifetime time.Duration) (secret string, t *token, err error) {
 	secret = newSecret()
 	issued := time.Now().UTC().Truncate(time.Second) // which drops the monotonic clock
-	t = &token{hash: sha256.Sum256([]byte(secret)), peer: peer, issued: issued, expires: issued.Add(lifetime)}
+	t = &token{hash: sha256.Sum256([]byte(secret)), uid: uid, grants: grants, issued: issued, expires: issued.Add(lifetime)}
 
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	ts.sweep(time.Now())
-	if of := ts.byUID[t.uid()]; len(of) >= ts.mostOfUser {
+	if of := ts.byUID[t.uid]; len(of) >= ts.mostOfUser {
 		ts.drop(of[0])
 	}
 	if len(ts.byHash) >= ts.most {
 		return "", nil, errTooManyTokens
 	}
 	ts.byHash[t.hash] = t
-	ts.byUID[t.uid()] = append(ts.byUID[t.uid()], t)
+	ts.byUID[t.uid] = append(ts.byUID[t.uid], t)
 	return secret, t, nil
 }
 
@@ -108,13 +103,13 @@ func (ts *tokens) sweep(now time.Time) {
 // drop forgets t; the caller has the lock.
 func (ts *tokens) drop(t *token) {
 	delete(ts.byHash, t.hash)
-	of := ts.byUID[t.uid()]
+	of := ts.byUID[t.uid]
 	if n := slices.Index(of, t); n >= 0 {
 		of = slices.Delete(of, n, n+1)
 	}
 	if len(of) == 0 {
-		delete(ts.byUID, t.uid())
+		delete(ts.byUID, t.uid)
 		return
 	}
-	ts.byUID[t.uid()] = of
+	ts.byUID[t.uid] = of
 }

@@ -14,11 +14,10 @@ import (
 )
 
 func TestTokenExpires(t *testing.T) {
-	ours, _ := connect(t)
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTokens(2, 2)
 		time.Sleep(700 * time.Millisecond) // of a clock that stands still but for this
-		secret, issued, err := ts.issue(ours.Peer(), time.Minute)
+		secret, issued, err := ts.issue(1000, nil, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +36,6 @@ func TestTokenExpires(t *testing.T) {
 }
 
 func TestTokensAreSwept(t *testing.T) {
-	ours, _ := connect(t)
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTokens(10, 10)
 		for _, step := range []struct {
@@ -53,7 +51,7 @@ func TestTokensAreSwept(t *testing.T) {
 			{time.Hour, 10 * time.Second, 1},
 		} {
 			time.Sleep(step.pause)
-			if _, _, err := ts.issue(ours.Peer(), step.lifetime); err != nil {
+			if _, _, err := ts.issue(1000, nil, step.lifetime); err != nil {
 				t.Fatal(err)
 			}
 			if byHash, byUID := ts.sizes(); byHash != step.want || byUID != step.want {
@@ -78,11 +76,10 @@ func (ts *tokens) sizes() (byHash, byUID int) {
 }
 
 func TestTokensOfOneUser(t *testing.T) {
-	ours, _ := connect(t)
 	ts := newTokens(3, 100)
 	var secrets []string
 	for range 5 {
-		secret, _, err := ts.issue(ours.Peer(), time.Hour)
+		secret, _, err := ts.issue(1000, nil, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,11 +95,26 @@ func TestTokensOfOneUser(t *testing.T) {
 	}
 }
 
+// TestOldestTokenOfAnotherUserStays drops tokens of one user and not of another.
+func TestOldestTokenOfAnotherUserStays(t *testing.T) {
+	ts := newTokens(1, 100)
+	issue := func(uid uint32) string {
+		secret, _, err := ts.issue(uid, nil, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	first, others, second := issue(1), issue(2), issue(1)
+	if ts.find(first) != nil || ts.find(others) == nil || ts.find(second) == nil {
+		t.Errorf("kept are %v, %v, %v; want false, true, true", ts.find(first) != nil, ts.find(others) != nil, ts.find(second) != nil)
+	}
+}
+
 func TestTokensOfAll(t *testing.T) {
-	ours, _ := connect(t)
 	ts := newTokens(100, 2)
 	for n := range 4 {
-		secret, issued, err := ts.issue(ours.Peer(), time.Hour)
+		secret, issued, err := ts.issue(1000, nil, time.Hour)
 		if n < 2 && err != nil {
 			t.Error(err)
 		}
@@ -112,6 +124,38 @@ func TestTokensOfAll(t *testing.T) {
 	}
 	if len(ts.byHash) != 2 {
 		t.Errorf("%d tokens are kept, want 2", len(ts.byHash))
+	}
+}
+
+// TestLimitsOfTokens has the server's own limits: 64 of each user, 65536 of all.
+func TestLimitsOfTokens(t *testing.T) {
+	ts := newAPI(nil, auditor{}).tokens
+	secrets := map[uint32]string{} // the first of each user
+	issue := func(uid uint32) error {
+		secret, _, err := ts.issue(uid, nil, time.Hour)
+		if secrets[uid] == "" {
+			secrets[uid] = secret
+		}
+		return err
+	}
+	for uid := range uint32(1024) {
+		for range 64 {
+			if err := issue(uid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if ts.find(secrets[uid]) == nil {
+			t.Fatalf("uid %d: the first of 64 tokens is not kept", uid)
+		}
+	}
+	if err := issue(1024); !errors.Is(err, errTooManyTokens) {
+		t.Errorf("one user more than there is room for: %v, want %v", err, errTooManyTokens)
+	}
+	if err := issue(7); err != nil || ts.find(secrets[7]) != nil {
+		t.Errorf("one token more of a user who has 64: %v, and the oldest is kept: %v", err, ts.find(secrets[7]) != nil)
+	}
+	if byHash, byUID := ts.sizes(); byHash != 65536 || byUID != 65536 {
+		t.Errorf("%d and %d tokens are kept, want 65536", byHash, byUID)
 	}
 }
 
@@ -128,9 +172,8 @@ func TestSecret(t *testing.T) {
 }
 
 func TestSecretIsNotKept(t *testing.T) {
-	ours, _ := connect(t)
 	ts := newTokens(2, 2)
-	secret, issued, err := ts.issue(ours.Peer(), time.Hour)
+	secret, issued, err := ts.issue(1000, nil, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,21 @@ const noSuchSignal = "equivalent: the kernel has no such signal, and says EINVAL
 // goneIsSaid is why nothing is left to find out.
 const goneIsSaid = "equivalent on kernels that say ESRCH of a process that has been reaped, as this one does, rather than that it has no pid here"
 
+// Of statements in C:
+const (
+	unknownBefore  = "equivalent: the one caller passes a kind that is CPEERCRED_KIND_UNKNOWN, 0"
+	hasCloseOnExec = "equivalent on Linux, whose SOCK_CLOEXEC has done it: the function is empty"
+)
+
+// Of constants:
+const (
+	otherPoison   = "equivalent: another value that no kernel writes"
+	fiveArguments = "equivalent: getsockopt(2) has five arguments, and this is the sixth"
+	besideAnError = "equivalent: no caller looks at the value beside an error"
+	oneSize       = "equivalent: all elements have one size"
+	protocolUnix  = "equivalent on Linux: unix_create in net/unix/af_unix.c takes protocol 1, PF_UNIX, for 0"
+)
+
 // Of guard:
 const (
 	noNumber = "an error still: an empty uid is no number"
@@ -46,6 +61,9 @@ const (
 
 // pidOfASocketpair is why a report about other systems is not tested on Linux.
 const pidOfASocketpair = "equivalent on Linux, which tells the pid of a socketpair's other end, our own, or an error that settle has seen to"
+
+// noAuditToken is why a probe for one is not tested on Linux.
+const noAuditToken = "equivalent on Linux, which has no audit token: settle leaves alone what is not available"
 
 // accepted are in the order of their files.
 var accepted = []acceptance{
@@ -61,14 +79,40 @@ var accepted = []acceptance{
 		noSuchDescriptor},
 	{identity{File: "cpeercred/groups.go", Function: "groupsError", Condition: `runtime.GOOS == "linux"`}, []change{always},
 		"equivalent on Linux"},
+	{identity{File: "cpeercred/packetends_linux.c", Function: "connect_to_deaf", Condition: "memset(&address, 0, sizeof(address));"}, []change{removed},
+		"equivalent: bind(2) is given the family alone, and connect(2) what getsockname(2) wrote"},
+	{identity{File: "cpeercred/packetends_linux.c", Function: "connect_to_deaf", Condition: "len = sizeof(address);"}, []change{removed},
+		"the name is cut short then, and is nobody's: connect(2) is refused as well; were it somebody's, it is an error"},
+	{identity{File: "cpeercred/process_linux.c", Function: "cpeercred_process_pid", Condition: "*pid = 0;"}, []change{removed},
+		"equivalent: the one caller passes a pid that is 0"},
 	{identity{File: "cpeercred/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
 		noSuchSignal},
 	{identity{File: "cpeercred/securitylabel_linux.c", Function: "cpeercred_security_label", Condition: "len > 0", Nth: 1}, []change{always, boundary},
 		"equivalent: of no bytes the first is one that was cleared, and then there are none"},
+	{identity{File: "cpeercred/socket.c", Function: "internet_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;"}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "internet_kind", Condition: "break;", Nth: 2}, []change{removed},
+		"equivalent: it is at the end of the switch"},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;"}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_kind", Condition: "*kind = CPEERCRED_KIND_UNKNOWN;", Nth: 1}, []change{removed},
+		unknownBefore},
+	{identity{File: "cpeercred/socket.c", Function: "close_on_exec", Condition: "(void)fd;"}, []change{removed},
+		"equivalent: it is for the compiler to see"},
+	{identity{File: "cpeercred/socket.c", Function: "unconnected_socket", Condition: "close_on_exec(s);"}, []change{removed},
+		hasCloseOnExec},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "close_on_exec(pair[0]);"}, []change{removed},
+		hasCloseOnExec},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "close_on_exec(pair[1]);"}, []change{removed},
+		hasCloseOnExec},
 	{identity{File: "cpeercred/socket.c", Function: "cpeercred_socketpair", Condition: "pair[1] < 0"}, []change{boundary},
 		lowerFirst},
+	{identity{File: "cpeercred/socket.c", Function: "cpeercred_answers_for_caller", Condition: "*answers = 0;"}, []change{removed},
+		"equivalent: the one caller passes 0"},
 	{identity{File: "cpeercred/socket.c", Function: "cpeercred_answers_for_caller", Condition: "case EINVAL"}, []change{dropped},
 		"equivalent on Linux, where the preprocessor leaves it out"},
+	{identity{File: "cpeercred/unsupportederror.go", Function: "unsupported", Condition: `reason = "no C shim is linked (CGO_ENABLED=0)"`}, []change{removed},
+		"equivalent with cgo, where a shim is linked"},
 	{identity{File: "cpeercred/unsupportederror.go", Function: "unsupported", Condition: "!linked"}, []change{never},
 		"equivalent with cgo, where a shim is linked"},
 	{identity{File: "direct.go", Function: "credentialsOfConn", Condition: "!ok || c == nil || !supported || !isConnectedStream(c)"}, []change{always},
@@ -119,8 +163,6 @@ var accepted = []acceptance{
 		"equivalent: guard.Policy.Allow returns nil or *guard.Denied, and nothing else"},
 	{identity{File: "grpcpeer/server.go", Function: "serverCredentials.ServerHandshake", Condition: "ok"}, []change{always},
 		"equivalent: the error of guard.Admit is always *guard.Denied"},
-	{identity{File: "guard/acl_linux.go", Function: "dropDefaultACL", Condition: "errors.Is(err, unix.ENODATA)"}, []change{never},
-		"no file system at hand says ENODATA, which removexattr(2) documents; without the check a socket is not made there, and nobody is let in"},
 	{identity{File: "guard/conn.go", Function: "ask", Condition: "!plain"}, []change{always},
 		"equivalent: find finds nothing in a *net.UnixConn; it saves the look"},
 	{identity{File: "guard/conn.go", Function: "Conn.known", Condition: "f != nil"}, []change{never},
@@ -145,14 +187,6 @@ var accepted = []acceptance{
 		noNumber},
 	{identity{File: "guard/peer.go", Function: "facts.close", Condition: "f.process.err == nil"}, []change{always},
 		"equivalent: with an error there is no handle, and Close of a nil one does nothing"},
-	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil"}, []change{never},
-		"an error still: what cannot be looked at is not the directory that was made there"},
-	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil", Nth: 1}, []change{never},
-		"an error still: a nil *os.File has no status"},
-	{identity{File: "guard/privatedir_unix.go", Function: "checkPrivate", Condition: "err != nil", Nth: 2}, []change{never},
-		"fstat(2) of an open directory does not fail"},
-	{identity{File: "guard/privatedir_unix.go", Function: "privateDir.setAttributes", Condition: "int64(stat.Uid) != int64(want.uid) || int64(stat.Gid) != int64(want.gid)"}, []change{always},
-		"to give a file to whom it belongs changes nothing, and costs a call; where our ids are not mapped it fails, and nobody is let in"},
 	{identity{File: "guard/users.go", Function: "CurrentUser", Condition: "uid < 0"}, []change{never},
 		"equivalent but on Windows, where nobody has a uid"},
 	{identity{File: "inspect.go", Function: "PeerProcess.Executable", Condition: "err != nil"}, []change{never},
@@ -162,6 +196,14 @@ var accepted = []acceptance{
 	{identity{File: "inspect.go", Function: "PeerProcess.StartTime", Condition: "err != nil", Nth: 1}, []change{never},
 		"equivalent with cgo, where the C library reads the clock without a call that could fail; without cgo TestForgedAnswers fails"},
 	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err == nil"}, []change{never},
+		"equivalent: of a process that has been reaped /proc says so, too"},
+	{identity{File: "inspect.go", Function: "startTime", Condition: "0"}, []change{oneMore},
+		"equivalent: a time has whole nanoseconds, and Round drops the monotonic clock either way"},
+	{identity{File: "inspect.go", Function: "PeerProcess.procPID", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "inspect.go", Function: "PeerProcess.procPID", Condition: "0", Nth: 1}, []change{oneMore},
+		besideAnError},
+	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err = p.ifReaped(asked)"}, []change{removed},
 		"equivalent: of a process that has been reaped /proc says so, too"},
 	{identity{File: "inspect.go", Function: "PeerProcess.CurrentCredentials", Condition: "err == nil && asked != nil"}, []change{always},
 		idsFromProc},
@@ -181,6 +223,58 @@ var accepted = []acceptance{
 		"equivalent: a line that is not there has not one field, which is the next operand"},
 	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "fd > math.MaxInt32"}, []change{boundary},
 		noSuchDescriptor},
+	{identity{File: "native/credentials_linux.go", Function: "Credentials", Condition: "0", Nth: 4}, []change{oneMore},
+		fiveArguments},
+	{identity{File: "native/decode.go", Function: "package", Condition: "0", Nth: 1}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "poisonedLinuxUcred", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "xucred.poison", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "poisonedFreeBSDXucred", Condition: "0"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "0", Nth: 5}, []change{oneMore},
+		"equivalent: a NUL at the beginning is the case before"},
+	{identity{File: "native/decode.go", Function: "auditToken.isFilled", Condition: "4"}, []change{oneMore},
+		"equivalent: it has the pid checked twice, and -1 is no pid either"},
+	{identity{File: "native/decode.go", Function: "auditToken.isFilled", Condition: "1", Nth: 1}, []change{oneMore},
+		"equivalent: it has the pid checked twice, and -1 is no pid either"},
+	{identity{File: "native/decode.go", Function: "poisonedNetBSDUnpcbid", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/getsockopt.go", Function: "getsockopt", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/getsockopt.go", Function: "getsockopt", Condition: "0", Nth: 1}, []change{oneMore},
+		fiveArguments},
+	{identity{File: "native/getsockopt.go", Function: "socketOption", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/groups_linux.go", Function: "package", Condition: "64"}, []change{oneMore},
+		"equivalent: it says how many groups one call can tell, and not how many there can be"},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "0"}, []change{oneMore},
+		oneSize},
+	{identity{File: "native/groups_linux.go", Function: "Groups", Condition: "0", Nth: 2}, []change{oneMore},
+		oneSize},
+	{identity{File: "native/packets_linux.go", Function: "packetSocket", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/process_linux.go", Function: "OpenProcess", Condition: "1"}, []change{oneMore},
+		otherPoison},
+	{identity{File: "native/process_linux.go", Function: "ProcessExited", Condition: "0"}, []change{oneMore},
+		"it says the same, up to a millisecond later"},
+	{identity{File: "native/process_linux.go", Function: "ProcessExited", Condition: "0", Nth: 1}, []change{oneMore},
+		"it says the same, up to a millisecond later"},
+	{identity{File: "native/socket.go", Function: "socketType", Condition: "0"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "socketType", Condition: "0", Nth: 1}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "unconnectedSocket", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/socket.go", Function: "unconnectedSocket", Condition: "1"}, []change{oneMore},
+		besideAnError},
+	{identity{File: "native/socket.go", Function: "OnSocketpair", Condition: "0", Nth: 1}, []change{oneMore},
+		"equivalent: both ends are those of this process"},
+	{identity{File: "native/socket.go", Function: "socketpair", Condition: "0"}, []change{oneMore},
+		protocolUnix},
+	{identity{File: "native/socket.go", Function: "socketpair", Condition: "0", Nth: 3}, []change{oneMore},
+		lowerFirst},
 	{identity{File: "native/decode.go", Function: "decodeLabel", Condition: "bytes.IndexByte(label, 0) >= 0"}, []change{boundary},
 		"equivalent: a NUL at the beginning is the case before"},
 	{identity{File: "native/process_linux.go", Function: "SignalProcess", Condition: "s > math.MaxInt32"}, []change{boundary},
@@ -191,9 +285,11 @@ var accepted = []acceptance{
 		"equivalent on Linux, where getsockopt checks the descriptor too"},
 	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "err != nil"}, []change{never},
 		"equivalent on Linux, where getsockopt checks the descriptor too"},
-	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: `runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT)`}, []change{never},
+	{identity{File: "native/socket.go", Function: "Listens", Condition: "err != nil"}, []change{never},
+		"equivalent on Linux, where getsockopt checks the descriptor too"},
+	{identity{File: "native/socket.go", Function: "Listens", Condition: `runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT)`}, []change{never},
 		"equivalent on Linux, where it never holds"},
-	{identity{File: "native/socket.go", Function: "CheckCanHavePeer", Condition: "errors.Is(err, unix.ENOPROTOOPT)"}, []change{always, inverted},
+	{identity{File: "native/socket.go", Function: "Listens", Condition: "errors.Is(err, unix.ENOPROTOOPT)"}, []change{always, inverted},
 		"equivalent on Linux, where the operand beside it never holds"},
 	{identity{File: "native/socket.go", Function: "isNoPeer", Condition: `runtime.GOOS == "netbsd" && errors.Is(err, unix.EINVAL)`}, []change{never},
 		"equivalent on Linux, where it never holds"},
@@ -239,6 +335,12 @@ var accepted = []acceptance{
 		pidOfASocketpair},
 	{identity{File: "support.go", Function: "Info.probe", Condition: "err == nil"}, []change{always, inverted},
 		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: `i.PID = Fact{Reason: "this kernel does not tell the pid", Basis: Probed}`}, []change{removed},
+		pidOfASocketpair},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "_, err = askAuditToken(fd)"}, []change{removed},
+		noAuditToken},
+	{identity{File: "support.go", Function: "Info.probe", Condition: "i.AuditToken.settle(err, sure)"}, []change{removed},
+		noAuditToken},
 }
 
 // reasons are the acceptances by mutant. It is an error if there are two for one.

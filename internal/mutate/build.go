@@ -44,10 +44,22 @@ int peercred_is_mutant(int n) {
 
 // switched is for render: every mutant that a program can hold beside others.
 func switched(m *mutant) string {
-	switch {
-	case !m.isSwitched():
+	if !m.isSwitched() {
 		return ""
-	case isGo(m.File):
+	}
+	return mark(m)
+}
+
+// marked is for render: every mutant that leaves its mark where the preprocessor is done.
+func marked(m *mutant) string {
+	if m.isReplaced() {
+		return ""
+	}
+	return mark(m)
+}
+
+func mark(m *mutant) string {
+	if isGo(m.File) {
 		return "peercredIsMutant(" + strconv.Itoa(m.id) + ")"
 	}
 	return "peercred_is_mutant(" + strconv.Itoa(m.id) + ")"
@@ -243,7 +255,7 @@ func inactive(ctx context.Context, s *subject, dir string, sources []*source) (m
 			return nil, fmt.Errorf("cc -E %s: %w", source.path, err)
 		}
 		for _, m := range source.mutants {
-			left[m] = m.isSwitched() && !strings.Contains(string(text), switched(m))
+			left[m] = !m.isReplaced() && !strings.Contains(string(text), mark(m))
 		}
 	}
 	return left, nil

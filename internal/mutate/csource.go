@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// cSource finds the conditions of a C file as goSource does those of a Go file. It
+// cSource finds in a C file what goSource finds in a Go file. It
 // knows as much C as the shims are written in, and no more: declarations, statements
 // and expressions without macros that hide an operator.
 func cSource(path, text string) (*source, error) {
@@ -79,6 +79,7 @@ func (c *cFinder) file() {
 		if t.text == "{" && i > 0 && c.tokens[i-1].text == ")" && c.depth(i) == 0 {
 			c.function = c.tokens[c.tokens[i-1].partner-1].text
 			c.statements(i+1, t.partner)
+			c.constants(i+1, t.partner)
 		}
 	}
 }
@@ -129,8 +130,47 @@ func (c *cFinder) statements(from, to int) {
 				}
 				end++
 			}
+			if c.tokens[i-1].text != "return" && c.tokens[end].text == ";" && c.executes(i) {
+				c.add(c.function, t.start, c.tokens[end].end, removed, "")
+			}
 			c.expression(i, end)
 			i = end
+		}
+	}
+}
+
+// executes tells a statement from a declaration, and from the rest of one.
+func (c *cFinder) executes(i int) bool {
+	first := c.tokens[i].text
+	return first == "(" || first == "*" || cName.MatchString(first) && !c.declares(i)
+}
+
+// declares tells a declaration, which begins with a type and a name, from an expression.
+func (c *cFinder) declares(i int) bool {
+	next := c.tokens[i+1].text
+	return cName.MatchString(c.tokens[i].text) && (cName.MatchString(next) || next == "*")
+}
+
+var (
+	cName   = regexp.MustCompile(`^[A-Za-z_]`)
+	cNumber = regexp.MustCompile(`^[0-9]`)
+)
+
+// constants finds the numbers of a function and the operands of |, but not the sizes of
+// arrays that are declared, and not the cases of a switch.
+func (c *cFinder) constants(from, to int) {
+	for i := from; i < to; i++ {
+		t, last := c.tokens[i], c.tokens[i-1]
+		switch {
+		case t.text == "case":
+			i = c.find(i, to, ":")
+		case t.text == "[" && i > 1 && c.declares(i-2):
+			i = t.partner
+		case cNumber.MatchString(t.text):
+			c.add(c.function, t.start, t.end, oneMore, "")
+		case t.text == "|":
+			c.add(c.function, last.start, c.tokens[i+1].start, cleared, "")
+			c.add(c.function, last.end, c.tokens[i+1].end, cleared, "")
 		}
 	}
 }

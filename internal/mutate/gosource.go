@@ -6,10 +6,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"strconv"
+	"strings"
 )
 
 // goSource finds the conditions of a Go file: those of if, for and switch, the
-// operands of && and ||, comparisons wherever they are, and the cases of a switch.
+// operands of && and ||, comparisons wherever they are, and the cases of a switch. It
+// finds the statements that can be left out, and the constants: numbers, the operands
+// of |, and absolute paths.
 func goSource(path, text string) (*source, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
@@ -24,7 +28,8 @@ func goSource(path, text string) (*source, error) {
 			g.function = functionName(d)
 		case *ast.GenDecl:
 			if d.Tok == token.CONST {
-				continue // decided by the compiler
+				ast.Inspect(declaration, g.constant) // conditions are decided by the compiler
+				continue
 			}
 		}
 		ast.Inspect(declaration, g.visit)
@@ -64,6 +69,12 @@ func (g *goFinder) at(p token.Pos) int { return g.file.Offset(p) }
 
 func (g *goFinder) visit(n ast.Node) bool {
 	switch n := n.(type) {
+	case *ast.BlockStmt:
+		g.statements(n.List)
+	case *ast.CaseClause:
+		g.statements(n.Body)
+	case *ast.CommClause:
+		g.statements(n.Body)
 	case *ast.IfStmt:
 		g.condition(n.Cond, always, never, inverted)
 	case *ast.ForStmt:
@@ -92,6 +103,57 @@ func (g *goFinder) visit(n ast.Node) bool {
 	case *ast.UnaryExpr:
 		if n.Op == token.NOT {
 			g.condition(n, always, never, inverted)
+		}
+	}
+	return g.constant(n)
+}
+
+// statements removes those that the compiler does not miss.
+func (g *goFinder) statements(list []ast.Stmt) {
+	for _, s := range list {
+		switch s := s.(type) {
+		case *ast.AssignStmt:
+			if s.Tok == token.DEFINE {
+				continue
+			}
+		case *ast.ExprStmt:
+			if call, ok := s.X.(*ast.CallExpr); ok && isPanic(call) {
+				continue // without which a return is missing
+			}
+		case *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt, *ast.SendStmt, *ast.BranchStmt:
+		default:
+			continue
+		}
+		g.add(g.function, g.at(s.Pos()), g.at(s.End()), removed, "")
+	}
+}
+
+func isPanic(call *ast.CallExpr) bool {
+	name, ok := call.Fun.(*ast.Ident)
+	return ok && name.Name == "panic"
+}
+
+// constant mutates a number, an operand of |, and a path.
+func (g *goFinder) constant(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ImportSpec:
+		return false
+	case *ast.ArrayType: // whose length the compiler checks
+		ast.Inspect(n.Elt, g.visit)
+		return false
+	case *ast.BinaryExpr:
+		if n.Op == token.OR {
+			g.add(g.function, g.at(n.X.Pos()), g.at(n.Y.Pos()), cleared, "")
+			g.add(g.function, g.at(n.X.End()), g.at(n.Y.End()), cleared, "")
+		}
+	case *ast.BasicLit:
+		start, end := g.at(n.Pos()), g.at(n.End())
+		text, err := strconv.Unquote(n.Value)
+		switch {
+		case n.Kind == token.INT:
+			g.add(g.function, start, end, oneMore, "")
+		case n.Kind == token.STRING && err == nil && strings.HasPrefix(text, "/"):
+			g.add(g.function, start, end, another, strconv.Quote(text+"x"))
 		}
 	}
 	return true

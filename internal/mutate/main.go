@@ -1,14 +1,19 @@
 //go:build linux && (cgo || !android)
 
 // Command mutate shows whether the tests would notice if a check were not there. It
-// changes each condition of the sources in turn (it holds always, it never holds, it is
-// the opposite, an operand of && or || is dropped, a boundary is off by one, a case of a
-// switch is missing), and runs the tests, which are to fail. It prints the changes that
-// they let pass.
+// changes the sources in one place at a time and runs the tests, which are to fail. It
+// prints the changes that they let pass. Its changes are of three kinds:
 //
-// All mutants of a package but those of a switch's cases are compiled into one program,
-// which picks one as it runs: so it is compiled once and not a thousand times. Whatever
-// survives in there is compiled by itself, and tried again with all tests.
+//   - conditions: one always holds, never holds, or is the opposite; an operand of && or
+//     || is dropped; a boundary is off by one; a case of a switch is missing.
+//   - statements: a call, an assignment, a defer, a break or the like is not executed.
+//   - constants: a number is greater by one, an operand of | is missing, or an absolute
+//     path is another.
+//
+// Conditions and statements of a package are mutated in one program, which picks a mutant
+// as it runs: so it is compiled once and not a thousand times. What survives in there is
+// compiled by itself, and tried again with all tests. Constants and the cases of a switch
+// need a program each, which takes some seconds.
 //
 // gremlins and go-mutesting, which do this for Go, replace operators and no whole
 // conditions: a guard that is a call, a name or a case of a switch they leave alone, and
@@ -35,9 +40,9 @@ import (
 )
 
 type options struct {
-	packages, paths, function string
-	line, jobs                int
-	list, fresh, kills        bool
+	packages, kinds, paths, function string
+	line, jobs                       int
+	list, fresh, kills               bool
 }
 
 func main() {
@@ -49,6 +54,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.packages, "package", strings.Join(names, ","), "mutate only these `packages`")
+	flag.StringVar(&o.kinds, "kind", conditions, "change only these `kinds`, of conditions, statements and constants, with commas between")
 	flag.StringVar(&o.paths, "file", "", "mutate only the files whose `paths` have one of these in them")
 	flag.StringVar(&o.function, "function", "", "mutate only the functions whose `name` has this in it")
 	flag.IntVar(&o.line, "line", 0, "mutate only this `line`")
@@ -62,6 +68,9 @@ func main() {
 	}
 	flag.Parse()
 	chosen, err := choose(o.packages)
+	if err == nil {
+		err = checkKinds(o.kinds)
+	}
 	if flag.NArg() > 0 || err != nil || o.jobs < 1 {
 		if err != nil {
 			log.Print(err)
@@ -85,6 +94,15 @@ func choose(names string) (chosen []*subject, err error) {
 		chosen = append(chosen, subjects[i])
 	}
 	return chosen, nil
+}
+
+func checkKinds(kinds string) error {
+	for kind := range strings.SplitSeq(kinds, ",") {
+		if !slices.Contains([]string{conditions, statements, constants}, kind) {
+			return fmt.Errorf("there is no kind %q: they are %s, %s and %s", kind, conditions, statements, constants)
+		}
+	}
+	return nil
 }
 
 func mutate(ctx context.Context, chosen []*subject, o options) error {
@@ -191,7 +209,8 @@ func (r *run) choose() {
 		for _, m := range source.mutants {
 			r.of[m] = source
 			named := func(part string) bool { return strings.Contains(m.File, part) }
-			if slices.ContainsFunc(strings.Split(r.paths, ","), named) && strings.Contains(m.Function, r.function) && (r.line == 0 || r.line == m.line) {
+			if slices.ContainsFunc(strings.Split(r.paths, ","), named) && strings.Contains(m.Function, r.function) && (r.line == 0 || r.line == m.line) &&
+				slices.Contains(strings.Split(r.kinds, ","), m.Change.kind()) {
 				r.chosen = append(r.chosen, m)
 			}
 		}
@@ -257,7 +276,7 @@ func (r *run) findInactive(ctx context.Context) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if _, err := r.render(dir, r.sources, switched); err != nil {
+	if _, err := r.render(dir, r.sources, marked); err != nil {
 		return err
 	}
 	r.left, err = inactive(ctx, r.subject, dir, r.sources)
@@ -322,24 +341,27 @@ func (r *run) try(ctx context.Context, m *mutant, plain, together *suite, dir st
 	return r.cache.put(result)
 }
 
-// tryAlone compiles a mutant by itself.
+// tryAlone compiles a mutant by itself, with one test program after the other.
 func (r *run) tryAlone(ctx context.Context, m *mutant, plain *suite, dir string) (outcome, string, error) {
-	os.RemoveAll(dir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", "", err
+	for i, part := range r.parts() {
+		os.RemoveAll(dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", "", err
+		}
+		binaries, err := part.build(ctx, dir, r.sources, alone(m))
+		switch {
+		case errors.Is(err, errUncompilable):
+			return uncompilable, "", nil
+		case err != nil:
+			return "", "", err
+		}
+		tests := map[*binary][]test{binaries[0]: plain.tests[plain.binaries[i]]}
+		s := &suite{binaries: binaries, tests: tests, tmp: plain.tmp}
+		if o, by, err := s.try(ctx, 0); err != nil || o != survived {
+			return o, by, err
+		}
 	}
-	binaries, err := r.build(ctx, dir, r.sources, alone(m))
-	switch {
-	case errors.Is(err, errUncompilable):
-		return uncompilable, "", nil
-	case err != nil:
-		return "", "", err
-	}
-	s := &suite{binaries: binaries, tests: map[*binary][]test{}, tmp: plain.tmp}
-	for i, b := range binaries {
-		s.tests[b] = plain.tests[plain.binaries[i]]
-	}
-	return s.try(ctx, 0)
+	return survived, "", nil
 }
 
 func (r *run) progress(all int) {

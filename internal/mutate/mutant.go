@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// change is what a mutant makes of a condition.
+// change is what a mutant makes of a condition, a statement or a constant.
 type change string
 
 const (
@@ -18,14 +18,37 @@ const (
 	inverted change = "inverted" // it holds where it should not
 	boundary change = "boundary" // < is <=, and so on
 	dropped  change = "dropped"  // a case of a switch is not there
+
+	removed change = "removed" // the statement is not executed
+
+	oneMore change = "one more"     // the number is greater by one
+	cleared change = "cleared"      // an operand of | is not there
+	another change = "another path" // the path is another one
 )
+
+// The kinds of mutants, by what they change.
+const (
+	conditions = "conditions"
+	statements = "statements"
+	constants  = "constants"
+)
+
+func (c change) kind() string {
+	switch c {
+	case removed:
+		return statements
+	case oneMore, cleared, another:
+		return constants
+	}
+	return conditions
+}
 
 // identity names a mutant by what is mutated and not by where it is, so that it
 // outlives the changes around it.
 type identity struct {
 	File, Function string
-	Condition      string // its source, in one line
-	Nth            int    // among those of the function that read the same, from 0
+	Condition      string // its source, or that of a statement or a constant, in one line
+	Nth            int    // among those of the function and the kind that read the same, from 0
 	Change         change
 }
 
@@ -43,12 +66,18 @@ type mutant struct {
 	id         int // from 1, among those of a subject
 	line       int
 	start, end int    // what is changed, in the file
-	instead    string // of boundary and dropped: the source that takes its place
+	instead    string // of boundary, dropped, cleared and another: the source that takes its place
 }
 
 // isSwitched tells the mutants that are compiled into one program, which picks one
-// as it runs. A case cannot be switched off so, and has a program of its own.
-func (m *mutant) isSwitched() bool { return m.Change != dropped }
+// as it runs. A case cannot be switched off so, and a constant is the compiler's to
+// decide: each has a program of its own.
+func (m *mutant) isSwitched() bool { return m.Change != dropped && m.Change.kind() != constants }
+
+// isReplaced tells the mutants of which nothing is left but what takes their place.
+func (m *mutant) isReplaced() bool {
+	return m.Change == dropped || m.Change == cleared || m.Change == another
+}
 
 // source is a file with the mutants that it can become.
 type source struct {
@@ -63,6 +92,9 @@ func (s *source) add(function string, start, end int, c change, instead string) 
 	if c == dropped {
 		condition, _, _ = strings.Cut(condition, ":") // without the clause's body
 		condition = strings.Trim(condition, ", ")
+	}
+	if c == cleared {
+		condition = strings.Trim(condition, "| ")
 	}
 	s.mutants = append(s.mutants, &mutant{
 		identity: identity{File: s.path, Function: function, Condition: condition, Change: c},
@@ -79,7 +111,7 @@ func (s *source) number() {
 	places := map[identity][]int{}
 	for _, m := range s.mutants {
 		key := m.identity
-		key.Change = ""
+		key.Change = change(m.Change.kind())
 		if !slices.Contains(places[key], m.start) {
 			places[key] = append(places[key], m.start)
 		}
@@ -90,7 +122,7 @@ func (s *source) number() {
 // render returns the file with mutants in it. on is the expression that tells
 // whether a mutant is the one to be, and empty for those to be left out.
 //
-// Whatever is mutated is still evaluated, and has the effects that it has.
+// A condition that is mutated is still evaluated, and has the effects that it has.
 func (s *source) render(on func(*mutant) string) string {
 	var in []*mutant // sorted as number does it: outer before inner
 	for _, m := range s.mutants {
@@ -114,7 +146,7 @@ func (s *source) renderRange(start, end int, in []*mutant, on func(*mutant) stri
 			inner++
 		}
 		b.WriteString(s.text[at:first.start])
-		if first.Change == dropped {
+		if first.isReplaced() {
 			b.WriteString(first.instead)
 		} else {
 			b.WriteString(s.wrap(in[:same], s.renderRange(first.start, first.end, in[same:inner], on), on))
@@ -140,6 +172,14 @@ func (s *source) wrap(mutants []*mutant, text string, on func(*mutant) string) s
 			text = fmt.Sprintf("((%s) && !%s)", text, on(m))
 		case inverted:
 			text = fmt.Sprintf("(%s != !!(%s))", on(m), text)
+		case removed:
+			text = fmt.Sprintf("{ if (!%s) { %s } }", on(m), text) // in C an else can follow
+		case oneMore:
+			one := on(m)
+			if isGo(s.path) {
+				one = "1"
+			}
+			text = fmt.Sprintf("(%s + %s)", text, one)
 		}
 	}
 	return text
@@ -151,7 +191,8 @@ func (m *mutant) diff(s *source) string {
 	end := m.end + strings.IndexByte(s.text[m.end:]+"\n", '\n')
 	instead := map[change]string{
 		always: "true", never: "false", inverted: "!(" + s.text[m.start:m.end] + ")",
-		boundary: m.instead, dropped: m.instead,
+		boundary: m.instead, dropped: m.instead, cleared: m.instead, another: m.instead, removed: "",
+		oneMore: "(" + s.text[m.start:m.end] + " + 1)",
 	}[m.Change]
 	lines := func(sign, text string) string {
 		return sign + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+sign) + "\n"

@@ -62,7 +62,7 @@ func TestMutants(t *testing.T) {
 	dies := identity{File: "policy.go", Function: "Allow", Condition: "uid == 1", Change: always}
 	r := &run{
 		subject: &subject{name: "policy", module: ".", dir: ".", cgo: "0", tests: []string{"."}},
-		options: options{jobs: 2},
+		options: options{jobs: 2, kinds: conditions + "," + constants},
 		reasons: map[identity]string{lives: "nobody asks", gone: "it was there", dies: "a hope"},
 		dir:     filepath.Join(t.TempDir(), "policy"),
 		cache:   &cache{file: log, known: map[identity]record{}},
@@ -84,21 +84,27 @@ func TestMutants(t *testing.T) {
 		`uid == 0 || name == "root" false: killed`,
 		`uid == 0 false: killed`,
 		`uid == 0 inverted: killed`,
+		`0 one more: killed`,
 		`name == "root" false: survived`,
 		`name == "root" inverted: killed`,
 		`case 7 dropped: survived`,
+		`7 one more: uncompilable`,     // it is 8 then, of which there is one
 		`case 8 dropped: uncompilable`, // for what it imports
+		`8 one more: survived`,
 		`uid > 1000 false: survived`,
 		`uid > 1000 boundary: killed`,
+		`1000 one more: survived`,
+		`1000 one more: survived`,
 		`uid == 1 true: killed`,
 		`uid == 1 false: killed`,
 		`uid == 1 inverted: killed`,
+		`1 one more: killed`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	r.report(nil)
-	if want := 2 + 2; r.problems != want { // survivors, and acceptances that are stale
+	if want := 2 + 3 + 2; r.problems != want { // survivors of both kinds, and acceptances that are stale
 		t.Errorf("%d problems, want %d", r.problems, want)
 	}
 }

@@ -4,15 +4,18 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func mutantsOf(s *source) (got []string) {
+func mutantsOf(s *source, kinds ...string) (got []string) {
 	for _, m := range s.mutants {
-		got = append(got, fmt.Sprintf("%s %q %d %s", m.Function, m.Condition, m.Nth, m.Change))
+		if slices.Contains(kinds, m.Change.kind()) {
+			got = append(got, fmt.Sprintf("%s %q %d %s", m.Function, m.Condition, m.Nth, m.Change))
+		}
 	}
 	return got
 }
@@ -75,7 +78,7 @@ func TestGoSource(t *testing.T) {
 		`T.f "g(func() bool { return ok }) == ok" 0 false`,
 		`T.f "g(func() bool { return ok }) == ok" 0 inverted`,
 	}
-	if diff := cmp.Diff(want, mutantsOf(s)); diff != "" {
+	if diff := cmp.Diff(want, mutantsOf(s, conditions)); diff != "" {
 		t.Errorf("mutants (-want +got):\n%s", diff)
 	}
 }
@@ -150,8 +153,183 @@ func TestCSource(t *testing.T) {
 		`f "p.revents != 0" 0 false`,
 		`f "p.revents != 0" 0 inverted`,
 	}
-	if diff := cmp.Diff(want, mutantsOf(s)); diff != "" {
+	if diff := cmp.Diff(want, mutantsOf(s, conditions)); diff != "" {
 		t.Errorf("mutants (-want +got):\n%s", diff)
+	}
+}
+
+const goStatements = `package p
+
+import "os"
+
+const mode, iota1 = 0o600 | 1<<iota, "const"
+
+var paths = [2]string{"/etc/passwd", "no path"}
+
+func f(c chan int) (x int, err error) {
+	defer g(1)
+	go func() { c <- 7 }()
+	y := []byte{2}
+	if x = len(y); x > 1 {
+		x++
+		return -1, err
+	}
+	for {
+		switch x |= os.O_RDWR | os.O_CREATE | 0x10; x {
+		case 3:
+			x += 1
+			break
+		}
+		select {
+		case <-c:
+			x, err = g(4)
+		}
+		continue
+	}
+	panic("it cannot be")
+}
+`
+
+func TestGoStatementsAndConstants(t *testing.T) {
+	s, err := goSource("p.go", goStatements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`f "defer g(1)" 0 removed`,
+		`f "go func() { c <- 7 }()" 0 removed`,
+		`f "c <- 7" 0 removed`,
+		`f "x++" 0 removed`,
+		`f "x += 1" 0 removed`,
+		`f "break" 0 removed`,
+		`f "x, err = g(4)" 0 removed`,
+		`f "continue" 0 removed`,
+	}
+	if diff := cmp.Diff(want, mutantsOf(s, statements)); diff != "" {
+		t.Errorf("statements (-want +got):\n%s", diff)
+	}
+	want = []string{
+		`package "0o600" 0 cleared`,
+		`package "0o600" 0 one more`,
+		`package "1<<iota" 0 cleared`,
+		`package "1" 0 one more`,
+		`package "\"/etc/passwd\"" 0 another path`,
+		`f "1" 0 one more`,
+		`f "7" 0 one more`,
+		`f "2" 0 one more`,
+		`f "1" 1 one more`,
+		`f "1" 2 one more`,
+		`f "os.O_RDWR | os.O_CREATE" 0 cleared`,
+		`f "os.O_RDWR" 0 cleared`,
+		`f "os.O_CREATE" 0 cleared`,
+		`f "0x10" 0 cleared`,
+		`f "0x10" 1 one more`,
+		`f "3" 0 one more`,
+		`f "1" 3 one more`,
+		`f "4" 0 one more`,
+	}
+	if diff := cmp.Diff(want, mutantsOf(s, constants)); diff != "" {
+		t.Errorf("constants (-want +got):\n%s", diff)
+	}
+}
+
+const cStatements = `
+static int
+f(int fd, int *exited)
+{
+	int pair[2] = { -1, 3 }, flags;
+	struct pollfd p = { .fd = fd };
+	uint32_t *told = p.x;
+
+	for (i = 0; i < 8; i++)
+		if (told[5] == 1)
+			*exited = g(fd, O_RDWR | O_CLOEXEC);
+		else
+			(void)close(fd);
+	switch (fd) {
+	case 7:
+		break;
+	}
+	fds[0] = pair[0];
+	return call_error();
+}
+`
+
+func TestCStatementsAndConstants(t *testing.T) {
+	s, err := cSource("f.c", cStatements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`f "*exited = g(fd, O_RDWR | O_CLOEXEC);" 0 removed`,
+		`f "(void)close(fd);" 0 removed`,
+		`f "break;" 0 removed`,
+		`f "fds[0] = pair[0];" 0 removed`,
+	}
+	if diff := cmp.Diff(want, mutantsOf(s, statements)); diff != "" {
+		t.Errorf("statements (-want +got):\n%s", diff)
+	}
+	want = []string{
+		`f "1" 0 one more`,
+		`f "3" 0 one more`,
+		`f "0" 0 one more`,
+		`f "8" 0 one more`,
+		`f "5" 0 one more`,
+		`f "1" 1 one more`,
+		`f "O_RDWR" 0 cleared`,
+		`f "O_CLOEXEC" 0 cleared`,
+		`f "0" 1 one more`,
+		`f "0" 2 one more`,
+	}
+	if diff := cmp.Diff(want, mutantsOf(s, constants)); diff != "" {
+		t.Errorf("constants (-want +got):\n%s", diff)
+	}
+}
+
+// What takes the place of a statement and of a constant is a statement and a constant.
+func TestRenderStatementsAndConstants(t *testing.T) {
+	const (
+		goText = "package p\n\nfunc f() int {\n\tg(1, 2|3)\n\treturn h(\"/proc\")\n}\n"
+		cText  = "int\nf(void)\n{\n\tif (ok)\n\t\tg(1, 2 | a);\n\telse\n\t\th();\n}\n"
+	)
+	inGo, err := goSource("p.go", goText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inC, err := cSource("f.c", cText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range []*source{inGo, inC} {
+		for _, m := range s.mutants {
+			if m.Change.kind() == conditions {
+				continue
+			}
+			for line := range strings.Lines(s.render(alone(m))) {
+				if !strings.Contains(s.text, line) {
+					got = append(got, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	want := []string{
+		`{ if (!true) { g(1, 2|3) } }`,
+		`g((1 + 1), 2|3)`,
+		`g(1, 3)`,
+		`g(1, (2 + 1)|3)`,
+		`g(1, 2)`,
+		`g(1, 2|(3 + 1))`,
+		`return h("/procx")`,
+		`{ if (!1) { g(1, 2 | a); } }`,
+		`g((1 + 1), 2 | a);`,
+		`g(1, a);`,
+		`g(1, (2 + 1) | a);`,
+		`g(1, 2);`,
+		`{ if (!1) { h(); } }`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines that differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -172,7 +350,9 @@ func TestRender(t *testing.T) {
 	}
 	var got []string
 	for _, m := range s.mutants {
-		got = append(got, changed(s.render(only(m, "true")))...)
+		if m.Change.kind() == conditions {
+			got = append(got, changed(s.render(only(m, "true")))...)
+		}
 	}
 	got = append(got, changed(s.render(func(m *mutant) string {
 		if m.isSwitched() {

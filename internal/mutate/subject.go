@@ -33,6 +33,21 @@ var subjects = []*subject{
 	{name: "credentialserver", module: ".", dir: "examples/credentialserver", cgo: "0", tests: []string{"examples/credentialserver"}},
 }
 
+// parts are the subject with each of its test programs alone, in the order of build.
+func (s *subject) parts() (parts []*subject) {
+	if s.shims {
+		part := *s
+		part.tests = nil
+		parts = append(parts, &part)
+	}
+	for _, test := range s.tests {
+		part := *s
+		part.shims, part.tests = false, []string{test}
+		parts = append(parts, &part)
+	}
+	return parts
+}
+
 // files are the subject's source files that are compiled here, and those that are not.
 func (s *subject) files(ctx context.Context) (compiled, others []string, err error) {
 	if s.alien {
