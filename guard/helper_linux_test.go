@@ -174,8 +174,10 @@ func helperWatch(r role) error {
 	}()
 	seen := sight{Files: map[string]int{}}
 	look := func(path string) {
-		var stat unix.Stat_t
-		if unix.Lstat(path, &stat) == nil {
+		// Twice, since the kernel reads mode, uid and gid one after the other: once can be a
+		// mode of now and a gid of before.
+		var stat, again unix.Stat_t
+		if unix.Lstat(path, &stat) == nil && unix.Lstat(path, &again) == nil && stat == again {
 			seen.Files[fmt.Sprintf("%#o %d %d", stat.Mode, stat.Uid, stat.Gid)]++
 		}
 	}
