@@ -29,6 +29,19 @@ func needTool(t *testing.T, name, debianPackage string) {
 	}
 }
 
+// needStrace skips a test where strace cannot run this binary, as under an emulator.
+func needStrace(t *testing.T) {
+	t.Helper()
+	needTool(t, "strace", "strace")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=unlinkat", self, "-test.run=^$").CombinedOutput(); err != nil {
+		t.Skipf("needs strace to run this binary: %v: %s", err, out)
+	}
+}
+
 // shortDirectory has a path that ss and lsof print whole.
 func shortDirectory(t *testing.T) string {
 	t.Helper()
