@@ -223,7 +223,7 @@ func TestStaleMountPoint(t *testing.T) {
 	helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, Mount: other}, inMountNamespace)
 	helper.Decode(&got)
 	helper.Finish()
-	if want := "remove " + path + ": it is a mount point: mount its directory in its place: device or resource busy"; !strings.HasSuffix(got.Err, want) {
+	if want := "remove " + path + ": it is a mount point: mount its directory instead: device or resource busy"; !strings.HasSuffix(got.Err, want) {
 		t.Errorf("Listen at a mount point: %q, want %q", got.Err, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// absolutePath does not shorten "link/..".
+// absolutePath makes path absolute. It does not shorten "link/..".
 func absolutePath(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -20,14 +20,16 @@ func absolutePath(path string) (string, error) {
 	return here + "/" + path, err
 }
 
-// maxLinks is how many symbolic links the kernel follows in a path: path_resolution(7).
+// maxLinks is the number of symbolic links that the kernel follows in a path:
+// path_resolution(7).
 const maxLinks = 40
 
-// checkDirectory refuses a directory if others can rename what is in it, or in one of
-// those that lead to it, or can lead a symbolic link on the way elsewhere: they could put
-// another socket in the place of ours. If shared is set, others may rename what is in the
-// directory itself, and what belongs to users whom our user namespace does not map is
-// taken on trust. It goes the way that the kernel goes, from the root: the path is absolute.
+// checkDirectory refuses a directory if others could put another socket in the place of
+// ours. They could if they can rename files in it or in a directory that leads to it, or
+// can lead a symbolic link on the way elsewhere. If shared is set, others may rename files
+// in the directory itself, and files of users whom our user namespace does not map are
+// trusted. The path must be absolute. checkDirectory walks it from the root, as the kernel
+// does.
 func checkDirectory(path string, shared bool) error {
 	here, ahead := "/", components(path)
 	root, err := lookAt(here)
@@ -39,7 +41,7 @@ func checkDirectory(path string, shared bool) error {
 		return err
 	}
 	for links := 0; len(ahead) > 0; {
-		next := filepath.Join(here, ahead[0]) // here leads through no link, so that ".." is right
+		next := filepath.Join(here, ahead[0]) // ".." is right, since here leads through no link
 		ahead = ahead[1:]
 		now, err := lookAt(next)
 		if err != nil {
@@ -68,7 +70,7 @@ func checkDirectory(path string, shared bool) error {
 	return nil
 }
 
-// components are the names in a path that lead further.
+// components returns the names in a path, without "" and ".".
 func components(path string) []string {
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
@@ -79,16 +81,16 @@ func components(path string) []string {
 	return names
 }
 
-// step is a directory on the way, or a link.
+// step is a directory or a link on the way.
 type step struct {
 	path     string
 	mode     fs.FileMode
 	uid      uint32
 	isLink   bool
-	writable bool // by others, though they may not be able to rename what is not theirs
+	writable bool // by others; in a sticky directory they can rename only what is theirs
 }
 
-// lookAt looks at a link and not where it leads.
+// lookAt looks at a link itself, not at its target.
 func lookAt(path string) (step, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -98,18 +100,18 @@ func lookAt(path string) (step, error) {
 	return step{path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid, isLink, !isLink && info.Mode()&0o022 != 0}, nil
 }
 
-// check refuses a directory, or a link, of another user, and a directory in which others
-// can rename what is ours. If may is set, both are allowed. The overflow id is the owner
-// of all that belongs to users whom our user namespace does not map. It counts as another
-// user, even if it is ours, unless mayUnmapped is set.
+// check refuses a directory or a link that belongs to another user. It also refuses a
+// directory in which others can rename our files. If may is set, both are allowed. The
+// overflow id owns everything that belongs to users whom our user namespace does not map.
+// It counts as another user, even if it is our own uid, unless mayUnmapped is set.
 func (s step) check(may, mayUnmapped bool) error {
 	unmapped := int64(s.uid) == overflow().uid
 	switch {
 	case may:
 		return nil
 	case unmapped && !mayUnmapped:
-		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, root among them: "+
-			"mount a file system of your own there, or map its owner (AllowSharedDirectory takes it on trust)", s.path, s.uid)
+		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, including root: "+
+			"mount a file system of your own there, or map its owner (AllowSharedDirectory trusts it)", s.path, s.uid)
 	case s.isOthers() && !unmapped:
 		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: %s", s.path, s.uid, s.advice())
 	case s.writable && s.mode&fs.ModeSticky == 0:
@@ -118,7 +120,7 @@ func (s step) check(may, mayUnmapped bool) error {
 	return nil
 }
 
-// isOthers reports whether another user owns it, who is not root.
+// isOthers reports whether the owner is neither our user nor root.
 func (s step) isOthers() bool { return s.uid != uint32(os.Geteuid()) && s.uid != 0 }
 
 func (step) advice() string {

@@ -12,50 +12,49 @@ import (
 	"weak"
 )
 
-// peerKey is the context's key for the *Conn of a request, or for the unguarded
-// connection that it came by.
+// peerKey is the context key for the connection of a request: a *Conn, or unguarded.
 type peerKey struct{}
 
-// unguarded is the type of a connection that is no Conn.
+// unguarded is the name of the type of a connection that is no Conn.
 type unguarded string
 
-// ConnContext is for [http.Server].ConnContext: it lets [FromContext] and [Require]
-// find who sent a request. The server must serve from a [Listener], bare or through
-// TLS; requests on any other connection have no peer.
+// ConnContext is for [http.Server].ConnContext. It lets [FromContext] and [Require] find
+// the peer that sent a request. The server must serve from a [Listener], directly or
+// through TLS. Requests on any other connection have no peer.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if c := find(conn); c != nil && c.peer.conn != nil {
 		return context.WithValue(ctx, peerKey{}, c.peer.conn)
 	}
-	return context.WithValue(ctx, peerKey{}, unguarded(fmt.Sprintf("%T", conn))) // over that of an outer context
+	return context.WithValue(ctx, peerKey{}, unguarded(fmt.Sprintf("%T", conn))) // hides the value of an outer context
 }
 
-// FromContext returns who sent the request that has this context. It returns false,
-// and the zero Peer, whom every Policy refuses, if that is not known: [Require] says
-// why.
+// FromContext returns the peer that sent the request with this context. If the peer is not
+// known, it returns false and the zero Peer, which every Policy denies. The error that
+// [Require] reports says why.
 func FromContext(ctx context.Context) (Peer, bool) {
 	conn, _ := ctx.Value(peerKey{}).(*Conn)
 	return Peer{conn}, conn != nil
 }
 
-// Require returns middleware that hands on the requests whose senders policy lets in.
-// It goes around one route of an [http.ServeMux], around a whole server's handler, or to
+// Require returns middleware that passes on the requests of peers that policy admits. Use
+// it around one route of an [http.ServeMux], around the handler of a whole server, or with
 // the Use method that many routers have.
 //
-// The other requests get an empty answer, and their connection stays open. The status is
-// 403, or 500 if the request could not be decided on ([Denied].Failed). Require is for a
-// server whose [Listener] admits more peers than some routes do. It is also for one that
-// has to answer refused clients: a Listener closes their connections without an answer.
+// Other requests get an empty answer, and their connection stays open. The status is 403,
+// or 500 if the policy could not decide ([Denied].Failed). Require is for a server whose
+// [Listener] admits more peers than some routes do. It is also for a server that must
+// answer denied clients: a Listener closes their connections without an answer.
 //
-// The answer does not tell the reason. The onDeny hooks are told it, before the answer is
-// sent, in the goroutine of the request. So they must be safe for concurrent use, and
-// net/http recovers from their panics.
+// The answer does not tell the reason. The onDeny hooks get the reason, before the answer
+// is sent, in the goroutine of the request. They must be safe for concurrent use. net/http
+// recovers from their panics.
 //
-// Requests whose sender is not known get the status 500. That is a mistake in the
-// server's set-up: it has no [ConnContext], or does not serve from a Listener. The error
-// in Denied says which, and so does [slog.Default], once for each [http.Server].
+// Requests whose peer is not known get the status 500. That is a mistake in the setup of
+// the server: it has no [ConnContext], or does not serve from a Listener. The error in
+// Denied says which. It is also logged to [slog.Default], once for each [http.Server].
 //
-// The policy is asked for every request, about a peer that is known since its connection
-// was accepted. That takes no system call, unless the policy wants facts that were not
+// The policy decides about every request. The peer was identified when its connection was
+// accepted. A decision takes no system call, unless the policy requires facts that were not
 // asked for yet.
 func Require(policy Policy, onDeny ...func(*http.Request, *Denied)) func(http.Handler) http.Handler {
 	onDeny = slices.Clone(onDeny)
@@ -92,18 +91,18 @@ func statusOf(d *Denied) int {
 
 var errNoConnContext = errors.New("guard: the request has no peer: set http.Server.ConnContext to guard.ConnContext, and serve from a guard.Listener")
 
-// whyUnknown is why the sender of a request is not known.
+// whyUnknown says why the peer of a request is not known.
 func whyUnknown(ctx context.Context) error {
 	if conn, ok := ctx.Value(peerKey{}).(unguarded); ok {
-		return fmt.Errorf("guard: the request has no peer: it came by a %s, and not from a guard.Listener: serve from one", conn)
+		return fmt.Errorf("guard: the request has no peer: it came on a %s, not from a guard.Listener: serve from one", conn)
 	}
 	return errNoConnContext
 }
 
-// mistaken has the servers whose mistake was logged: a [weak.Pointer] to each.
+// mistaken holds a [weak.Pointer] to each server whose mistake was logged.
 var mistaken sync.Map
 
-// logMistake logs the first request to a server whose sender is not known.
+// logMistake logs the mistake of a server once, at its first request without a known peer.
 func logMistake(r *http.Request, err error) {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if _, logged := mistaken.LoadOrStore(weak.Make(server), nil); !logged {

@@ -169,7 +169,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 		t.Fatal("the outer context has no peer")
 	}
 	const noConnContext = "guard: the request has no peer: set http.Server.ConnContext to guard.ConnContext, and serve from a guard.Listener"
-	const noListener = "guard: the request has no peer: it came by a *net.UnixConn, and not from a guard.Listener: serve from one"
+	const noListener = "guard: the request has no peer: it came on a *net.UnixConn, not from a guard.Listener: serve from one"
 	for _, test := range []struct {
 		name    string
 		guarded bool
@@ -218,7 +218,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	if peer, ok := FromContext(unasked); ok || peer != (Peer{}) {
 		t.Errorf("a Conn without a peer has %v", peer)
 	}
-	if got, want := whyUnknown(unasked).Error(), "it came by a *guard.Conn"; !strings.Contains(got, want) {
+	if got, want := whyUnknown(unasked).Error(), "it came on a *guard.Conn"; !strings.Contains(got, want) {
 		t.Errorf("of a Conn without a peer: %q, want %q", got, want)
 	}
 }

@@ -12,29 +12,29 @@ import (
 	"syscall"
 )
 
-// ErrNotActivated says that no service manager handed a socket to this process. A
-// program that serves without one, too, calls [Listen] then.
+// ErrNotActivated means that no service manager handed a socket to this process. A program
+// that also serves without one calls [Listen] then.
 var ErrNotActivated = errors.New("no service manager handed a socket to this process")
 
-// Inherited guards a listening socket that the service manager handed to this process,
-// as systemd does for a socket unit and for what is in its descriptor store. The name is
-// the FileDescriptorName= of the socket unit, by default the name of the unit, as in
-// "agent.socket". An empty name takes the only socket that there is, whatever its name.
+// Inherited guards a listening socket that the service manager handed to this process, as
+// systemd does for a socket unit and for the sockets in its descriptor store. The name is
+// the FileDescriptorName= of the socket unit. Its default is the name of the unit, such as
+// "agent.socket". An empty name takes the only socket, whatever its name.
 //
-// It sets close-on-exec on all descriptors that were handed over. Like
-// sd_listen_fds(3) with 0 it leaves the environment as it is, so that it can be called for
-// each name; a child does not take the sockets for its own, because LISTEN_PID is not its
-// pid. Each socket can be taken once. Close does not remove the socket file, which is the
-// service manager's.
+// Inherited sets close-on-exec on all descriptors that were handed over. It leaves the
+// environment as it is, like sd_listen_fds(3) with 0, so it can be called for each name. A
+// child does not take the sockets for its own, because LISTEN_PID is not its pid. Each
+// socket can be taken once. Close does not remove the socket file, because it belongs to
+// the service manager.
 //
-// It returns a listener or an error:
+// Inherited returns a listener, or an error that wraps:
 //
-//   - What wraps [ErrNotActivated] if LISTEN_FDS is not set, and if LISTEN_PID is another
-//     process's.
-//   - What wraps [syscall.EINVAL] if the variables are malformed, if no socket has the name
-//     or several have it, if it was taken already, and if it does not listen.
-//   - Those of [NewListener] for the config. The socket can then be taken again.
-//   - Otherwise what the system says to the descriptor.
+//   - [ErrNotActivated] if LISTEN_FDS is not set, or if LISTEN_PID is the pid of another
+//     process.
+//   - [syscall.EINVAL] if the variables are malformed, if no socket or several sockets have
+//     the name, if the socket was taken already, and if it does not listen.
+//   - The error of [NewListener] for the config. The socket can still be taken then.
+//   - Otherwise the error of the system call on the descriptor.
 //
 // It is safe for concurrent use.
 //
@@ -88,8 +88,9 @@ func guardFile(file *os.File, config Config) (*Listener, error) {
 	return l, nil
 }
 
-// inherited knows the descriptors that have been taken, whose numbers mean others by now.
-// It holds the files of the others, which the garbage collector would close.
+// inherited records which descriptors were taken. Their numbers may mean other files by
+// now. It keeps the files of the descriptors that were not taken, which the garbage
+// collector would close.
 var inherited = struct {
 	sync.Mutex
 	taken map[int]bool
@@ -106,14 +107,14 @@ const (
 func inheritedNames() ([]string, error) {
 	count, ok := os.LookupEnv("LISTEN_FDS")
 	if !ok {
-		return nil, fmt.Errorf("guard: %w: LISTEN_FDS is not set; start it by a systemd socket unit, or listen with Listen", ErrNotActivated)
+		return nil, fmt.Errorf("guard: %w: LISTEN_FDS is not set; start this program from a systemd socket unit, or use Listen", ErrNotActivated)
 	}
 	if pid := os.Getenv("LISTEN_PID"); pid != strconv.Itoa(os.Getpid()) {
 		return nil, fmt.Errorf("guard: %w: LISTEN_PID is %q and this process is %d; the process that the service manager starts must exec this program, not start it as a child", ErrNotActivated, pid, os.Getpid())
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > mostInherited {
-		return nil, fmt.Errorf("guard: LISTEN_FDS is %q, which is not a number of sockets: %w", count, syscall.EINVAL)
+		return nil, fmt.Errorf("guard: LISTEN_FDS is %q, which is no valid number of sockets: %w", count, syscall.EINVAL)
 	}
 	text, ok := os.LookupEnv("LISTEN_FDNAMES")
 	if !ok {
@@ -133,13 +134,13 @@ func findInherited(name string, names []string) (int, error) {
 		switch {
 		case name != "" && has != name:
 		case found >= 0:
-			return -1, fmt.Errorf("guard: several sockets fit the name %q, among %q: give each socket unit a FileDescriptorName= of its own, and Inherited that name: %w", name, names, syscall.EINVAL)
+			return -1, fmt.Errorf("guard: several sockets match the name %q, out of %q: set a different FileDescriptorName= in each socket unit, and give Inherited that name: %w", name, names, syscall.EINVAL)
 		default:
 			found = firstInherited + n
 		}
 	}
 	if found < 0 {
-		return -1, fmt.Errorf("guard: no socket has the name %q, there are %q: set FileDescriptorName=%s in the socket unit, or use a name that is there: %w", name, names, name, syscall.EINVAL)
+		return -1, fmt.Errorf("guard: no socket has the name %q, the names are %q: set FileDescriptorName=%s in the socket unit, or use one of these names: %w", name, names, name, syscall.EINVAL)
 	}
 	return found, nil
 }

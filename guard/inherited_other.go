@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// No service manager of these systems hands over sockets in this way.
+// On these systems no service manager hands over sockets in this way.
 
 func setCloseOnExec(int) error { return errors.ErrUnsupported }
 

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setCloseOnExec is an error for what is no descriptor.
+// setCloseOnExec returns an error if fd is no descriptor.
 func setCloseOnExec(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
 	return os.NewSyscallError("fcntl(F_SETFD)", err)
 }
 
-// checkListens returns an error for what is no listening socket.
+// checkListens returns an error if file is no listening socket.
 func checkListens(file *os.File) error {
 	return onDescriptor(file, func(fd int) error {
 		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
@@ -23,7 +23,7 @@ func checkListens(file *os.File) error {
 		case err != nil:
 			return os.NewSyscallError("getsockopt(SO_ACCEPTCONN)", err)
 		case listens == 0:
-			return fmt.Errorf("the socket does not listen: the socket unit needs ListenStream= or ListenSequentialPacket=, and Accept=no: %w", unix.EINVAL)
+			return fmt.Errorf("the socket does not listen: the socket unit requires ListenStream= or ListenSequentialPacket=, and Accept=no: %w", unix.EINVAL)
 		}
 		return nil
 	})

@@ -5,17 +5,17 @@ import (
 	"sync"
 )
 
-// limits counts the open connections of a [Listener], in all and of each user.
+// limits counts the open connections of a [Listener]: in all, and of each user.
 type limits struct {
 	most, mostOfUID int // negative for any number
 
 	mu    sync.Mutex
 	open  int
-	ofUID map[uint32]int // without those that have none
+	ofUID map[uint32]int // only uids with open connections
 }
 
-// limits are those that config asks for, or the defaults that [Config] documents, of a
-// process that may have so many descriptors.
+// limits returns the limits that config asks for. The defaults, which [Config] documents,
+// are for a process that may have this many descriptors.
 func (c Config) limits(descriptors int) *limits {
 	each := 1 // descriptors of a connection
 	if c.CloseOnExit || c.Ask&AskProcess != 0 {
@@ -35,8 +35,8 @@ func (c Config) limits(descriptors int) *limits {
 	return l
 }
 
-// enter takes a slot, for [limits.leave] to give back, or returns the rule that has none
-// left.
+// enter takes a slot, which [limits.leave] gives back. If no slot is left, it returns the
+// rule that denies the peer.
 func (l *limits) enter(uid uint32) (rule string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,8 +18,8 @@ func descriptorLimit() int {
 	return inInt(limit.Cur)
 }
 
-// inInt returns n, or the largest int32 if it is larger, as that for no limit is. The type
-// is another on FreeBSD.
+// inInt returns n, or the largest int32 if n is larger, as the value for no limit is. The
+// type differs on FreeBSD.
 func inInt[T int64 | uint64](n T) int { return int(min(n, math.MaxInt32)) }
 
 const usualDescriptorLimit = 1024

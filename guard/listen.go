@@ -15,120 +15,124 @@ import (
 
 // Config says how a [Listener] listens, and which peers it admits.
 type Config struct {
-	// Policy decides who is let in. It is required: the zero Policy is an error, and
-	// [Nobody] refuses all.
+	// Policy decides which peers are admitted. It is required: the zero Policy is an error.
+	// [Nobody] denies every peer.
 	Policy Policy
-	// Mode is the permission bits of the socket file. 0 means 0600. A peer needs the
-	// write permission to connect: 0600 lets our own user connect, 0660 a group too, and
-	// 0666 everybody, so that the Policy alone decides.
+	// Mode is the permission bits of the socket file. 0 means 0600. A peer needs write
+	// permission to connect. With 0600 our own user can connect, with 0660 also the file's
+	// group. With 0666 everybody can connect, and the Policy alone decides.
 	Mode fs.FileMode
-	// Owner and Group own the socket file, by name or by decimal number. A number with
-	// needless zeros, such as "010", is an error. Empty means our effective user and group.
-	// To give the file to another user takes CAP_CHOWN; to give it to a group that we are in
-	// takes no privilege. An Owner can change the mode of the file. In a sticky directory,
-	// and in one of its own, it can replace the file too.
+	// Owner and Group own the socket file. Each is a name or a decimal number. A number
+	// with needless zeros, such as "010", is an error. Empty means our effective user or
+	// group. Giving the file to another user requires CAP_CHOWN. Giving it to one of our
+	// own groups requires no privilege. The Owner can change the mode of the file. The
+	// Owner can also replace the file if the directory is sticky or belongs to the Owner.
 	Owner, Group string
-	// AllowSharedDirectory allows a directory for the socket file that belongs to another
-	// user, or that its group or everybody can write and that is not sticky. The
-	// directories that lead to it must still be safe.
+	// AllowSharedDirectory allows a socket directory that other users can change. Such a
+	// directory belongs to another user, or is not sticky and can be written by its group
+	// or everybody. The directories that lead to it must still be safe.
 	//
-	// Those users can remove and replace the socket file, as they can any file there, and so
-	// serve our clients in our place; clients can use [Dial] to notice. They cannot have
-	// us change or remove a file of another directory, or change the mode or owner of another
-	// file. It requires Linux, and mostly the kernel's unix_diag, which tells that a file
-	// is the socket's: without it, the file can only have the mode 0600 and our own group.
+	// Those users can remove and replace the socket file, like any file in the directory,
+	// and so serve our clients in our place. Clients can use [Dial] to notice. Those users
+	// cannot make us change or remove a file in another directory, or change the mode or
+	// owner of another file.
+	//
+	// It requires Linux. The kernel's unix_diag tells which file a socket is bound to.
+	// Without unix_diag the file can only have the mode 0600 and our own group.
 	//
 	// In a user namespace it also allows directories and links that belong to users whom
 	// the namespace does not map. Those users can lead the path elsewhere.
 	AllowSharedDirectory bool
 
-	// MaxConnsPerUID and MaxConns are how many accepted connections can be open at a
-	// time, of one user and in all, until [Conn.Close]. A peer that is one too many is
-	// closed, counted as [Counts].Limited and reported to OnDeny; others are served. So one
-	// user who is let in cannot take all descriptors. 0 is the default: for MaxConns half
-	// of the descriptors that the process may have (RLIMIT_NOFILE, as of when it begins to
-	// listen), or a quarter if each connection takes a second one for CloseOnExit or
-	// AskProcess; for MaxConnsPerUID half of MaxConns, or of its default if MaxConns is
-	// negative. A negative number is no limit.
+	// MaxConnsPerUID and MaxConns limit how many accepted connections can be open at a
+	// time: of one user, and in all. A connection counts until [Conn.Close]. A peer over a
+	// limit is closed, counted as [Counts].Limited and reported to OnDeny. So one admitted
+	// user cannot take all descriptors.
 	//
-	// A person who has many uids, as by /etc/subuid, has as many shares: MaxConns protects
-	// the process from them, and not the other users. In a user namespace all users that it
-	// does not map share one uid.
+	// 0 means the default. The default of MaxConns is half of the descriptors that the
+	// process may have (RLIMIT_NOFILE, as of when it begins to listen). It is a quarter if
+	// CloseOnExit or AskProcess takes a second descriptor for each connection. The default
+	// of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of the
+	// default of MaxConns. A negative number means no limit.
+	//
+	// A person with many uids, as from /etc/subuid, has the limit of a user for each uid.
+	// MaxConns then protects the process, but not the other users. In a user namespace all
+	// users that it does not map share one uid.
 	MaxConnsPerUID, MaxConns int
-	// CloseOnExit closes a connection when its peer's process ends, also if the process
-	// has passed it on to another. A peer whose process ended before it was asked about is
-	// denied. It takes a descriptor for each connection, and Linux 6.5: elsewhere it is an
-	// error.
+	// CloseOnExit closes a connection when its peer's process ends, even if the process
+	// passed the connection on to another. A peer whose process ended before we asked about
+	// it is denied. CloseOnExit takes a descriptor for each connection. It requires Linux
+	// 6.5, and is an error elsewhere.
 	CloseOnExit bool
 
-	// Ask names the facts to ask for at once, beside the credentials, about each peer that
-	// is let in.
+	// Ask names the facts to ask for as soon as a peer is admitted, besides its
+	// credentials.
 	Ask Facts
-	// OnDeny is told of every peer that was not let in, one after the other, as its
-	// connection is closed. It runs in a goroutine of its own, so that a slow
-	// one does not keep peers waiting; what it has not got round to is kept, up to
-	// 1024 refusals, and further ones are counted as unreported. If it panics, that is
-	// logged to [slog.Default], and the next refusal is reported. [LogDenied] makes one
-	// that logs all.
+	// OnDeny is called for each denied peer, one at a time, as its connection is closed. It
+	// runs in its own goroutine, so a slow OnDeny does not delay peers. Up to 1024 denials
+	// wait for it, and further ones are counted as [Counts].Unreported. If OnDeny panics,
+	// the panic is logged to [slog.Default], and the next denial is reported. [LogDenied]
+	// returns an OnDeny that logs every denial.
 	//
-	// If it is nil, refusals are logged to slog.Default, five in a second at most; how many
-	// were left out is logged with the next one, or by Close. A func that does nothing
-	// keeps silence.
+	// If OnDeny is nil, at most five denials a second are logged to slog.Default. The
+	// number of denials left out is logged with the next one, or by Close. To log nothing,
+	// use a func that does nothing.
 	OnDeny func(*Denied)
 	// ReceiveDescriptors lets peers send descriptors (SCM_RIGHTS). If it is false, Linux
-	// 6.16 and newer refuses them, with EPERM for the sender, on all connections that are
-	// made from then on.
+	// 6.16 and newer refuse them on all connections made from then on. The sender gets
+	// EPERM.
 	//
-	// Descriptors that nobody receives can make it take as long as their sender likes to
-	// close a connection. So the connections of refused peers are closed aside, up to 512
-	// at a time, while others are accepted, and on Linux a close that waits for a socket to
+	// If nobody receives a descriptor, its sender can make the close of the connection take
+	// very long. So the connections of denied peers are closed in the background, up to 512
+	// at a time, while others are accepted. On Linux a close that waits for a socket to
 	// linger is interrupted.
 	ReceiveDescriptors bool
 }
 
-// Listen listens on the Unix socket at address, and returns a listener that accepts
-// only peers that config.Policy lets in. The network is "unix" or "unixpacket".
+// Listen listens on the Unix socket at address. The listener accepts only peers that
+// config.Policy admits. The network is "unix" or "unixpacket".
 //
-// The socket file is made at address, for its owner alone. It gets its group, its mode and
-// its owner before the socket listens, and until then nobody can connect. On Linux the
-// file never has more permissions than Mode, whatever the umask is; elsewhere it may have
-// until the socket listens. It has no access control list of POSIX.1e, even if its
-// directory has a default one; those of NFSv4, ZFS and other systems are left alone. The
-// umask is not changed.
+// Listen makes the socket file at address, with permissions for its owner alone. The file
+// gets its group, mode and owner before the socket listens. Until then nobody can connect.
+// On Linux the file never has more permissions than Mode, whatever the umask is. On other
+// systems it may have more until the socket listens. The file has no POSIX.1e access
+// control list, even if its directory has a default one. Access control lists of NFSv4, ZFS
+// and other systems are left alone. Listen does not change the umask.
 //
-// A stale socket file, one that no socket is bound to any more, is replaced. That takes
-// the permissions to write and to remove it, which a server without privileges lacks if
-// Config.Owner is another user. Any other file stays, and the error wraps
-// [syscall.EADDRINUSE]. Close removes the socket file,
-// unless another file has taken its place. No other machine may have the directory
-// mounted: the socket of another machine's server looks stale.
+// Listen replaces a stale socket file: one that no socket is bound to any more. That
+// requires permission to write and to remove the file. A server without privileges lacks it
+// if Config.Owner is another user. Any other file stays, and the error wraps
+// [syscall.EADDRINUSE]. Close removes the socket file, unless another file has taken its
+// place. No other machine may mount the directory: the socket of another machine's server
+// looks stale.
 //
-// The directory, and those that lead to it, must be safe: nobody but us and root can
+// The directory, and the directories that lead to it, must be safe: only we and root can
 // rename what leads to the socket. See [Config].AllowSharedDirectory.
 //
 // The path has at most 107 bytes (103 on some systems).
 //
-// On Linux an address that begins with "@" is a name in the abstract namespace. Such
-// a name has no mode and no owner, everybody in the network namespace can connect,
-// and whoever is first has it; so it is for the Policy alone, and Mode, Owner and
-// Group are refused with it.
+// On Linux an address that begins with "@" is a name in the abstract namespace. Such a name
+// has no mode and no owner. Everybody in the network namespace can connect. The first
+// process that binds the name has it. So the Policy alone decides, and a Mode, Owner or
+// Group is an error.
 //
-// The context ends the wait for another Listen that replaces a socket file in the
-// same directory; it does nothing to the listener.
+// The context ends the wait for another Listen that replaces a socket file in the same
+// directory. It does nothing to the listener.
 //
-// It returns a listener or a *[net.OpError], in which is:
+// Listen returns a listener, or a *[net.OpError] with:
 //
-//   - *[peercred.ErrPeerCredentialsUnavailable] where the system does not tell who
-//     connects, or not for this network, or has no handle on a process for CloseOnExit.
+//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not tell who connects,
+//     or does not tell it for this network, or has no handle on a process for CloseOnExit.
 //   - [net.UnknownNetworkError] for any other network.
-//   - [syscall.EADDRINUSE] for what is at the address already.
-//   - [syscall.EINVAL] without a Policy, for a Mode with more than permission bits, for a
-//     Mode, Owner or Group with a name in the abstract namespace, and for an address with a
-//     NUL byte.
-//   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] for Owner and Group.
-//   - What wraps the error of ctx, if that ended first.
-//   - A reason in words for an address that is empty or too long, and for a directory that
-//     is not safe.
+//   - [syscall.EADDRINUSE] if something else is at the address already.
+//   - [syscall.EINVAL] if config has no Policy, if Mode has more than permission bits, if a
+//     name in the abstract namespace comes with a Mode, Owner or Group, and if the address
+//     has a NUL byte.
+//   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] if Owner or Group is
+//     unknown.
+//   - The error of ctx, wrapped, if ctx ended first.
+//   - A reason in words if the address is empty or too long, and if a directory is not
+//     safe.
 //   - Otherwise the errno of the call that failed.
 //
 // It is safe for concurrent use.
@@ -153,7 +157,7 @@ func listenGuarded(ctx context.Context, network, address string, config Config) 
 		inner.Close()
 		return nil, err
 	}
-	l.quick = descriptorsAreRefused(l.socket) // and were when it began to listen
+	l.quick = descriptorsAreRefused(l.socket) // they were also refused when it began to listen
 	return l, nil
 }
 
@@ -163,7 +167,7 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 		return nil, unknownNetwork(network)
 	case address == "", address == "@":
 		return nil, errors.New("the address is empty")
-	case strings.ContainsRune(address, 0): // which would end a path, or begin an abstract name
+	case strings.ContainsRune(address, 0): // it would end a path, or begin an abstract name
 		return nil, fmt.Errorf("the address %q has a NUL byte: %w", address, syscall.EINVAL)
 	}
 	if network == "unixpacket" {
@@ -181,20 +185,20 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 	return listenAtPath(ctx, network, address, file)
 }
 
-// isAbstract tells a name in the abstract namespace from a path.
+// isAbstract reports whether address is a name in the abstract namespace, not a path.
 func isAbstract(address string) bool {
 	return strings.HasPrefix(address, "@") && (runtime.GOOS == "linux" || runtime.GOOS == "android")
 }
 
 func listenAbstract(ctx context.Context, network, address string, config Config) (net.Listener, error) {
 	if config.Mode != 0 || config.Owner != "" || config.Group != "" {
-		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, everybody can connect: %w", syscall.EINVAL)
+		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, and everybody can connect: leave out Mode, Owner and Group: %w", syscall.EINVAL)
 	}
 	listen := net.ListenConfig{Control: socketAttributes{receives: config.ReceiveDescriptors}.control()}
 	return listen.Listen(ctx, network, address)
 }
 
-// file is what the socket file is to be.
+// file returns the attributes that the socket file gets.
 func (c Config) file() (f socketAttributes, err error) {
 	if c.Mode&^fs.ModePerm != 0 {
 		return f, badMode(c.Mode)
@@ -210,7 +214,8 @@ func (c Config) file() (f socketAttributes, err error) {
 	return f, err
 }
 
-// badMode explains a mode with more than permission bits. Who writes 660 means 0o660.
+// badMode explains a mode with more than permission bits. A caller who writes 660 means
+// 0o660.
 func badMode(mode fs.FileMode) error {
 	text := strconv.FormatUint(uint64(mode), 10)
 	if meant, err := strconv.ParseUint(text, 8, 32); err == nil && meant <= uint64(fs.ModePerm) {
@@ -219,15 +224,15 @@ func badMode(mode fs.FileMode) error {
 	return fmt.Errorf("the mode %O has more than permission bits: use a number such as 0o660: %w", uint32(mode), syscall.EINVAL)
 }
 
-// socketAttributes are those of a socket and its file.
+// socketAttributes are the attributes of a socket and its file.
 type socketAttributes struct {
 	mode     fs.FileMode
 	uid, gid int
-	shared   bool // its directory may be
-	receives bool // descriptors
+	shared   bool // allows a shared directory
+	receives bool // allows peers to send descriptors
 }
 
-// control is for [net.ListenConfig].
+// control returns the Control function of a [net.ListenConfig].
 func (a socketAttributes) control() func(network, address string, socket syscall.RawConn) error {
 	if a.receives {
 		return nil

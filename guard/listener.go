@@ -12,12 +12,12 @@ import (
 	"example.com/peercred"
 )
 
-// Listener accepts only peers that its policy lets in. It is a [net.Listener], to
-// be given to whatever serves from one. Its methods are safe for concurrent use.
+// Listener accepts only peers that its policy admits. It is a [net.Listener], so any server
+// can serve from it. Its methods are safe for concurrent use.
 type Listener struct {
 	inner    net.Listener
-	socket   syscall.Conn // inner, or the listener within it; nil if it gives no access
-	quick    bool         // no peer could ever send descriptors, so that a close takes no time
+	socket   syscall.Conn // inner, or the listener that it wraps; nil if neither gives access
+	quick    bool         // no peer could ever send descriptors, so a close takes no time
 	policy   Policy
 	wanted   Facts
 	limits   *limits
@@ -29,24 +29,24 @@ type Listener struct {
 	close    func() error
 }
 
-// NewListener guards a listener that comes from elsewhere: [net.FileListener], a test.
-// (See [Inherited] for socket activation.) Close closes inner.
+// NewListener guards an existing listener, such as one of [net.FileListener] or of a test.
+// For socket activation, see [Inherited]. Close closes inner.
 //
-// The socket is inner's, or that of a listener which it wraps and returns by
+// The socket is that of inner, or of a listener that inner wraps and returns by
 // NetListener() net.Listener or Unwrap() net.Listener. Clients that connected before this
 // call can have sent descriptors, whatever config says: see [Config].ReceiveDescriptors.
 //
-// It returns a listener, or an error and leaves inner open:
+// If NewListener fails, inner stays open. The error wraps:
 //
-//   - What wraps [syscall.EINVAL] if config has no Policy; if it has a Mode, Owner, Group or
-//     AllowSharedDirectory, which are for the socket file that [Listen] makes; and if inner
+//   - [syscall.EINVAL] if config has no Policy, if config has a Mode, Owner, Group or
+//     AllowSharedDirectory (they are for the socket file that [Listen] makes), and if inner
 //     is nil or does not listen.
-//   - What wraps *[peercred.ErrNotUnixSocket] for TCP and the like.
-//   - What wraps *[peercred.ErrPeerCredentialsUnavailable] where the system does not tell who
-//     connects, or has no handle on a process for CloseOnExit.
-//   - What wraps [errors.ErrUnsupported] if inner gives no access to its socket and
-//     ReceiveDescriptors is not set.
-//   - Otherwise what the system says to the socket.
+//   - *[peercred.ErrNotUnixSocket] for TCP and the like.
+//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not tell who connects,
+//     or has no handle on a process for CloseOnExit.
+//   - [errors.ErrUnsupported] if inner gives no access to its socket and ReceiveDescriptors
+//     is false.
+//   - Otherwise the error of the system call on the socket.
 func NewListener(inner net.Listener, config Config) (*Listener, error) {
 	l, err := guardListener(inner, config)
 	if err != nil {
@@ -57,7 +57,7 @@ func NewListener(inner net.Listener, config Config) (*Listener, error) {
 
 func guardListener(inner net.Listener, config Config) (*Listener, error) {
 	if config.Mode != 0 || config.Owner != "" || config.Group != "" || config.AllowSharedDirectory {
-		return nil, fmt.Errorf("the config has a Mode, Owner, Group or AllowSharedDirectory, which are for Listen, as it makes the socket file: %w", syscall.EINVAL)
+		return nil, fmt.Errorf("the Config has a Mode, Owner, Group or AllowSharedDirectory: leave them out, they are for the socket file that Listen makes: %w", syscall.EINVAL)
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -68,23 +68,23 @@ func guardListener(inner net.Listener, config Config) (*Listener, error) {
 	return newListener(inner, config)
 }
 
-// check refuses what can serve nobody.
+// check refuses a config that can serve nobody.
 func (c Config) check() error {
 	if c.Policy.isZero() {
-		return fmt.Errorf("the Config has no Policy: name who is let in, as by CurrentUser(), or refuse all with Nobody(): %w", syscall.EINVAL)
+		return fmt.Errorf("the Config has no Policy: set one such as CurrentUser(), or Nobody() to deny every peer: %w", syscall.EINVAL)
 	}
 	support := peercred.Support()
 	if !support.UID.Available {
 		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: support.UID.Reason}
 	}
 	if c.CloseOnExit && !support.Process.Available {
-		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: "CloseOnExit needs a handle on the peer's process: " + support.Process.Reason}
+		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: "CloseOnExit requires a handle on the peer's process: " + support.Process.Reason}
 	}
 	return nil
 }
 
-// checkListener refuses what is no Unix socket that listens, and has the socket refuse
-// descriptors if it is to.
+// checkListener refuses a listener that is not on a Unix socket. It makes the socket refuse
+// descriptors, unless config lets peers send them.
 func checkListener(inner net.Listener, config Config) error {
 	if inner == nil {
 		return fmt.Errorf("the listener is nil: %w", syscall.EINVAL)
@@ -99,7 +99,7 @@ func checkListener(inner net.Listener, config Config) error {
 	case config.ReceiveDescriptors:
 		return nil
 	}
-	return fmt.Errorf("the listener, a %T, gives no access to its socket, which cannot be told to refuse descriptors from peers: give it a method SyscallConn, or NetListener or Unwrap that returns a listener which has it, or set ReceiveDescriptors: %w", inner, err)
+	return fmt.Errorf("the listener, a %T, gives no access to its socket, so the socket cannot be told to refuse descriptors from peers: give it a SyscallConn method, or a NetListener or Unwrap method that returns a listener with SyscallConn, or set ReceiveDescriptors: %w", inner, err)
 }
 
 func rawSocket(inner net.Listener) (syscall.RawConn, error) {
@@ -117,13 +117,13 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 		return fmt.Errorf("the socket is a connection and does not listen: %w", syscall.EINVAL)
 	}
 	if _, other := errors.AsType[*peercred.ErrNotUnixSocket](err); other {
-		return fmt.Errorf("the listener on %v is none of a Unix socket, so that the kernel does not know its peers: listen with Listen, or with net.Listen(\"unix\", path): %w", inner.Addr(), err)
+		return fmt.Errorf("the listener on %v is not on a Unix socket, so the kernel does not know its peers: listen with guard.Listen, or with net.Listen(\"unix\", path): %w", inner.Addr(), err)
 	}
-	return nil // the others say that a listening socket has no peer
+	return nil // any other error says that a listening socket has no peer
 }
 
-// newListener is for a config that was checked, and for a listener that refuses
-// descriptors already, if it is to.
+// newListener expects a config that was checked. The listener must refuse descriptors
+// already, if config asks for that.
 func newListener(inner net.Listener, config Config) (*Listener, error) {
 	descriptors := descriptorLimit()
 	l := &Listener{
@@ -144,7 +144,7 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 		close(l.closed)
 		err := promptly(inner.Close)
 		if config.OnDeny == nil {
-			l.reporter.report(nil) // for the summary
+			l.reporter.report(nil) // logs the summary
 		}
 		if l.watch != nil {
 			l.watch.close()
@@ -154,8 +154,8 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	return l, nil
 }
 
-// Accept is [Listener.AcceptPeer] for those who want a [net.Listener]: the
-// connection is a *[Conn].
+// Accept is [Listener.AcceptPeer] as a method of [net.Listener]. The connection is a
+// *[Conn].
 func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.AcceptPeer()
 	if err != nil {
@@ -164,14 +164,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// AcceptPeer waits for the next peer that the policy lets in. The credentials are
-// asked for once, right after the connection is accepted.
+// AcceptPeer waits for the next peer that the policy admits. It asks for the credentials
+// once, right after the connection is accepted.
 //
-// A peer that is not let in, or is one too many of its user, is closed, counted and
-// reported, and is no error here. Neither is a failure to accept that passes, as for want
-// of descriptors: it is waited out with pauses that grow from 5 ms to 1 s. The error is
-// that of the listener which is guarded: [net.ErrClosed] after Close, or the timeout of
-// its deadline.
+// A peer that is denied, or is over a limit, is closed, counted and reported. It is no
+// error here. A temporary failure to accept, such as a lack of descriptors, is no error
+// either: AcceptPeer tries again, with pauses that grow from 5 ms to 1 s. An error is that
+// of the guarded listener: [net.ErrClosed] after Close, or the timeout of its deadline.
 func (l *Listener) AcceptPeer() (*Conn, error) {
 	for pause := time.Duration(0); ; {
 		conn, err := l.inner.Accept()
@@ -193,7 +192,7 @@ func (l *Listener) AcceptPeer() (*Conn, error) {
 	}
 }
 
-// admit returns nil for a peer that is not let in.
+// admit returns nil for a denied peer.
 func (l *Listener) admit(conn net.Conn) *Conn {
 	c, denied := admit(conn, l.policy)
 	if denied != nil {
@@ -221,7 +220,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	return c
 }
 
-// refuse closes the connection of a peer that was counted.
+// refuse closes the connection of a denied peer, which was counted, and reports it.
 func (l *Listener) refuse(conn net.Conn, denied *Denied) {
 	l.closer.close(conn)
 	if !l.reporter.report(denied) {
@@ -229,9 +228,10 @@ func (l *Listener) refuse(conn net.Conn, denied *Denied) {
 	}
 }
 
-const ruleLiving = "a process that has not ended" // which CloseOnExit demands
+const ruleLiving = "a process that has not ended" // CloseOnExit requires it
 
-// watchExit returns why the connection cannot be closed when the peer's process ends.
+// watchExit makes the connection close when the peer's process ends. If it cannot, it
+// returns the reason.
 func (l *Listener) watchExit(c *Conn) *Denied {
 	if l.watch == nil {
 		return nil
@@ -244,14 +244,14 @@ func (l *Listener) watchExit(c *Conn) *Denied {
 	return &Denied{Credentials: c.peer.Credentials(), Rule: ruleLiving, Failed: !ended, Err: err}
 }
 
-// goesBy reports whether to accept again is worth trying.
+// goesBy reports whether an error of Accept is temporary.
 func goesBy(err error) bool {
 	t, ok := errors.AsType[temporary](err)
 	return ok && t.Temporary() && !t.Timeout() || isShortage(err)
 }
 
-// temporary is what tells net/http, too, that an error of accept(2) goes by: EMFILE
-// and ENFILE above all. A deadline calls itself temporary as well.
+// temporary is the interface by which net/http, too, recognizes a temporary error of
+// accept(2), above all EMFILE and ENFILE. A deadline calls itself temporary as well.
 type temporary interface {
 	error
 	Temporary() bool
@@ -267,7 +267,7 @@ func longer(pause time.Duration) time.Duration {
 	return min(max(2*pause, shortestPause), longestPause)
 }
 
-// sleep ends early, with an error, when the listener is closed.
+// sleep returns early, with an error, if the listener is closed.
 func (l *Listener) sleep(pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -279,11 +279,11 @@ func (l *Listener) sleep(pause time.Duration) error {
 	}
 }
 
-// Close closes the listener that is guarded, and with it the connections that were
-// not accepted yet, unless another process has the socket: see [Listener.File]. If it is
-// one of [Listen], it first removes its socket file, unless another file has taken its
-// place or SetUnlinkOnClose(false) was called. Accepted connections stay open. Closing
-// again does nothing and returns the same error.
+// Close closes the guarded listener. That also closes the connections that were not
+// accepted yet, unless another process has the socket: see [Listener.File]. If the listener
+// is one of [Listen], Close first removes its socket file, unless another file has taken
+// its place or SetUnlinkOnClose(false) was called. Accepted connections stay open. A second
+// Close does nothing and returns the same error.
 func (l *Listener) Close() error { return l.close() }
 
 // Addr returns the listener's address.

@@ -367,17 +367,17 @@ func TestListenersThatAreRefused(t *testing.T) {
 		wraps  error // nil for any
 		says   string
 	}{
-		{"no policy", unix, Config{}, syscall.EINVAL, "the Config has no Policy: name who is let in, as by CurrentUser(), or refuse all with Nobody()"},
+		{"no policy", unix, Config{}, syscall.EINVAL, "the Config has no Policy: set one such as CurrentUser(), or Nobody() to deny every peer"},
 		{"nil", nil, Config{Policy: everybody()}, syscall.EINVAL, "the listener is nil"},
 		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, ""},
 		{"TCP", tcp, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP, descriptors", tcp, Config{Policy: everybody(), ReceiveDescriptors: true}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP within", unwrapping{tcp}, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
 		{"a connection", connected{conn}, Config{Policy: everybody()}, syscall.EINVAL, "does not listen"},
-		{"hides its socket", struct{ net.Listener }{unix}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a method SyscallConn, or NetListener or Unwrap"},
+		{"hides its socket", struct{ net.Listener }{unix}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a SyscallConn method, or a NetListener or Unwrap method"},
 		{"keeps its socket to itself", secretive{&script{}}, Config{Policy: everybody()}, errors.ErrUnsupported, "or set ReceiveDescriptors"},
-		{"wraps itself", endlessListener{}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a method SyscallConn"},
-		{"a file", unix, Config{Policy: everybody(), Mode: 0o600}, syscall.EINVAL, "for Listen"},
+		{"wraps itself", endlessListener{}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a SyscallConn method"},
+		{"a file", unix, Config{Policy: everybody(), Mode: 0o600}, syscall.EINVAL, "the socket file that Listen makes"},
 	} {
 		listener, err := NewListener(test.inner, test.config)
 		if listener != nil || err == nil || !strings.HasPrefix(err.Error(), "guard: ") || !strings.Contains(err.Error(), test.says) || test.wraps != nil && !errors.Is(err, test.wraps) {

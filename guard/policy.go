@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Policy decides which peers are let in, on facts that the kernel vouches for. The zero
-// Policy lets in nobody, and neither does one that is made from an empty list. There is
-// no default that admits. There is no negation either, since it would admit every peer
-// that its author did not think of.
+// Policy decides which peers are admitted, based on facts that the kernel vouches for. The
+// zero Policy denies every peer, and so does a Policy that is made from an empty list. No
+// default admits anybody. There is no negation, because it would admit every peer that its
+// author did not think of.
 //
 // A Policy is safe for concurrent use.
 type Policy struct {
 	rule   string
-	decide func(Peer) error // nil admits, errRefused or a reason refuses
+	decide func(Peer) error // nil admits, errRefused or a reason denies
 }
 
-// Allow returns nil if peer is let in, and else *[Denied]. It is also *Denied if the
-// policy cannot be decided: the system does not tell a fact that the rule needs, the rule
-// panics, or peer is the zero Peer.
+// Allow returns nil if the policy admits peer, and *[Denied] otherwise. It also returns
+// *Denied if the policy cannot decide: the system does not tell a fact that the rule
+// requires, the rule panics, or peer is the zero Peer.
 func (p Policy) Allow(peer Peer) error {
 	if denied := p.decideOn(peer); denied != nil {
 		return denied
@@ -39,7 +39,7 @@ func (p Policy) decideOn(peer Peer) *Denied {
 	return p.decideGuarded(peer)
 }
 
-// String returns the rule, for logs: "uid 1000 or 1001", or for a combination "any of
+// String returns the rule for logs, such as "uid 1000 or 1001". A combination reads "any of
 // (uid 1000; gid 27)".
 func (p Policy) String() string {
 	if p.rule == "" {
@@ -52,11 +52,11 @@ var errZeroPeer = errors.New("guard: there is no peer: it is the zero Peer")
 
 const (
 	ruleNobody = "nobody"       // of the zero Policy
-	ruleKnown  = "a known peer" // which every Policy demands
+	ruleKnown  = "a known peer" // every Policy requires it
 )
 
-// decideGuarded turns a panic into an error. It does not ask what recover returns,
-// which is nil for a panic(nil) under GODEBUG=panicnil=1.
+// decideGuarded turns a panic into an error. The result of recover does not tell: it is nil
+// for a panic(nil) under GODEBUG=panicnil=1.
 func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 	finished := false
 	defer func() {
@@ -71,8 +71,9 @@ func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 	return denied
 }
 
-// denied looks into err, which may be of a foreign type that panics: a nil pointer,
-// say. Whoever logs the refusal is to be spared that.
+// denied calls the methods of err, which may be of a foreign type that panics, such as a
+// nil pointer. Such a panic happens here, where it is caught, and not in the code that logs
+// the denial.
 func (p Policy) denied(peer Peer, err error) *Denied {
 	switch inner, ok := errors.AsType[*Denied](err); {
 	case inner != nil:
@@ -87,15 +88,15 @@ func (p Policy) denied(peer Peer, err error) *Denied {
 	return &Denied{Credentials: peer.Credentials(), Rule: p.String(), Failed: failed, Err: err}
 }
 
-// errRefused is a refusal that needs no reason but the rule.
+// errRefused is a denial that the rule alone explains.
 var errRefused = errors.New("refused")
 
-// undecided is why a rule could not be decided.
+// undecided is why a rule could not decide.
 type undecided struct{ error }
 
 func (u undecided) Unwrap() error { return u.error }
 
-// refuseUnless is the outcome of a rule that needs nothing to explain it.
+// refuseUnless returns errRefused unless ok.
 func refuseUnless(ok bool) error {
 	if !ok {
 		return errRefused
@@ -103,18 +104,18 @@ func refuseUnless(ok bool) error {
 	return nil
 }
 
-// Nobody lets in nobody. It is for a server that is to refuse all: [Listen] and
-// [NewListener] take the zero Policy for a mistake.
+// Nobody denies every peer. It is for a server that must deny all: [Listen] and
+// [NewListener] treat the zero Policy as a mistake.
 func Nobody() Policy { return Policy{ruleNobody, func(Peer) error { return errRefused }} }
 
-// isZero tells a Policy that nobody made.
+// isZero reports whether p is the zero Policy.
 func (p Policy) isZero() bool { return p.rule == "" && p.decide == nil }
 
-// UIDs lets in peers with one of these effective user ids.
+// UIDs admits peers with one of these effective user ids.
 //
-// In a user namespace that does not map every id, as in a rootless container, the
-// overflow id, 65534, stands for all ids that are not mapped. It is no user in
-// particular, and so it is refused there, even if it is listed.
+// A user namespace may not map every id, as in a rootless container. The overflow id,
+// 65534, then stands for all ids that are not mapped. It does not identify a user, so it is
+// denied there, even if it is listed.
 func UIDs(uids ...uint32) Policy {
 	return uidPolicy("uid "+listed(uids), slices.Clone(uids))
 }
@@ -130,9 +131,9 @@ func allowUID(uid uint32, uids []uint32) error {
 	return checkMapped("uid", uid, overflow().uid)
 }
 
-// GIDs lets in peers with one of these as their effective group. That is the primary
-// group, unless the peer took another, as newgrp(1) does. It does not look at supplementary
-// groups, as [Groups] does. See [UIDs] for the overflow id.
+// GIDs admits peers whose effective group is one of these. The effective group is the
+// primary group, unless the peer changed it, as newgrp(1) does. GIDs does not look at
+// supplementary groups: see [Groups]. See [UIDs] for the overflow id.
 func GIDs(gids ...uint32) Policy {
 	gids = slices.Clone(gids)
 	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.conn.credentials.GID, gids) }}
@@ -145,10 +146,10 @@ func allowGID(gid uint32, gids []uint32) error {
 	return checkMapped("gid", gid, overflow().gid)
 }
 
-// Groups lets in peers with one of these groups, as their effective group or as a
-// supplementary one. If the system does not tell supplementary groups, only the effective
-// group counts, and the refusal of other peers gives that reason. If it tells no more
-// than 16, a peer whose group is left out is refused. See [UIDs] for the overflow id.
+// Groups admits peers that have one of these groups, as their effective group or as a
+// supplementary group. If the system does not tell supplementary groups, only the effective
+// group counts. Other peers are denied, with that reason. If the system tells at most 16
+// groups, a peer whose group is left out is denied. See [UIDs] for the overflow id.
 func Groups(gids ...uint32) Policy {
 	return groupPolicy("group "+listed(gids), slices.Clone(gids))
 }
@@ -181,10 +182,10 @@ func allowGroups(p Peer, gids []uint32) error {
 	return err
 }
 
-// PIDs lets in peers that had one of these process ids when they connected. A pid of 0
-// means that the kernel does not tell it, and is refused, even if it is listed. Another
-// process can get a pid as soon as its owner is reaped. So list only children that were
-// not waited for yet. To decide on users is safer.
+// PIDs admits peers that had one of these process ids when they connected. A pid of 0 means
+// that the kernel does not tell the pid. It is denied, even if it is listed. Another
+// process can get a pid as soon as its owner is reaped. So list only children that were not
+// waited for yet. A decision on users is safer.
 func PIDs(pids ...int32) Policy {
 	pids = slices.Clone(pids)
 	return Policy{"pid " + listed(pids), func(p Peer) error {
@@ -196,8 +197,8 @@ func PIDs(pids ...int32) Policy {
 	}}
 }
 
-// Labels lets in peers with one of these security labels. Labels are compared byte by
-// byte, as a whole.
+// Labels admits peers with one of these security labels. Labels are compared as a whole,
+// byte by byte.
 func Labels(labels ...string) Policy {
 	labels = slices.Clone(labels)
 	var quoted []string
@@ -216,8 +217,8 @@ func Labels(labels ...string) Policy {
 	}}
 }
 
-// AllOf lets in peers that each of the policies lets in, and nobody if there is none.
-// AllOf of one policy is that policy.
+// AllOf admits peers that every one of the policies admits. Without policies it admits
+// nobody. AllOf of one policy is that policy.
 func AllOf(policies ...Policy) Policy {
 	if len(policies) == 1 {
 		return policies[0]
@@ -233,9 +234,9 @@ func AllOf(policies ...Policy) Policy {
 	}}
 }
 
-// AnyOf lets in peers that at least one of the policies lets in, and nobody if there is
-// none. A policy that cannot be decided does not keep another from admitting. AnyOf of
-// one policy is that policy.
+// AnyOf admits peers that at least one of the policies admits. Without policies it admits
+// nobody. If one policy cannot decide, another can still admit the peer. AnyOf of one
+// policy is that policy.
 func AnyOf(policies ...Policy) Policy {
 	if len(policies) == 1 {
 		return policies[0]
@@ -259,18 +260,18 @@ func AnyOf(policies ...Policy) Policy {
 	}}
 }
 
-// Func lets in peers for which allow returns nil. Rule is its name in logs and in
-// [Counts]: do not make one for each peer. The error of allow is the reason of the refusal,
-// and a *[Denied] in it, from another Policy, takes the place of this one's. A nil allow
-// admits nobody, and a panic refuses. Allow must be safe for concurrent use, and must not
-// end its goroutine, which is the caller's.
+// Func admits peers for which allow returns nil. The rule is its name in logs and in
+// [Counts], so do not make a new one for each peer. The error of allow is the reason of the
+// denial. If that error wraps a *[Denied] of another Policy, that Denied is the result. A
+// nil allow admits nobody, and a panic denies the peer. Allow must be safe for concurrent
+// use. It runs in the goroutine of the caller, and must not end it.
 //
-// Allow runs within Accept, and other peers wait for it. So it must not wait for what a
-// hostile peer can delay, as the file of an executable. Decide on such things where the
-// connection is served, with [Policy.Allow] and [Conn.Peer].
+// Allow runs within Accept, and other peers wait for it. So it must not wait for anything
+// that a hostile peer can delay, such as the file of an executable. Decide on such facts
+// where the connection is served, with [Policy.Allow] and [Conn.Peer].
 func Func(rule string, allow func(Peer) error) Policy { return Policy{rule, allow} }
 
-// checkMapped refuses the overflow id where it stands for many.
+// checkMapped denies the overflow id if it stands for many ids.
 func checkMapped(fact string, id uint32, overflow int64) error {
 	if int64(id) != overflow {
 		return nil
@@ -278,7 +279,7 @@ func checkMapped(fact string, id uint32, overflow int64) error {
 	return undecided{fmt.Errorf("%s %d stands for every %[1]s that our user namespace does not map", fact, id)}
 }
 
-// listed is a list of numbers in words.
+// listed returns the numbers as "1 or 2".
 func listed[T int32 | uint32](numbers []T) string {
 	var texts []string
 	for _, n := range numbers {

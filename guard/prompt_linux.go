@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// promptly returns what end returns, which closes a socket. Descriptors that a peer sent
-// and nobody received are dropped by that close(2), in its thread; a TCP socket among
-// them that lingers (SO_LINGER) makes it wait for as long as the peer likes. The kernel
-// ends such a wait when a signal is pending, for this descriptor and for all that come
-// after it in the same call. So the thread is sent SIGURG if it takes a millisecond. Go
-// programs get that signal at any time, since the runtime preempts goroutines by it.
+// promptly calls end, which closes a socket, and returns its result. That close(2) also
+// drops the descriptors that a peer sent and nobody received. If one of them is a TCP
+// socket that lingers (SO_LINGER), the thread waits for as long as the peer likes. The
+// kernel ends such a wait when a signal is pending, for this descriptor and for all later
+// ones in the same call. So promptly sends SIGURG to the thread if the call takes a
+// millisecond. Go programs get that signal at any time, because the runtime preempts
+// goroutines with it.
 //
 // Source: sk_stream_wait_close in net/core/stream.c; src/runtime/signal_unix.go of Go.
 func promptly(end func() error) error {
@@ -33,8 +34,8 @@ const (
 
 var self = os.Getpid()
 
-// interrupter sends a thread SIGURG, again and again with pauses that grow. A signal that
-// comes before the thread is in the system call is handled at once and ends nothing.
+// interrupter sends SIGURG to a thread again and again, with growing pauses. A signal that
+// arrives before the thread is in the system call is handled at once and ends nothing.
 type interrupter struct {
 	thread int
 	pause  time.Duration
@@ -56,12 +57,12 @@ func (i *interrupter) interrupt() {
 	if i.stopped {
 		return
 	}
-	_ = unix.Tgkill(self, i.thread, unix.SIGURG) // where it is forbidden, as by a sandbox, the close takes its time
+	_ = unix.Tgkill(self, i.thread, unix.SIGURG) // a sandbox may forbid this; the close is not interrupted then
 	i.pause = min(2*i.pause, longestBetween)
 	i.timer.Reset(i.pause)
 }
 
-// stop returns when no further signal is sent.
+// stop sends no further signal once it has returned.
 func (i *interrupter) stop() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -2,6 +2,6 @@
 
 package guard
 
-// promptly returns what end returns. Only on Linux is it known how to end a close that a
-// peer makes slow.
+// promptly calls end and returns its result. A way to end a close that a peer makes slow is
+// known only for Linux.
 func promptly(end func() error) error { return end() }

@@ -25,19 +25,19 @@ type socketFile struct {
 // maxPath is the length of the longest path that bind(2) and connect(2) take.
 const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// backlog is more than any kernel allows. Each takes its own limit in its place.
+// backlog is more than any kernel allows. Each kernel uses its own limit instead.
 const backlog = 1<<16 - 1
 
-// listenAtPath listens on a new socket file at path that has the given attributes.
-// It replaces a stale socket file, and nothing else.
+// listenAtPath listens on a new socket file at path, with the wanted attributes. It
+// replaces a stale socket file, and no other file.
 //
-// bind(2) gets the path that the caller gave: what the kernel calls the socket is what
-// ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) go by.
+// bind(2) gets the path as the caller gave it. The kernel names the socket by that path,
+// and ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) use that name.
 //
-// The file gets its attributes between bind and listen(2). Until listen nobody can
-// connect, but a peer whose connect(2) has passed the check of permissions by then can
-// find the socket listening a moment later. So the file is born for its owner alone, and
-// gets the permissions of group and others last.
+// The file gets its attributes between bind and listen(2). Nobody can connect until listen.
+// But a connect(2) may have passed the permission check by then, and can find the socket
+// listening a moment later. So the file starts with permissions for its owner alone, and
+// gets those of group and others last.
 func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
 	at, err := openSocketPath(path, want.shared)
 	if err != nil {
@@ -111,11 +111,11 @@ func listenOn(socket *os.File) (*net.UnixListener, error) {
 	return listener.(*net.UnixListener), nil
 }
 
-// errReplaced means that what is at the path now is not ours to change or remove.
+// errReplaced means that the file now at the path is not ours to change or remove.
 var errReplaced = errors.New("it is not the socket that was bound there: another user replaced it")
 
-// settle gives the file that bind(2) made its attributes, and returns which file it is.
-// If that fails, it removes the file, unless another has taken its place.
+// settle sets the attributes of the file that bind(2) made, and returns which file it is.
+// If that fails, settle removes the file, unless another has taken its place.
 func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID, err error) {
 	inode, err := p.open()
 	if errors.Is(err, unix.ENOENT) {
@@ -136,9 +136,9 @@ func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID
 	return file, err
 }
 
-// setAttributes sets what is not as wanted yet: the permissions of a group once the file
-// has that group and no access control list, and the owner last, since the rest takes
-// CAP_FOWNER once the file has another owner.
+// setAttributes sets the attributes that are not as wanted yet. It sets the permissions of
+// a group only once the file has that group and no access control list. It sets the owner
+// last, because the other changes require CAP_FOWNER once the file has another owner.
 //
 // It changes nothing if the kernel says that the file is not the socket's. If the kernel
 // does not tell, it changes nothing in a shared directory, where another user can exchange
@@ -162,7 +162,7 @@ func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want sock
 	case !hasACL && want.areOf(stat):
 		return nil
 	case p.shared && unknown != nil:
-		return fmt.Errorf("change the mode, the owner or the access control list of %s, in a directory where others can exchange files: %w: use a directory of your own", p.path, unknown)
+		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, since others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
 	}
 	if hasACL {
 		if err := inode.removeACL(); err != nil {
@@ -187,14 +187,14 @@ func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want sock
 	return p.checkAttributes(inode, want)
 }
 
-// checkAttributes finds the file systems that ignore a chmod or a chown.
+// checkAttributes detects a file system that ignores chmod or chown.
 func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) error {
 	stat, err := inode.stat()
 	if err != nil {
 		return err
 	}
 	if !want.areOf(stat) {
-		return fmt.Errorf("the file system of %s gives the socket the mode %#o, uid %d and gid %d in place of %#o, %d and %d: use another file system, such as a tmpfs",
+		return fmt.Errorf("the file system of %s gives the socket the mode %#o, uid %d and gid %d instead of %#o, %d and %d: use another file system, such as a tmpfs",
 			p.path, permissions(stat), stat.Uid, stat.Gid, want.mode, want.uid, want.gid)
 	}
 	return nil
@@ -207,12 +207,13 @@ func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
 
 func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode & 0o7777) }
 
-// SetUnlinkOnClose sets whether Close removes the file, as that of [net.UnixListener].
+// SetUnlinkOnClose sets whether Close removes the file, like
+// [net.UnixListener.SetUnlinkOnClose].
 func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.keep.Store(!unlink) }
 
-// Close removes the socket file, unless another has taken its place, and stops
-// listening. It removes first: as long as we listen, nobody takes our file for
-// a stale one and puts another in its place between the look and the removal.
+// Close removes the socket file, unless another has taken its place, and then stops
+// listening. It removes the file first. While the socket listens, nobody takes our file for
+// a stale one and replaces it between our look and the removal.
 func (s *socketFile) Close() error {
 	var err error
 	if !s.keep.Load() {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketPath is where a socket file is, or will be: a name in an open directory. All that is
-// looked at, changed or removed there goes through the open directory.
+// socketPath is where a socket file is, or will be: a name in an open directory. Every
+// look, change and removal there goes through the open directory.
 type socketPath struct {
 	path      string // as the caller gave it
 	directory *os.File
@@ -22,23 +22,23 @@ type socketPath struct {
 	shared    bool // others can exchange files in the directory
 }
 
-// fileID tells a file from all others of its file system that exist. Nearly all file systems
-// do not reuse the number of a file as long as it is open, or a socket is bound to it.
+// fileID identifies a file among all files that exist. Almost no file system reuses the
+// number of a file while the file is open, or while a socket is bound to it.
 type fileID struct{ device, inode uint64 }
 
 func idOfFile(stat *unix.Stat_t) fileID {
 	return fileID{widen(stat.Dev), widen(stat.Ino)}
 }
 
-// widen is for fields whose types differ from system to system.
+// widen converts fields whose types differ between systems.
 func widen[T int32 | uint16 | uint32 | int64 | uint64](n T) uint64 { return uint64(n) }
 
-// openSocketPath opens the directory of path. It refuses a directory in which others could put
-// another file in the socket's place, or, if allowShared is set, one that they could
-// put another directory in the place of.
+// openSocketPath opens the directory of path. It refuses a directory in which others could
+// put another file in the socket's place. If allowShared is set, it refuses only a
+// directory that others could replace by another directory.
 func openSocketPath(path string, allowShared bool) (*socketPath, error) {
 	if len(path) > maxPath {
-		return nil, fmt.Errorf("the path %s has %d bytes, and that of a socket has at most %d: use a shorter one", path, len(path), maxPath)
+		return nil, fmt.Errorf("the path %s has %d bytes, and a socket path has at most %d: use a shorter one", path, len(path), maxPath)
 	}
 	parent, name := filepath.Split(path) // unlike filepath.Dir it does not shorten "link/.."
 	if name == "" {
@@ -55,7 +55,7 @@ func openSocketPath(path string, allowShared bool) (*socketPath, error) {
 }
 
 // openDirectory also sets p.shared. The kernel walks the path again in bind(2). If the
-// checks pass, nobody but us and root can lead it elsewhere.
+// checks pass, only we and root can lead that walk elsewhere.
 func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	absolute, err := absolutePath(parent)
 	if err != nil {
@@ -69,7 +69,7 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 			return err
 		}
 		if !canVerify {
-			return errors.New("AllowSharedDirectory needs Linux: no other system tells which file is the socket's, so that another user could have us change a file of their choice")
+			return errors.New("AllowSharedDirectory requires Linux: other systems do not tell which file is the socket's, so another user could make us change a file of their choice")
 		}
 		p.shared = true
 	}
@@ -85,7 +85,7 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	return nil
 }
 
-// checkIsSame finds out that the path led elsewhere when it was checked.
+// checkIsSame returns an error if the path led elsewhere when it was checked.
 func checkIsSame(directory *os.File, path string) error {
 	opened, err := directory.Stat()
 	if err != nil {
@@ -118,23 +118,24 @@ func (p *socketPath) tryBind(socket *os.File) error {
 	return os.NewSyscallError("bind", unix.Bind(int(socket.Fd()), &unix.SockaddrUnix{Name: p.path}))
 }
 
-// explain says what to do about an error of bind(2).
+// explain adds to an error of bind(2) what to do about it.
 func (p *socketPath) explain(err error) error {
 	directory := filepath.Clean(cmp.Or(filepath.Dir(p.path), "."))
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w: another process made a file at %s meanwhile", err, p.path)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w: uid %d may not make a socket in %s: use a directory that it may write, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR", err, os.Geteuid(), directory)
+		return fmt.Errorf("%w: uid %d may not make a socket in %s: use a directory that it can write, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR", err, os.Geteuid(), directory)
 	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("%w: %s cannot be written: use a directory such as /run", err, directory)
+		return fmt.Errorf("%w: %s is read-only: use a directory such as /run", err, directory)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("%w: the file system of %s may have no sockets: use another, such as a tmpfs", err, directory)
+		return fmt.Errorf("%w: the file system of %s may not support sockets: use another, such as a tmpfs", err, directory)
 	}
 	return err
 }
 
-// stat looks at what is there, not through a link. Nothing there is ENOENT.
+// stat looks at the file itself, not through a link. The error is ENOENT if there is no
+// file.
 func (p *socketPath) stat() (*unix.Stat_t, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstatat(p.fd(), p.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -143,7 +144,7 @@ func (p *socketPath) stat() (*unix.Stat_t, error) {
 	return &stat, nil
 }
 
-// remove removes the file, unless there is none or another.
+// remove removes the file. It does nothing if there is no file, or another one.
 func (p *socketPath) remove(file fileID) error {
 	stat, err := p.stat()
 	if errors.Is(err, unix.ENOENT) {
@@ -160,7 +161,7 @@ func (p *socketPath) remove(file fileID) error {
 func (p *socketPath) unlink() error {
 	err := unix.Unlinkat(p.fd(), p.name, 0)
 	if errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("remove %s: it is a mount point: mount its directory in its place: %w", p.path, err)
+		return fmt.Errorf("remove %s: it is a mount point: mount its directory instead: %w", p.path, err)
 	} else if err != nil {
 		return &os.PathError{Op: "remove", Path: p.path, Err: err}
 	}

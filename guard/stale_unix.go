@@ -20,13 +20,13 @@ import (
 var longestLock = 10 * time.Second
 
 // replaceStale removes the file if it is a stale socket file, and binds the socket in its
-// place. What is no socket, and what belongs to one, is left alone, with an error.
+// place. It leaves any other file alone and returns an error.
 //
-// A lock on the directory keeps two that do this at once apart, unless somebody else holds
-// it for long: every user who can read the directory can. Between our last look and
-// the removal another server can then make its socket there, and lose its file: no system
-// removes a name only if it still is a certain file's. The same goes for a server that does
-// not take the lock.
+// A lock on the directory keeps two calls from doing this at once. Every user who can read
+// the directory can hold the lock, so replaceStale goes on without it after a while.
+// Another server can then make its socket between our last look and the removal, and lose
+// its file: no system can remove a name only if it still names a certain file. The same can
+// happen to a server that does not take the lock.
 func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 	unlock, err := lockDirectory(ctx, p.directory)
 	if err != nil {
@@ -39,8 +39,8 @@ func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 	} else if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	// A bind(2) that has not ended may have made the file, which looks stale until then. It
-	// keeps ours waiting.
+	// Another bind(2) that has not ended may have made the file. The file looks stale until
+	// then. Our bind waits for the other to end.
 	if bindErr := p.tryBind(socket); !errors.Is(bindErr, unix.EADDRINUSE) || err != nil {
 		return p.explain(bindErr)
 	}
@@ -57,8 +57,9 @@ func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 	return p.explain(p.tryBind(socket))
 }
 
-// checkStale returns nil for a stale socket file. Of one of ours that we may not write,
-// and so not connect to, it changes the mode to find out.
+// checkStale returns nil for a stale socket file. To find out, we must connect to the file,
+// which requires write permission. If the file is ours and lacks it, checkStale changes the
+// mode.
 func (p *socketPath) checkStale(inode socketInode) error {
 	stat, err := inode.stat()
 	switch {
@@ -81,12 +82,13 @@ func (p *socketPath) checkStale(inode socketInode) error {
 	return err
 }
 
-// probe returns nil for a socket file that no socket is bound to.
+// probe returns nil if no socket is bound to the socket file.
 //
-// The probe is a datagram socket, which cannot connect to a stream socket: the
-// kernel answers EPROTOTYPE if any socket is bound to the file, without its noticing,
-// and ECONNREFUSED if none is. A stream socket would be a visitor to the server, and
-// would be refused by one that does not listen yet or, but on Linux, is busy.
+// It uses a datagram socket, which cannot connect to a stream socket. If a socket is bound
+// to the file, the kernel answers EPROTOTYPE, and the server does not notice. If none is,
+// the kernel answers ECONNREFUSED. A stream socket would reach the server as a client. A
+// server that does not listen yet would refuse it, and so would a busy server on systems
+// other than Linux.
 func (p *socketPath) probe(inode socketInode) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: inode.path(), Net: "unixgram"})
 	switch {
@@ -98,10 +100,10 @@ func (p *socketPath) probe(inode socketInode) error {
 	case errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("another process listens on %s: %w", p.path, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and whether another process listens on it could not be found out: remove it if none does: %w", p.path, errnoOf(err))
+	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it: remove it if none does: %w", p.path, errnoOf(err))
 }
 
-// errnoOf leaves out the name that package net gives the probe.
+// errnoOf drops the name that package net gives to the probe.
 func errnoOf(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return os.NewSyscallError("connect", errno)

@@ -10,9 +10,9 @@ import (
 	"example.com/peercred"
 )
 
-// watch closes connections whose peers' processes end, in one goroutine for all of a
-// [Listener]: an epoll instance has the pidfds, and the runtime's poller has the epoll
-// instance.
+// watch closes a connection when its peer's process ends. One goroutine serves all
+// connections of a [Listener]. An epoll instance watches the pidfds, and the runtime's
+// poller watches the epoll instance.
 //
 // Source: pidfd_open(2), epoll(7).
 type watch struct {
@@ -21,7 +21,7 @@ type watch struct {
 
 	mu     sync.Mutex
 	conns  map[int32]*Conn // by pidfd
-	closed bool            // the listener, to which nobody is added any more
+	closed bool            // the listener is closed, and no connection is added
 }
 
 func newWatch(closer *closer) (*watch, error) {
@@ -29,7 +29,7 @@ func newWatch(closer *closer) (*watch, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // so that os.NewFile gives it to the poller
+	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile then gives it to the poller
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl(F_SETFL)", err)
 	}
@@ -38,8 +38,8 @@ func newWatch(closer *closer) (*watch, error) {
 	return w, nil
 }
 
-// add returns why the process of c cannot be watched: *peercred.ErrPeerProcessGone if it
-// has ended.
+// add watches the process of c. If it cannot, it returns the reason:
+// *peercred.ErrPeerProcessGone if the process has ended.
 func (w *watch) add(c *Conn) error {
 	process, err := c.peer.Process()
 	if err != nil {
@@ -78,17 +78,17 @@ func (w *watch) addDescriptor(pidfd int32, c *Conn) error {
 	return nil
 }
 
-// remove forgets c, whose pidfd leaves the epoll instance when it is closed.
+// remove forgets c. The pidfd leaves the epoll instance when it is closed.
 func (w *watch) remove(c *Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.conns[c.pidfd] == c { // and not a newer one, with the same number
+	if w.conns[c.pidfd] == c { // not a newer one with the same number
 		delete(w.conns, c.pidfd)
 	}
 	w.endIfDone()
 }
 
-// close ends the goroutine, once the last connection is closed.
+// close ends the goroutine once the last connection is closed.
 func (w *watch) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +111,7 @@ func (w *watch) run() {
 	for {
 		var n int
 		err := raw.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), events[:], 0) // -1 for an error, of which EINTR alone is possible
+			n, _ = unix.EpollWait(int(fd), events[:], 0) // n is -1 for an error; only EINTR is possible
 			return n > 0
 		})
 		if err != nil {
@@ -123,8 +123,8 @@ func (w *watch) run() {
 	}
 }
 
-// ended closes the connection whose process has ended. The event can be of a pidfd that is
-// closed by now, and the number that of a living process.
+// ended closes the connection of a process that has ended. The pidfd of the event may be
+// closed by now, and its number may be that of a living process.
 func (w *watch) ended(pidfd int32) {
 	w.mu.Lock()
 	c := w.conns[pidfd]

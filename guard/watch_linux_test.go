@@ -170,7 +170,7 @@ func TestProcessesThatCannotBeWatched(t *testing.T) {
 		says   string
 	}{
 		{seccomp.Call{Number: unix.SYS_EPOLL_CTL, Argument: 1, Value: unix.EPOLL_CTL_ADD}, true, `by the rule "a process that has not ended": `},
-		{seccomp.Option(unix.SO_PEERPIDFD), false, "CloseOnExit needs a handle on the peer's process: "},
+		{seccomp.Option(unix.SO_PEERPIDFD), false, "CloseOnExit requires a handle on the peer's process: "},
 		{seccomp.Any(unix.SYS_EPOLL_CREATE1), false, "epoll_create1: "},
 	} {
 		var got forgedEntry

@@ -4,8 +4,8 @@ package guard
 
 import "errors"
 
-// watch is not reached: [Config.checkExit] refuses CloseOnExit where there is no handle on
-// a process.
+// watch is never used: [Config.check] refuses CloseOnExit on systems without a handle on a
+// process.
 type watch struct{}
 
 func newWatch(*closer) (*watch, error) { return nil, errors.ErrUnsupported }
