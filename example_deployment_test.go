@@ -17,7 +17,7 @@ var _ = listenInPod // which takes a pod to run
 
 func listenInPod(ctx context.Context) (net.Listener, error) {
 	return guard.Listen(ctx, "unix", "/sockets/s", guard.Config{
-		Policy:               guard.Groups(2000), // the fsGroup; GIDs would refuse the clients
+		Policy:               guard.Groups(2000), // the fsGroup; GIDs would deny the clients
 		Mode:                 0o660,
 		Group:                "2000", // otherwise the file has the server's own group
 		AllowSharedDirectory: true,
@@ -33,7 +33,7 @@ func serveByRoute(ctx context.Context, path string, allowed guard.Policy, secret
 	mux := http.NewServeMux()
 	mux.Handle("GET /secret", guard.Require(allowed)(secret))
 	return listener, &http.Server{
-		ConnContext:       guard.ConnContext, // without it nobody is known
+		ConnContext:       guard.ConnContext, // without it no peer is known
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 	}, nil
