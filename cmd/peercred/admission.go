@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// A server that turns a client away closes the connection, and tells it no more. So
-// one that lets it in says so.
+// A server that denies a client closes the connection, and sends nothing. So a server that
+// admits a client sends "admitted".
 
-// errUndecided is for a server that did neither.
+// errUndecided means that the server did neither.
 var errUndecided = errors.New("the server neither sent anything nor closed the connection")
 
-// sayAdmitted tells a client that it was let in. A client that has gone, or makes us
-// wait, is not told.
+// sayAdmitted tells a client that it was admitted. It gives up if the client has gone or is
+// too slow.
 func sayAdmitted(conn net.Conn) {
 	_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	_, _ = io.WriteString(conn, "admitted\n")
@@ -37,9 +37,9 @@ func awaitAdmission(ctx context.Context, conn net.Conn, timeout time.Duration) e
 	case n > 0:
 		return nil
 	case ctx.Err() != nil:
-		return errors.New("interrupted while it waited for the server")
+		return errors.New("interrupted while waiting for the server")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errUndecided
 	}
-	return fmt.Errorf("denied: the server closed the connection and sent nothing (%w); it turned this user or process away, or it has ended", err)
+	return fmt.Errorf("denied: the server closed the connection and sent nothing (%w); it denied this user or process, or it has ended", err)
 }

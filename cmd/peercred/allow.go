@@ -20,13 +20,13 @@ const allowSynopsis = "[--allow-user NAME] [--allow-group NAME] [--allow-uid N]"
 // addAllowFlags adds flags that can be given more than once.
 func addAllowFlags(flags *flag.FlagSet) *allowed {
 	var a allowed
-	flags.Func("allow-user", "let in the user `NAME`; each further --allow flag lets in more, and all others are turned away", func(name string) error {
+	flags.Func("allow-user", "admit the user `NAME`; further --allow flags admit more; all others are denied", func(name string) error {
 		return a.add(guard.Users(name))
 	})
-	flags.Func("allow-group", "let in users whose process has the group `NAME`, as its effective or a supplementary one", func(name string) error {
+	flags.Func("allow-group", "admit processes that have the group `NAME`, as their effective or a supplementary group", func(name string) error {
 		return a.add(guard.GroupNames(name))
 	})
-	flags.Func("allow-uid", "let in the user with the id `N`", func(text string) error {
+	flags.Func("allow-uid", "admit the user with the id `N`", func(text string) error {
 		uid, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || uid == 1<<32-1 {
 			return errors.New("want a number from 0 to 4294967294")
@@ -43,7 +43,7 @@ func (a *allowed) add(policy guard.Policy, err error) error {
 	return err
 }
 
-// policy lets in everybody if no flag was given, since the command shows who connects.
+// policy admits everybody if no flag was given, because the command shows who connects.
 func (a allowed) policy() guard.Policy {
 	if len(a) == 0 {
 		return guard.Func("anybody", func(guard.Peer) error { return nil })
@@ -51,7 +51,7 @@ func (a allowed) policy() guard.Policy {
 	return guard.AnyOf(a...)
 }
 
-// showDenied is a hook that shows a peer that was turned away.
+// showDenied returns a hook that shows denied peers.
 func showDenied(command string, stderr io.Writer) func(*guard.Denied) {
 	return func(d *guard.Denied) { fmt.Fprintf(stderr, "peercred %s: %v\n", command, d) }
 }

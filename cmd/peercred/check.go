@@ -20,13 +20,13 @@ import (
 
 var checkHelp = help{
 	synopsis: "check [--json]",
-	description: `Connects to a socket of its own and asks who is at the other end, through every
-implementation that this build has. The right answer is this process. A dash marks
-a fact that this system does not tell, or that only one implementation tells, so
-that there is nothing to compare. The reason is below, and it is no failure. Then
-it shows what each answer is worth on this system.
+	description: `Connects to its own socket and asks who is at the other end, through every
+implementation in this build. The correct answer is this process. A dash marks a fact
+that this system does not tell, or that only one implementation tells. There is
+nothing to compare then, and that is no failure. The reason is below the table. The
+last part shows how reliable each answer is on this system.
 
-Exit status: 0 all implementations answered, the same and rightly; 1 one did not, or
+Exit status: 0 all implementations gave the same, correct answers; 1 one did not, or
 something else failed; 2 wrong usage.
 `,
 }
@@ -48,8 +48,8 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error 
 	})
 }
 
-// checkSelf checks a connection to itself, and fails if the answers are wrong. It
-// shows them first.
+// checkSelf checks a connection to itself. It shows the answers, and fails if they are
+// wrong.
 func checkSelf(show func(report) error) error {
 	conn, remove, err := connectToSelf()
 	if err != nil {
@@ -94,9 +94,9 @@ func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
 	return accepted, func() { accepted.Close(); client.Close() }, nil
 }
 
-// report is check's result. Agree says whether every implementation that can answer did,
-// the same as all others, and what is true: this process. It is nil where there is one
-// implementation, which did so: it has none to agree with.
+// report is the result of check. Agree is true if every implementation that can answer gave
+// the same answers, and they are correct: this process. It is nil if there is one
+// implementation and its answers are correct, because there is none to compare with.
 type report struct {
 	System  string        `json:"system"`
 	Kernel  string        `json:"kernel"`
@@ -157,9 +157,9 @@ func (i implementation) askAll(fd int) answers {
 	return a
 }
 
-// agrees says whether all implementations that can answer said the same, and what
-// is true. Credentials all of them must answer. It is nil where one alone was asked,
-// or answered.
+// agrees reports whether all implementations that can answer gave the same, correct answer.
+// All of them must tell the credentials. It is nil if only one was asked, or only one
+// answered.
 func (r report) agrees(f fact) *bool {
 	var said []string
 	for _, row := range r.Rows {
@@ -211,13 +211,13 @@ func (r report) printAgreement(w io.Writer) error {
 	return notes.print(w)
 }
 
-// agreement is agrees in words. What nobody says has its reason in the columns before.
+// agreement is agrees in words. If nobody tells a fact, the columns before have the reason.
 func (r report) agreement(f fact, notes *footnotes) string {
 	switch agree := r.agrees(f); {
 	case agree != nil:
 		return yesOrNo(*agree)
 	case slices.ContainsFunc(r.Rows, func(a answers) bool { return a.Facts[f.key()].Error == "" }):
-		return notes.missing("one implementation alone says this, and there is none to agree with")
+		return notes.missing("one implementation alone tells this, so there is nothing to compare")
 	}
 	return "-"
 }

@@ -27,17 +27,17 @@ import (
 
 var demoHelp = help{
 	synopsis: "demo",
-	description: `Shows the command at work: what the implementations of this build say, then a
-server, and what the kernel tells it of each client. The clients run as this user
-and, if this user is root, as two more. The socket is in a new directory in TMPDIR,
-which is removed at the end.
+	description: `Shows the command at work. First it shows the answers of the implementations in this
+build. Then it starts a server, and shows what the kernel tells the server about each
+client. The clients run as this user. If this user is root, they also run as two
+other users. The socket is in a new directory in TMPDIR, which is removed at the end.
 
-Exit status: 0 each client was named rightly; 1 one was not, the demo was interrupted,
-or something else failed; 2 wrong usage.
+Exit status: 0 each client was identified correctly; 1 one was not, the demo was
+interrupted, or something else failed; 2 wrong usage.
 `,
 }
 
-// runDemo starts this program again for each part, and prints what comes of it.
+// runDemo starts this program again for each part, and prints the results.
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 {
 		if part, ok := demoParts[args[0]]; ok && len(args)-1 == part.operands {
@@ -58,7 +58,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return err
 }
 
-// demo is the process that prints, and to which the parts belong.
+// demo is the process that prints. It starts the parts.
 type demo struct{ stdout io.Writer }
 
 func (d demo) run(ctx context.Context) error {
@@ -71,7 +71,7 @@ func (d demo) run(ctx context.Context) error {
 		return err
 	}
 	if failed != nil {
-		return fmt.Errorf("what is shown above is not right: %w", failed)
+		return fmt.Errorf("the answers above are not correct: %w", failed)
 	}
 	return d.serve(ctx)
 }
@@ -112,12 +112,12 @@ func (d demo) serve(ctx context.Context) error {
 		}
 	}
 	if os.Geteuid() != 0 {
-		_, err = fmt.Fprintln(d.stdout, "run as root, it connects as two more users")
+		_, err = fmt.Fprintln(d.stdout, "as root, the demo also connects as two other users")
 	}
 	return err
 }
 
-// connect runs a client, and compares what the server says of it, in seen.
+// connect runs a client, and compares it with what the server says about it in seen.
 func (d demo) connect(ctx context.Context, c demoClient, path string, seen *json.Decoder) error {
 	client, err := demoProcess(ctx, "client", strconv.Itoa(c.uid), strconv.Itoa(c.gid), path)
 	if err != nil {
@@ -132,7 +132,7 @@ func (d demo) connect(ctx context.Context, c demoClient, path string, seen *json
 	}
 	var p peer
 	if err := seen.Decode(&p); err != nil {
-		return fmt.Errorf("what the server says of uid %d: %w", c.uid, err)
+		return fmt.Errorf("read what the server says about uid %d: %w", c.uid, err)
 	}
 	pid := client.Process.Pid
 	_, err = fmt.Fprintf(d.stdout, "a client, pid %d, connects as uid=%d gid=%d; the kernel says pid=%d uid=%d%s gid=%d%s\n",
@@ -146,11 +146,11 @@ func (d demo) connect(ctx context.Context, c demoClient, path string, seen *json
 // patience is how long the demo waits for a part that may hang.
 const patience = time.Minute
 
-// demoProcess is this program as a part of the demo.
+// demoProcess returns this program as a part of the demo.
 //
-// A part ends when its stdin ends, and removes what it made. Its stdin is a pipe that
-// only we hold. The kernel closes it when we end, also by SIGKILL. A part has a
-// process group of its own: a signal from the terminal comes to us alone.
+// A part ends when its stdin ends, and removes what it made. Its stdin is a pipe that only
+// we hold. The kernel closes the pipe when we end, even by SIGKILL. A part has its own
+// process group, so a signal from the terminal comes to us alone.
 func demoProcess(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -158,7 +158,7 @@ func demoProcess(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	}
 	part := exec.CommandContext(ctx, executable, append([]string{"demo"}, args...)...)
 	part.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	part.Stderr = os.Stderr // for a panic; all else is said on stdout
+	part.Stderr = os.Stderr // for a panic; everything else goes to stdout
 	stdin, err := part.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func demoProcess(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return part, nil
 }
 
-// demoPart is one that is not for use by hand.
+// demoPart is a part of the demo. It is not for use by hand.
 type demoPart struct {
 	operands int
 	run      func(ctx context.Context, args []string, stdout io.Writer) error
@@ -203,7 +203,7 @@ func demoCheck(_ context.Context, _ []string, stdout io.Writer) error {
 	return checkSelf(func(r report) error { return r.printAgreement(stdout) })
 }
 
-// demoServe prints its socket's path, and what "peercred listen --json" does.
+// demoServe prints the path of its socket, and then what "peercred listen --json" prints.
 func demoServe(ctx context.Context, _ []string, stdout io.Writer) error {
 	dir, err := os.MkdirTemp("", "peercred-demo-")
 	if err != nil {
@@ -219,7 +219,7 @@ func demoServe(ctx context.Context, _ []string, stdout io.Writer) error {
 	}
 	path := filepath.Join(dir, "s")
 	listener, err := guard.Listen(ctx, "unix", path, guard.Config{
-		Policy: guard.UIDs(uids...), Mode: 0o666, OnDeny: func(*guard.Denied) {}, // others are no part of this
+		Policy: guard.UIDs(uids...), Mode: 0o666, OnDeny: func(*guard.Denied) {}, // others are not part of the demo
 	})
 	if err != nil {
 		return err
@@ -235,7 +235,7 @@ func demoServe(ctx context.Context, _ []string, stdout io.Writer) error {
 // demoClient has the ids under which a client connects.
 type demoClient struct{ uid, gid int }
 
-// demoClients are our own ids and, if we may become others, two more.
+// demoClients returns our own ids and, if we are root, two others.
 func demoClients() []demoClient {
 	all := []demoClient{{os.Geteuid(), os.Getegid()}}
 	if os.Geteuid() == 0 {
@@ -244,8 +244,8 @@ func demoClients() []demoClient {
 	return all
 }
 
-// demoConnect takes uid, gid and path. It prints why it cannot take the ids, as in a
-// user namespace that has no such user, and nothing else.
+// demoConnect takes uid, gid and path. If it cannot take the ids, as in a user namespace
+// without such a user, it prints the reason and nothing else.
 func demoConnect(ctx context.Context, args []string, stdout io.Writer) error {
 	uid, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -261,7 +261,7 @@ func demoConnect(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", args[2])
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: every user must be able to enter TMPDIR; give another, as in TMPDIR=/tmp", err)
+		return fmt.Errorf("%w: every user must be able to enter TMPDIR; use another directory, such as TMPDIR=/tmp", err)
 	}
 	if err != nil {
 		return err
@@ -270,7 +270,7 @@ func demoConnect(ctx context.Context, args []string, stdout io.Writer) error {
 	return awaitAdmission(ctx, conn, patience)
 }
 
-// takeIDs leaves no supplementary groups.
+// takeIDs also drops all supplementary groups.
 func takeIDs(uid, gid int) error {
 	if uid == os.Geteuid() {
 		return nil
@@ -287,15 +287,15 @@ func takeIDs(uid, gid int) error {
 	return nil
 }
 
-// interruptibleWriter gives up a write when its context ends. A write to a pipe can
-// take as long as its reader likes.
+// interruptibleWriter gives up a write when its context ends. A write to a pipe can take as
+// long as its reader likes.
 type interruptibleWriter struct {
 	ctx context.Context
 	w   io.Writer
 }
 
 func (w interruptibleWriter) Write(text []byte) (int, error) {
-	text = bytes.Clone(text) // the caller may go on with it before we have written
+	text = bytes.Clone(text) // the caller may change it before we have written
 	done := make(chan struct{})
 	var written int
 	var failed error

@@ -17,27 +17,26 @@ const defaultTimeout = 2 * time.Second
 var dialHelp = help{
 	synopsis: "dial [--json] [--timeout DURATION] " + allowSynopsis + " ADDRESS",
 	description: `Connects to the Unix socket ADDRESS and shows who serves: the process that called
-listen(2), which under socket activation is the service manager. Executable and
-start time are as of now. A dash marks a fact that this system does not tell, with
-the reason below. With --allow flags, which can be repeated, any other server is a
-failure.
+listen(2). Under socket activation that is the service manager. Executable and start
+time are as of now. A dash marks a fact that this system does not tell. The reason is
+below. With --allow flags, which can be repeated, any other server is a failure.
 
-Then it sends nothing, and waits for what the server does:
-  it sends something       it let us in
-  it closes the connection it turned us away, or it has ended
-  neither, for --timeout   it let us in and waits for a request, or it has not looked
-                           yet; stderr says so
-"peercred listen" sends "admitted" to those whom it lets in.
+Then it sends nothing, and waits for the server:
+  the server sends something        it admitted us
+  it closes the connection          it denied us, or it has ended
+  it does neither during --timeout  it admitted us and waits for a request, or it has
+                                    not looked yet; stderr says so
+"peercred listen" sends "admitted" to clients that it admits.
 
-Exit status: 0 the server was shown, and did not turn us away; 1 it turned us away,
-is none that the --allow flags name, or something else failed; 2 wrong usage.
+Exit status: 0 the server was shown and did not deny us; 1 it denied us, the --allow
+flags do not name it, or something else failed; 2 wrong usage.
 `,
 	operands: []string{"ADDRESS"},
 }
 
 func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("dial")
-	timeout := flags.Duration("timeout", defaultTimeout, "wait up to this `DURATION` for what the server does, as in 500ms or 1m; 0 to show the server and not wait")
+	timeout := flags.Duration("timeout", defaultTimeout, "wait up to this `DURATION` for the server, such as 500ms or 1m; 0 does not wait")
 	allowed := addAllowFlags(flags)
 	operands, err := dialHelp.parse(flags, args, stdout, stderr)
 	if err != nil {
@@ -57,7 +56,7 @@ func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	err = awaitAdmission(ctx, conn, *timeout)
 	if errors.Is(err, errUndecided) {
-		fmt.Fprintf(stderr, "peercred dial: the server kept the connection open for %v: it let us in and waits for a request, or has not looked yet\n", *timeout)
+		fmt.Fprintf(stderr, "peercred dial: the server kept the connection open for %v: it admitted us and waits for a request, or it has not looked yet\n", *timeout)
 		return nil
 	}
 	return err

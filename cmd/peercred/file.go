@@ -22,15 +22,15 @@ type fileFlags struct {
 
 func addFileFlags(flags *flag.FlagSet) *fileFlags {
 	var f fileFlags
-	flags.Var(&f.mode, "mode", "the socket file's `MODE` in octal, as for chmod(1): 660 lets in the file's group too (default 0600, with --group 0660)")
+	flags.Var(&f.mode, "mode", "the socket file's `MODE` in octal, as for chmod(1): with 660 the file's group can connect too (default 0600, or 0660 with --group)")
 	flags.StringVar(&f.group, "group", "", "the group of the socket file, by `NAME` or number (default our own)")
-	flags.StringVar(&f.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another takes root)")
-	flags.BoolVar(&f.shared, "allow-shared-directory", false, "take a directory in which others can replace the socket file")
+	flags.StringVar(&f.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another requires root)")
+	flags.BoolVar(&f.shared, "allow-shared-directory", false, "allow a directory in which others can replace the socket file")
 	return &f
 }
 
-// config has no mode for guard's default. A group without the permission to connect
-// would be of no use.
+// config leaves the mode to guard's default, unless there is a group: without the
+// permission to connect a group would be of no use.
 func (f fileFlags) config() guard.Config {
 	mode := fs.FileMode(f.mode)
 	if mode == 0 && f.group != "" {

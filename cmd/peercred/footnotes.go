@@ -15,7 +15,7 @@ type footnotes struct {
 	printed int
 }
 
-// missing is what stands in place of a value that is not there, for a reason.
+// missing returns the text that replaces a missing value, with its reason as a footnote.
 func (f *footnotes) missing(reason string) string { return "-" + f.mark(reason) }
 
 // mark returns the reference to a text. The same text has the same number.
@@ -29,14 +29,14 @@ func (f *footnotes) mark(text string) string {
 	return fmt.Sprintf("[%d]", n+1)
 }
 
-// once adds a text to which nothing refers.
+// once adds a text that no value refers to.
 func (f *footnotes) once(text string) {
 	if !slices.Contains(f.lines, text) {
 		f.lines = append(f.lines, text)
 	}
 }
 
-// print prints those that were not printed yet.
+// print prints the footnotes that were not printed yet.
 func (f *footnotes) print(w io.Writer) error {
 	for ; f.printed < len(f.lines); f.printed++ {
 		if _, err := fmt.Fprintf(w, "  %s\n", f.lines[f.printed]); err != nil {

@@ -15,23 +15,25 @@ import (
 
 var listenHelp = help{
 	synopsis: "listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
-	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each: ids,
-groups and security label as of connect time, executable and start time of the
-process as of now. A dash marks a fact that this system does not tell, with the
-reason below. If it labels no sockets, one line says so. Each client is sent "admitted", and its connection closed. With
---allow flags, which can be repeated, all others are turned away, and shown on
-stderr. A socket file without a server is replaced, that of a running server is not.
-SIGINT, SIGTERM and SIGHUP end it. It removes the socket file then.
+	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each. Ids, groups
+and security label are as of connect time. Executable and start time of the process
+are as of now. A dash marks a fact that this system does not tell. The reason is
+below. If the system labels no sockets, one line says so.
 
-Exit status: 0 a signal ended it or, with --once, a client was let in; 1 it could not
-listen, or something else failed; 2 wrong usage.
+Each client gets "admitted", and then its connection is closed. With --allow flags,
+which can be repeated, all other clients are denied, and shown on stderr. A stale
+socket file is replaced. The socket file of a running server is not. SIGINT, SIGTERM
+and SIGHUP end the command. It then removes the socket file.
+
+Exit status: 0 a signal ended it or, with --once, a client was admitted; 1 it could
+not listen, or something else failed; 2 wrong usage.
 `,
 	operands: []string{"ADDRESS"},
 }
 
 func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("listen")
-	once := flags.Bool("once", false, "exit after the first client that was let in")
+	once := flags.Bool("once", false, "exit after the first admitted client")
 	file := addFileFlags(flags)
 	allowed := addAllowFlags(flags)
 	operands, err := listenHelp.parse(flags, args, stdout, stderr)
@@ -39,7 +41,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return err
 	}
 	if strings.HasPrefix(operands[0], "@") && *file != (fileFlags{}) {
-		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: a name in the abstract namespace has no mode and no owner, everybody can connect")
+		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: a name in the abstract namespace has no mode and no owner, and everybody can connect")
 		return errUsage
 	}
 	config := file.config()
@@ -55,7 +57,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return showPeers(listener, *once, func(p peer) error { return p.show(stdout, *asJSON, &notes) })
 }
 
-// showPeers shows each peer until the listener is closed, or just the first.
+// showPeers shows each peer until the listener is closed, or only the first peer.
 func showPeers(listener *guard.Listener, once bool, show func(peer) error) error {
 	for {
 		conn, err := listener.AcceptPeer()

@@ -1,6 +1,6 @@
 //go:build cgo || (!android && !ios)
 
-// (Go links no program for Android and iOS without cgo, so there is none then.)
+// (Without cgo Go links no program for Android and iOS, so there is none.)
 
 // Command peercred shows which process is at the other end of a Unix socket, as
 // the kernel vouches for it.
@@ -10,9 +10,9 @@
 //	peercred dial   [--json] [--timeout DURATION] [--allow-user NAME] ... ADDRESS
 //	peercred demo
 //
-// Run peercred --help, or a command with --help, for what each does and for its exit
-// status: 0 for success, 1 for a failure, 2 for wrong usage. Flags can be before and
-// after ADDRESS; what follows "--" is no flag.
+// "peercred --help" lists the commands, and "peercred COMMAND --help" describes one. The exit
+// status is 0 for success, 1 for a failure and 2 for wrong usage. Flags can be before and
+// after ADDRESS. Arguments after "--" are not flags.
 package main
 
 import (
@@ -30,10 +30,10 @@ Shows which process is at the other end of a Unix socket, as the kernel vouches
 for it: pid, effective user and group id, groups, security label, executable.
 
 Commands:
-  check   ask about a socket of its own, through every linked implementation
+  check   connect to itself and compare the answers of all linked implementations
   listen  listen on ADDRESS and show who connects
   dial    connect to ADDRESS and show who serves
-  demo    show all this at work: a server, and clients under several users if root
+  demo    run a server and clients, under several users if root, and show the answers
 
 ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
 "peercred COMMAND --help" lists the flags and the exit status of a command.
@@ -48,7 +48,7 @@ const (
 )
 
 var (
-	errReported = errors.New("reported already") // exitFailed, without another word
+	errReported = errors.New("reported already") // exitFailed, without a further message
 	errUsage    = errors.New("wrong usage")      // exitUsage, likewise
 )
 
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// help describes a command. Its operands are named as in its synopsis.
+// help describes a command. The operands are named as in the synopsis.
 type help struct {
 	synopsis    string
 	description string
@@ -107,8 +107,8 @@ var operandHelp = map[string]string{
 	"ADDRESS": "give the path of a socket, or @NAME for Linux's abstract namespace",
 }
 
-// parse reads args into flags and returns the operands that h names. Help goes to
-// stdout, complaints go to stderr.
+// parse parses args into flags, and returns the operands that h names. Help goes to stdout,
+// errors go to stderr.
 func (h help) parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer) ([]string, error) {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -133,8 +133,8 @@ func (h help) parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer
 	return operands, nil
 }
 
-// parseAnywhere parses flags before, between and after the operands, where package
-// flag stops at the first operand. What follows "--" is an operand.
+// parseAnywhere parses flags before, between and after the operands. Package flag stops at
+// the first operand. Arguments after "--" are operands.
 func parseAnywhere(flags *flag.FlagSet, args []string) (operands []string, err error) {
 	for {
 		if err := flags.Parse(args); err != nil {

@@ -445,7 +445,7 @@ func (p *process) end(t *testing.T) (code int, stdout, stderr string) {
 
 func TestListenAndDial(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
 	}
 	addresses := []string{filepath.Join(t.TempDir(), "s")}
 	if runtime.GOOS == "linux" {
@@ -480,10 +480,10 @@ func TestListenAndDial(t *testing.T) {
 	}
 }
 
-// Who is not named by an --allow flag is turned away, at either end.
+// A peer that no --allow flag names is denied, at either end.
 func TestAllow(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
 	}
 	us, err := user.LookupId(strconv.Itoa(os.Geteuid()))
 	if err != nil {
@@ -544,7 +544,7 @@ func TestAllow(t *testing.T) {
 // Of each fact there is a value or a reason, and as many values as this system has.
 func TestListenShowsAllFacts(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	listener := startListener(t, "--once", "--json", path)
@@ -633,9 +633,9 @@ func TestReasonsAreAlike(t *testing.T) {
 		want string
 	}{
 		{&peercred.ErrPeerProcessGone{PID: 4711}, "the peer's process is gone"},
-		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.EACCES}, "exe of the process: permission denied (it takes the same user, or CAP_SYS_PTRACE)"},
-		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.ENOENT}, "exe of the process: no such file or directory (it has no program now: it is at its end, or executes another)"},
-		{&fs.PathError{Op: "open", Path: "/proc/4711/stat", Err: unix.ENOENT}, "stat of the process: no such file or directory (it has no program now: it is at its end, or executes another)"},
+		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.EACCES}, "exe of the process: permission denied (it requires the same user, or CAP_SYS_PTRACE)"},
+		{&fs.PathError{Op: "readlink", Path: "/proc/4711/exe", Err: unix.ENOENT}, "exe of the process: no such file or directory (it has no program now: it is ending, or executing another)"},
+		{&fs.PathError{Op: "open", Path: "/proc/4711/stat", Err: unix.ENOENT}, "stat of the process: no such file or directory (it has no program now: it is ending, or executing another)"},
 		{fmt.Errorf("%w: %w", &peercred.ErrPeerCredentialsUnavailable{Platform: "linux", Reason: "/proc denies it"}, unix.EACCES), "/proc denies it"},
 		{fmt.Errorf("asked: %w", &peercred.ErrPeerCredentialsUnavailable{Platform: "linux", Reason: "too old"}), "too old"},
 		{unix.EMFILE, "too many open files"},

@@ -19,8 +19,8 @@ import (
 	"example.com/peercred/guard"
 )
 
-// peer is what is shown of a peer: what the kernel says, and the names that the
-// user database has for it at this moment.
+// peer is what is shown about a peer: what the kernel says, and the names in the user
+// database as of now.
 type peer struct {
 	*peercred.PeerCredentials
 	User   string  `json:"user,omitempty"`
@@ -39,10 +39,10 @@ type group struct {
 	Name string `json:"name,omitempty"`
 }
 
-// describe asks all about conn's peer. What is missing has its reason.
+// describe asks for all facts about conn's peer. A missing fact has a reason.
 //
-// It looks at the process first, since that can end, and looks up names last, since
-// that can take long.
+// It looks at the process first, because the process can end. It looks up names last,
+// because that can take long.
 func describe(conn *guard.Conn) peer {
 	known := conn.Peer()
 	p := peer{PeerCredentials: known.Credentials()}
@@ -59,8 +59,8 @@ func describe(conn *guard.Conn) peer {
 	return p
 }
 
-// maxNamed bounds how many groups are looked up and shown in a line: a peer can have
-// 65,536, and should not keep others waiting.
+// maxNamed bounds how many groups are looked up and shown in a line. A peer can have 65,536
+// groups, and must not keep others waiting.
 const maxNamed = 64
 
 func newGroups(gids []uint32) []group {
@@ -108,7 +108,7 @@ func (p *peer) describeProcess(known guard.Peer) {
 	}
 }
 
-// has notes the reason if a fact is missing.
+// has reports whether a fact is there. If it is missing, has records the reason.
 func (p *peer) has(fact string, err error) bool {
 	if err == nil {
 		return true
@@ -120,8 +120,8 @@ func (p *peer) has(fact string, err error) bool {
 	return false
 }
 
-// reason is why a fact is missing, without what differs from one peer to the next,
-// so that the same reason is the same footnote.
+// reason says why a fact is missing. It leaves out what differs between peers, so that the
+// same reason is the same footnote.
 func reason(err error) string {
 	if unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err); ok {
 		return unavailable.Reason
@@ -136,15 +136,15 @@ func reason(err error) string {
 	text := fmt.Sprintf("%s of the process: %v", filepath.Base(path.Path), path.Err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		text += " (it takes the same user, or CAP_SYS_PTRACE)"
+		text += " (it requires the same user, or CAP_SYS_PTRACE)"
 	case errors.Is(err, fs.ErrNotExist):
-		text += " (it has no program now: it is at its end, or executes another)"
+		text += " (it has no program now: it is ending, or executing another)"
 	}
 	return text
 }
 
-// text is p as a line, with what is missing in notes. Most systems label no sockets,
-// so a missing label is left out, and said once.
+// text returns p as a line, and adds the reasons for missing facts to notes. Most systems
+// label no sockets, so a missing label is left out of the line and noted once.
 func (p peer) text(notes *footnotes) string {
 	or := func(fact, value string) string {
 		if reason, ok := p.Unavailable[fact]; ok {
@@ -177,8 +177,8 @@ func groupsText(groups []group) string {
 	return text
 }
 
-// quoted keeps what a peer chose, its path or its label, from looking like
-// something else: another field, another line, a command to the terminal.
+// quoted quotes text that a peer chose, such as its path or its label, if it could look
+// like something else: another field, another line, a command to the terminal.
 func quoted(text string) string {
 	plain := func(r rune) bool {
 		return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != '"' && r != unicode.ReplacementChar
