@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// closer closes the connections of refused peers in goroutines of its own, so that
-// nobody waits for a close(2) that a peer makes slow: see [promptly].
+// closer closes the connections of denied peers in its own goroutines, so that nobody waits
+// for a close(2) that a peer makes slow: see [promptly].
 type closer struct {
 	most int           // goroutines
-	took chan struct{} // has an element when a goroutine took a connection that waited
+	took chan struct{} // has an element after a goroutine took a waiting connection
 
 	mu      sync.Mutex
 	waiting []net.Conn
@@ -18,22 +18,22 @@ type closer struct {
 }
 
 const (
-	// maxAside bounds the goroutines of a closer. Each that the kernel keeps waiting has a
-	// thread of its own, and a Go program ends when it has more than 10,000.
+	// maxAside bounds the goroutines of a closer. A goroutine that waits in the kernel has
+	// its own thread, and a Go program ends when it has more than 10,000 threads.
 	maxAside = 512
-	// waitForCloser bounds the wait for a goroutine that is free.
+	// waitForCloser bounds the wait for a free goroutine.
 	waitForCloser = 10 * time.Millisecond
 )
 
-// newCloser is for a process that may have so many descriptors. Connections that are
-// being closed have an eighth of them at most, unless the kernel keeps all goroutines
-// waiting.
+// newCloser returns a closer for a process that may have this many descriptors. Connections
+// that are being closed take at most an eighth of them, unless all goroutines wait in the
+// kernel.
 func newCloser(descriptors int) *closer {
 	return &closer{most: min(max(1, descriptors/8), maxAside), took: make(chan struct{}, 1)}
 }
 
-// close does not wait for conn to be closed. While all goroutines are busy, it waits until
-// one takes a connection, so that a flood does not take all descriptors, but not for long.
+// close closes conn in the background. If all goroutines are busy, it waits a short time
+// until one takes a connection, so that a flood does not take all descriptors.
 //
 // The connection can be nil, or of a foreign type that panics.
 func (c *closer) close(conn net.Conn) {
@@ -48,7 +48,7 @@ func (c *closer) close(conn net.Conn) {
 	}
 }
 
-// add reports whether conn has a goroutine that takes it at once.
+// add reports whether a goroutine takes conn at once.
 func (c *closer) add(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *closer) run() {
 	}
 }
 
-// next returns false if no connection is left, and counts the goroutine as ended.
+// next returns false if no connection is left. The goroutine then counts as ended.
 func (c *closer) next() (net.Conn, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *closer) next() (net.Conn, bool) {
 	return conn, true
 }
 
-// closeForeign survives a type that panics.
+// closeForeign closes conn. It recovers if a foreign type panics.
 func closeForeign(conn net.Conn) {
 	defer func() { _ = recover() }()
 	promptly(conn.Close)

@@ -10,31 +10,31 @@ import (
 	"example.com/peercred"
 )
 
-// Conn is a connection whose peer was let in. Besides what [net.Conn] promises it
-// passes on CloseWrite and SyscallConn, and gives its inner connection by NetConn. Its
-// methods are safe for concurrent use.
+// Conn is a connection whose peer was admitted. Besides the methods of [net.Conn] it passes
+// on CloseWrite and SyscallConn, and NetConn returns its inner connection. Its methods are
+// safe for concurrent use.
 //
-// Close it. The slot that a connection of a [Listener] has under [Config].MaxConns and
-// MaxConnsPerUID is given back by Close, and by nothing else: one that is dropped without
-// it is lost to its user until the process ends.
+// Close it. A connection of a [Listener] has a slot under [Config].MaxConns and
+// MaxConnsPerUID, and only Close gives it back. If a connection is dropped without Close,
+// its user loses the slot until the process ends.
 type Conn struct {
 	net.Conn
-	peer        Peer // of this Conn, or of one within
+	peer        Peer // of this Conn, or of the Conn that it wraps
 	credentials peercred.PeerCredentials
-	facts       atomic.Pointer[facts] // nil until one is asked for
-	listener    *Listener             // where it has a slot, nil if it has none
+	facts       atomic.Pointer[facts] // nil until a fact is asked for
+	listener    *Listener             // has the slot of this Conn; nil if there is none
 	left        atomic.Bool           // the slot was given back
-	pidfd       int32                 // by which listener.watch knows it
+	pidfd       int32                 // its key in listener.watch
 }
 
-// Admit asks who is at the other end of conn, and returns conn as a *Conn if policy
-// lets the peer in. Else it closes conn, as [Conn.Close] does, and the error is *[Denied],
-// which wraps what [peercred.GetPeerCredentials] returned if that is what failed. The
-// caller can close conn again, which waits for nothing.
+// Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
+// the peer. Otherwise it closes conn, as [Conn.Close] does, and returns *[Denied]. That
+// wraps the error of [peercred.GetPeerCredentials], if it is the reason. The caller can
+// close conn again, which waits for nothing.
 //
-// It is what [Listener] and [Dial] do, for a connection that comes from elsewhere.
-// If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the
-// peer is not asked for again.
+// [Listener] and [Dial] do the same. Admit is for a connection that comes from elsewhere.
+// If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
+// is not asked for again.
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy)
 	if denied != nil {
@@ -44,7 +44,7 @@ func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	return admitted, nil
 }
 
-// admit leaves the connection of a peer that is not let in to the caller to close.
+// admit leaves it to the caller to close the connection of a denied peer.
 func admit(conn net.Conn, policy Policy) (*Conn, *Denied) {
 	c, err := ask(conn)
 	if err != nil {
@@ -75,7 +75,7 @@ func ask(conn net.Conn) (*Conn, error) {
 	return c, nil
 }
 
-// known returns the facts about the peer, to be asked for.
+// known returns the facts about the peer, which may not be asked for yet.
 func (c *Conn) known() *facts {
 	if f := c.facts.Load(); f != nil {
 		return f
@@ -87,8 +87,8 @@ func (c *Conn) known() *facts {
 // maxWrappers bounds how many conns may wrap one another, as it does in peercred.
 const maxWrappers = 16
 
-// find returns the *Conn that conn is or wraps, nil if there is none, and if a
-// foreign type's NetConn panics: then peercred says so, which asks it again.
+// find returns the *Conn that conn is or wraps. It returns nil if there is none, and if the
+// NetConn of a foreign type panics. In that case peercred calls NetConn again, and says so.
 func find(conn net.Conn) (found *Conn) {
 	defer func() { _ = recover() }()
 	for range maxWrappers {
@@ -110,14 +110,14 @@ func (c *Conn) guarded() *Conn { return c }
 // Peer returns who is at the other end.
 func (c *Conn) Peer() Peer { return c.peer }
 
-// NetConn returns the connection that was accepted or dialled, a *[net.UnixConn]
-// mostly. Reading and writing, its deadlines and its options are its own.
+// NetConn returns the connection that was accepted or dialled, usually a *[net.UnixConn].
+// Reading, writing, deadlines and options are those of that connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// Close closes the connection and, if it was opened, the handle on the peer's
-// process. The error is the inner connection's, which for a *[net.UnixConn] that is
-// closed already wraps [net.ErrClosed]. On Linux it does not wait for descriptors that the
-// peer sent and nobody received, a socket that lingers among them.
+// Close closes the connection, and the handle on the peer's process if there is one. The
+// error is that of the inner connection. For a *[net.UnixConn] that is already closed it
+// wraps [net.ErrClosed]. On Linux Close does not wait for descriptors that the peer sent
+// and nobody received, even if one is a socket that lingers.
 func (c *Conn) Close() error {
 	c.closeFacts()
 	defer c.leave()
@@ -138,15 +138,15 @@ func (c *Conn) leave() {
 	c.listener.limits.leave(c.peer.conn.credentials.UID)
 }
 
-// closeFacts closes the handle on the process, and lets no fact be asked for any more.
+// closeFacts closes the handle on the process. No fact can be asked for afterwards.
 func (c *Conn) closeFacts() {
 	if !c.facts.CompareAndSwap(nil, closedFacts) {
 		c.facts.Load().close()
 	}
 }
 
-// CloseWrite ends what we send, as [net.UnixConn.CloseWrite] does. It wraps
-// [errors.ErrUnsupported] if the inner connection cannot.
+// CloseWrite shuts down the writing side, as [net.UnixConn.CloseWrite] does. The error
+// wraps [errors.ErrUnsupported] if the inner connection cannot do that.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -154,9 +154,9 @@ func (c *Conn) CloseWrite() error {
 	return fmt.Errorf("%T has no CloseWrite: %w", c.Conn, errors.ErrUnsupported)
 }
 
-// SyscallConn gives access to the inner connection's descriptor, as
-// [net.UnixConn.SyscallConn] does. It wraps [errors.ErrUnsupported] if the inner connection
-// does not.
+// SyscallConn gives access to the descriptor of the inner connection, as
+// [net.UnixConn.SyscallConn] does. The error wraps [errors.ErrUnsupported] if the inner
+// connection gives none.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if socket, ok := c.Conn.(syscall.Conn); ok {
 		return socket.SyscallConn()

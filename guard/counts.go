@@ -6,25 +6,24 @@ import (
 	"sync/atomic"
 )
 
-// Counts are what became of the peers of a [Listener] since it was made. They
+// Counts are the numbers of peers of a [Listener] since it was made, by outcome. They
 // encode to JSON, as for expvar.Func.
 type Counts struct {
-	// Accepted peers were let in.
+	// Accepted counts admitted peers.
 	Accepted uint64 `json:"accepted"`
-	// Denied peers were not, by the rule that refused them. There are no more than
-	// 256 rules; what further ones refused is counted as "others".
+	// Denied counts denied peers by the rule that denied them. It has at most 256 rules.
+	// Peers that further rules denied count as "others".
 	Denied map[string]uint64 `json:"denied"`
-	// Failed peers were not let in because it could not be decided: see
-	// [Denied].Failed. They are not among those of Denied.
+	// Failed counts peers that were denied because the policy could not decide: see
+	// [Denied].Failed. They are not in Denied.
 	Failed uint64 `json:"failed"`
-	// Limited peers would have been let in, but for [Config].MaxConns or
-	// MaxConnsPerUID. They are not among those of Denied.
+	// Limited counts peers that the policy admitted, but that were over [Config].MaxConns
+	// or MaxConnsPerUID. They are not in Denied.
 	Limited uint64 `json:"limited"`
-	// Unreported is how many of Denied, Failed and Limited OnDeny was not told of,
-	// because it was too slow.
+	// Unreported counts those of Denied, Failed and Limited that were not reported to
+	// OnDeny, because it was too slow.
 	Unreported uint64 `json:"unreported"`
-	// Retried is how often accepting failed for the time being, as for want of
-	// descriptors.
+	// Retried counts temporary failures to accept, such as a lack of descriptors.
 	Retried uint64 `json:"retried"`
 }
 

@@ -9,21 +9,21 @@ import (
 	"example.com/peercred"
 )
 
-// ErrDenied is what every refusal is: errors.Is(err, ErrDenied) holds for *[Denied].
+// ErrDenied matches every denial: errors.Is(err, ErrDenied) is true for a *[Denied].
 var ErrDenied = errors.New("the peer is denied")
 
-// Denied says that a peer was not let in, and why. It is for the server's own log, and
-// nothing of it goes to the peer. It is always a pointer, which errors.As finds.
-// errors.Is(err, [ErrDenied]) and errors.Is(err, [fs.ErrPermission]) hold for it.
+// Denied says that a peer was denied, and why. It is for the log of the server, and nothing
+// of it goes to the peer. It is always a pointer, which errors.As finds. errors.Is(err,
+// [ErrDenied]) and errors.Is(err, [fs.ErrPermission]) are true for it.
 type Denied struct {
-	// Credentials are the peer's, nil if they could not be had.
+	// Credentials are those of the peer. They are nil if the kernel did not tell them.
 	Credentials *peercred.PeerCredentials
-	// Rule is the rule that refused, as [Policy.String] gives it.
+	// Rule is the rule that denied the peer, as [Policy.String] returns it.
 	Rule string
-	// Failed is true if the rule could not be decided: the kernel did not tell a fact, or
-	// the rule panicked. The peer is not let in then either.
+	// Failed is true if the rule could not decide: the kernel did not tell a fact, or the
+	// rule panicked. The peer is denied in that case too.
 	Failed bool
-	// Err is why the rule refused, nil if the rule says it all.
+	// Err is why the rule denied the peer. It is nil if the rule alone explains it.
 	Err error
 }
 
@@ -56,7 +56,7 @@ func (d *Denied) LogValue() slog.Value {
 	return slog.GroupValue(attributes...)
 }
 
-// LogDenied returns a hook for [Config].OnDeny that logs each refusal as a warning.
+// LogDenied returns a hook for [Config].OnDeny that logs each denial as a warning.
 func LogDenied(logger *slog.Logger) func(*Denied) {
 	return func(d *Denied) { logger.Warn("peer denied", slog.Any("denied", d)) }
 }

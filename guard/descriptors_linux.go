@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseDescriptors has the kernel refuse descriptors (SCM_RIGHTS) that peers send to
-// the connections of a listening socket, with EPERM. One that has been sent is dropped
-// when its connection is closed, which can take as long as the sender likes: a socket
-// that lingers, a file of a file system that the sender serves. It works since Linux
-// 6.16, and does nothing before and on emulators of Linux.
+// refuseDescriptors makes the kernel refuse descriptors (SCM_RIGHTS) that peers send to the
+// connections of a listening socket. The sender gets EPERM. A descriptor that was sent and
+// not received is dropped when its connection is closed. That can take as long as the
+// sender likes, for a socket that lingers, or a file of a file system that the sender
+// serves. It works since Linux 6.16. It does nothing on older kernels and on emulators of
+// Linux.
 //
 // Source: SO_PASSRIGHTS in net/core/sock.c and net/unix/af_unix.c.
 func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
@@ -22,13 +23,13 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 	})
 	switch set {
 	case unix.ENOPROTOOPT, unix.EINVAL, unix.EOPNOTSUPP:
-		set = nil // what an older kernel says, and what emulators say, to an option that they do not know
+		set = nil // an older kernel or an emulator does not know the option
 	}
 	return errors.Join(err, os.NewSyscallError("setsockopt(SO_PASSRIGHTS)", set))
 }
 
-// descriptorsAreRefused reports whether the kernel refuses them for the connections of a
-// listening socket that are made from now on.
+// descriptorsAreRefused reports whether the kernel refuses descriptors on the connections
+// of a listening socket that are made from now on.
 func descriptorsAreRefused(socket syscall.Conn) bool {
 	raw, err := socket.SyscallConn()
 	if err != nil {

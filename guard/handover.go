@@ -8,17 +8,16 @@ import (
 	"syscall"
 )
 
-// How a listener goes on in another process.
+// Methods to continue a listener in another process.
 
-// File returns a duplicate of the listener's descriptor, for a process that serves in
-// this one's place: by exec, as an inherited descriptor, or from systemd's descriptor
-// store. Close it when it has been handed over. The connections that wait to be accepted
-// wait for whoever accepts next, so that no client is turned away, provided that the
-// socket file stays: see [Listener.SetUnlinkOnClose]. The successor guards it with
-// [Inherited] or [NewListener].
+// File returns a duplicate of the listener's descriptor, for a process that replaces this
+// one: by exec, as an inherited descriptor, or from systemd's descriptor store. Close it
+// after it was handed over. Connections that wait to be accepted stay in the queue for the
+// next process that accepts. So no client is refused, if the socket file stays: see
+// [Listener.SetUnlinkOnClose]. The successor guards the socket with [Inherited] or
+// [NewListener].
 //
-// It returns an error that wraps [errors.ErrUnsupported] if the listener that is guarded
-// has no File method.
+// The error wraps [errors.ErrUnsupported] if the guarded listener has no File method.
 func (l *Listener) File() (*os.File, error) {
 	if inner, ok := l.socket.(interface{ File() (*os.File, error) }); ok {
 		return inner.File()
@@ -26,8 +25,8 @@ func (l *Listener) File() (*os.File, error) {
 	return nil, fmt.Errorf("guard: a listener of type %T gives no File: %w", l.inner, errors.ErrUnsupported)
 }
 
-// SyscallConn gives access to the listening socket. It returns an error that wraps
-// [errors.ErrUnsupported] if the listener that is guarded does not.
+// SyscallConn gives access to the listening socket. The error wraps [errors.ErrUnsupported]
+// if the guarded listener gives none.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if l.socket == nil {
 		return nil, fmt.Errorf("guard: a listener of type %T gives no access to its socket: %w", l.inner, errors.ErrUnsupported)
@@ -35,17 +34,18 @@ func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	return l.socket.SyscallConn()
 }
 
-// SetUnlinkOnClose sets whether Close removes the socket file. It does by default for a
-// listener of [Listen], and for one of [NewListener] if the listener that is guarded does.
-// Without a socket file, and for a listener without this method, it does nothing.
+// SetUnlinkOnClose sets whether Close removes the socket file. By default Close removes it
+// for a listener of [Listen]. For a listener of [NewListener] the default is that of the
+// guarded listener. SetUnlinkOnClose does nothing if there is no socket file, and if the
+// guarded listener has no such method.
 func (l *Listener) SetUnlinkOnClose(unlink bool) {
 	if inner, ok := l.socket.(interface{ SetUnlinkOnClose(bool) }); ok {
 		inner.SetUnlinkOnClose(unlink)
 	}
 }
 
-// socketOf returns the listener in l, or l itself, that gives access to its socket, and
-// nil if there is none.
+// socketOf returns l, or the listener that it wraps, whichever gives access to its socket.
+// It returns nil if there is none.
 func socketOf(l net.Listener) syscall.Conn {
 	for range maxWrappers {
 		switch inner := l.(type) {

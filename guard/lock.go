@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDirectory takes a lock on a directory, which other calls of Listen respect and
-// everybody else does not notice. It keeps two that replace the same file from getting
-// in each other's way, who would notice and fail; so where there is none to be had (a
-// directory that we may not read, a file system without locks, somebody who holds it
-// for too long) it does nothing. It is an error if ctx ends first.
+// lockDirectory takes a lock on a directory. Only other calls of Listen respect it. It
+// keeps two of them from replacing the same file at once, which would make one of them
+// fail. If no lock can be had, lockDirectory does nothing: if we may not read the
+// directory, if its file system has no locks, or if another process holds it for too long.
+// It returns an error if ctx ends first.
 func lockDirectory(ctx context.Context, place *os.File) (unlock func(), err error) {
 	fd, err := unix.Openat(int(place.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

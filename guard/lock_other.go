@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// lockDirectory does nothing: these systems lock no directory with flock(2).
+// lockDirectory does nothing: on these systems flock(2) does not lock directories.
 func lockDirectory(context.Context, *os.File) (unlock func(), err error) { return func() {}, nil }

@@ -13,9 +13,8 @@ func whereElse(file string) string {
 	return ": this build looks in " + file + " alone; with cgo, and without the tag osusergo, it asks LDAP, SSSD and the like too"
 }
 
-// uidOf returns the uid of a user whom os/user found. Where that reads /etc/passwd
-// itself, it also takes whoever $USER names for ourselves, with the uid that we have or
-// had: so the file has the last word.
+// uidOf returns the uid of a user that os/user found. If os/user reads /etc/passwd itself,
+// it also answers from $USER and our own uid. So uidOf takes the uid from the file.
 func uidOf(u *user.User) (string, error) {
 	text, err := os.ReadFile("/etc/passwd")
 	if err != nil {
@@ -28,7 +27,7 @@ func uidOf(u *user.User) (string, error) {
 	return uid, nil
 }
 
-// inPasswd returns the uid in the first line about a name: passwd(5).
+// inPasswd returns the uid in the first line for a name: passwd(5).
 func inPasswd(passwd, name string) (uid string, ok bool) {
 	for line := range strings.Lines(passwd) {
 		fields := strings.Split(line, ":")

@@ -7,5 +7,5 @@ import "os/user"
 // uidOf trusts the system's own look-up.
 func uidOf(u *user.User) (string, error) { return u.Uid, nil }
 
-// whereElse has nothing to add: the system looks wherever it is told to.
+// whereElse adds nothing: the system looks in all configured places.
 func whereElse(string) string { return "" }

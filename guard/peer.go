@@ -10,13 +10,13 @@ import (
 	"example.com/peercred"
 )
 
-// Peer is the process at the other end of a connection, as the kernel knows it.
-// Only this package makes one, of a connection, so that no caller's numbers can
-// stand for a kernel's answer. The zero Peer is nobody, whom every [Policy]
-// refuses.
+// Peer is the process at the other end of a connection, as the kernel knows it. Only this
+// package makes one, from a connection, so no caller can pass off its own numbers as the
+// kernel's answer. Every [Policy] denies the zero Peer.
 //
-// What was asked while its connection was open is known for good; what was not is an
-// error after that, and refuses. It is safe for concurrent use.
+// A fact that was asked for while the connection was open stays known. Asking for any other
+// fact after that is an error, and a rule that requires it denies the peer. A Peer is safe
+// for concurrent use.
 type Peer struct{ conn *Conn }
 
 // Credentials returns the peer's ids, which were asked for once, when the

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// reporter calls a hook with one refusal after the other, in a goroutine that is
-// there as long as there are any.
+// reporter calls a hook with one denial after the other, in a goroutine that ends when none
+// is left.
 type reporter struct {
 	hook    func(*Denied)
 	mu      sync.Mutex
@@ -45,7 +45,7 @@ func (r *reporter) run() {
 	finished = true
 }
 
-// next returns false, and the goroutine ends, if there is none.
+// next returns false if no denial is left. The goroutine then ends.
 func (r *reporter) next() (*Denied, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *reporter) next() (*Denied, bool) {
 	return d, true
 }
 
-// call survives a hook that panics, as net/http survives a handler that does.
+// call recovers if the hook panics, as net/http does for a handler.
 func (r *reporter) call(d *Denied) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -68,9 +68,9 @@ func (r *reporter) call(d *Denied) {
 	r.hook(d)
 }
 
-// sparingLog stands in for OnDeny: it logs to [slog.Default], but no more than
-// maxLogged refusals in a second, so that a flood does not fill the log. What it leaves
-// out it counts, for a line before the next refusal that it logs.
+// sparingLog is the default OnDeny. It logs to [slog.Default], but at most maxLogged
+// denials a second, so that a flood does not fill the log. It counts the denials that it
+// leaves out, and logs the count before the next denial that it logs.
 type sparingLog struct {
 	began        time.Time // of the second
 	logged, left int
@@ -78,7 +78,7 @@ type sparingLog struct {
 
 const maxLogged = 5
 
-// deny logs d, or the count alone if d is nil. Calls are in turn.
+// deny logs d, or only the count if d is nil. Calls come one at a time.
 func (l *sparingLog) deny(d *Denied) {
 	now := time.Now()
 	if d == nil || now.Sub(l.began) >= time.Second {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isShortage knows the errnos that Go does not call temporary: accept(2)'s for want of
-// memory, and that of epoll_ctl(2) when a user's watches have run out.
+// isShortage recognizes the errnos that Go does not call temporary: those of accept(2) for
+// a lack of memory, and that of epoll_ctl(2) when a user has no watches left.
 func isShortage(err error) bool {
 	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)
 }

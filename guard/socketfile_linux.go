@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canVerify tells that isOf can have an answer.
+// canVerify reports whether isOf can have an answer.
 const canVerify = true
 
-// openParent takes only the permission to search the directories that lead there.
+// openParent requires only permission to search the directories that lead there.
 func openParent(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
@@ -23,12 +23,12 @@ func socketCloseOnExec(kind int) (int, error) {
 	return unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 }
 
-// setModeAtBirth sets the mode that the file gets in bind(2), but for bits that the umask
-// removes: unix_bind_bsd in net/unix/af_unix.c.
+// setModeAtBirth sets the mode that the file gets in bind(2), without the bits that the
+// umask removes: unix_bind_bsd in net/unix/af_unix.c.
 func setModeAtBirth(socket int, mode fs.FileMode) error { return unix.Fchmod(socket, uint32(mode)) }
 
-// socketInode is a handle on a socket file, and on no other that takes its name: an
-// O_PATH descriptor.
+// socketInode is a handle on a socket file, an O_PATH descriptor. It does not refer to
+// another file that takes the name.
 type socketInode struct {
 	at *socketPath
 	fd int
@@ -53,8 +53,8 @@ func (i socketInode) stat() (*unix.Stat_t, error) {
 	return &stat, nil
 }
 
-// path leads to the file, for calls that take no O_PATH descriptor. Where there is no
-// /proc it is the caller's path, unless others can exchange files there.
+// path leads to the file, for calls that take no O_PATH descriptor. Without /proc it is the
+// path of the caller, unless others can exchange files there.
 func (i socketInode) path() string {
 	path := "/proc/self/fd/" + strconv.Itoa(i.fd)
 	if _, err := os.Lstat(path); err != nil && !i.at.shared {
@@ -63,8 +63,8 @@ func (i socketInode) path() string {
 	return path
 }
 
-// chmod does without fchmodat2(2) before Linux 6.6, and in a sandbox that does not
-// know it.
+// chmod works without fchmodat2(2), for Linux before 6.6 and for sandboxes that do not know
+// it.
 func (i socketInode) chmod(mode uint32) error {
 	if unix.Fchmodat(i.fd, "", mode, unix.AT_EMPTY_PATH) == nil {
 		return nil
@@ -79,7 +79,7 @@ func (i socketInode) chown(uid, gid int) error {
 // accessACL is the access control list of a file: acl(5).
 const accessACL = "system.posix_acl_access"
 
-// hasACL reports whether the file has an access control list, as it has if its directory
+// hasACL reports whether the file has an access control list. It has one if its directory
 // has a default one. Users that are named in it could connect without being in the group.
 func (i socketInode) hasACL() (bool, error) {
 	_, err := unix.Getxattr(i.path(), accessACL, nil)
@@ -118,8 +118,8 @@ const (
 	diagMsgLen   = 16  // of struct unix_diag_msg
 )
 
-// boundInode asks the kernel's table of sockets for the inode number, of which it tells
-// 32 bits, of the file that a socket is bound to.
+// boundInode asks the kernel's table of sockets for the inode number of the file that a
+// socket is bound to. The table has 32 bits of that number.
 //
 // Source: sock_diag(7), net/unix/diag.c.
 func boundInode(socket int) (uint32, error) {
@@ -163,8 +163,8 @@ func askUnixDiag(socketInode uint32, cookie uint64) (answer []byte, err error) {
 	return answer[:n], nil
 }
 
-// unixDiagRequest is a struct nlmsghdr and a struct unix_diag_req for one socket, which
-// its cookie tells from others that have had its number.
+// unixDiagRequest returns a struct nlmsghdr and a struct unix_diag_req for one socket. The
+// cookie distinguishes the socket from others that had its number.
 func unixDiagRequest(inode uint32, cookie uint64) []byte {
 	order := binary.NativeEndian
 	b := order.AppendUint32(nil, 40) // its length

@@ -9,11 +9,10 @@ import (
 	"net"
 )
 
-// maxPath is no limit, since that of these systems is not known.
+// maxPath is no limit, because the limits of these systems are not known.
 const maxPath = math.MaxInt - 1
 
-// listenAtPath is not reached: these systems do not tell who connects, and the care
-// that a socket file needs is for those with Unix permissions.
+// listenAtPath is never called: these systems do not tell who connects.
 func listenAtPath(context.Context, string, string, socketAttributes) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canVerify tells that isOf can have an answer.
+// canVerify reports whether isOf can have an answer.
 const canVerify = false
 
 func openParent(path string) (*os.File, error) { return os.Open(path) }
@@ -26,11 +26,11 @@ func socketCloseOnExec(kind int) (int, error) {
 	return fd, err
 }
 
-// setModeAtBirth does nothing: fchmod(2) on a socket fails. The file is born with what the
-// umask leaves of 0777.
+// setModeAtBirth does nothing: fchmod(2) on a socket fails. The file starts with the mode
+// 0777 without the bits of the umask.
 func setModeAtBirth(int, fs.FileMode) error { return nil }
 
-// socketInode is a name. Its directory is one in which nobody else can exchange files.
+// socketInode is a name. Nobody else can exchange files in its directory.
 type socketInode struct{ *socketPath }
 
 func (p *socketPath) open() (socketInode, error) { return socketInode{p}, nil }
@@ -47,8 +47,8 @@ func (i socketInode) chown(uid, gid int) error {
 	return unix.Fchownat(i.fd(), i.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// hasACL finds none: the other systems have access control lists of other kinds, of
-// which golang.org/x/sys tells nothing.
+// hasACL returns false: the other systems have other kinds of access control lists, which
+// golang.org/x/sys does not support.
 func (socketInode) hasACL() (bool, error) { return false, nil }
 
 func (socketInode) removeACL() error { return errors.ErrUnsupported }

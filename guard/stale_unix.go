@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestLock is how long a lock is waited for, since every user who can read the
-// directory can hold one. Another Listen holds it for some system calls, which a busy
-// machine can make long. Tests change it.
+// longestLock bounds the wait for a lock, because every user who can read the directory can
+// hold one. Another Listen holds it for a few system calls, which can be slow on a busy
+// machine. Tests change it.
 var longestLock = 10 * time.Second
 
 // replaceStale removes the file if it is a stale socket file, and binds the socket in its

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// CurrentUser lets in processes that run under our own effective user id, as of this
-// call, whatever their groups. On a system without user ids it lets in nobody.
+// CurrentUser admits processes whose effective user id is ours as of this call, whatever
+// their groups. On a system without user ids it denies every peer.
 func CurrentUser() Policy {
 	uid := os.Geteuid()
 	if uid < 0 { // Windows
@@ -20,27 +20,27 @@ func CurrentUser() Policy {
 	return uidPolicy("the current user, uid "+strconv.Itoa(uid), []uint32{uint32(uid)})
 }
 
-// Users lets in processes that run as one of these users. The names are looked up once,
-// in this call, with package os/user. A build with CGO_ENABLED=0, or with the tag
-// osusergo, looks in /etc/passwd alone, except on macOS. Others ask the C library, and so
-// LDAP, SSSD and whatever else nsswitch.conf(5) names.
+// Users admits processes that run as one of these users. The names are looked up once, in
+// this call, with package os/user. A build with CGO_ENABLED=0, or with the tag osusergo,
+// looks only in /etc/passwd, except on macOS. Other builds ask the C library, and so LDAP,
+// SSSD and the other sources in nsswitch.conf(5).
 //
-// An unknown name is an error that wraps [user.UnknownUserError], and so is every name if
-// there is no /etc/passwd. With an error the Policy lets in nobody.
+// The error for an unknown name wraps [user.UnknownUserError]. If there is no /etc/passwd,
+// every name is unknown. The Policy that comes with an error denies every peer.
 func Users(names ...string) (Policy, error) {
 	return resolved("user", names, lookUpUser, uidPolicy)
 }
 
-// GroupNames is [Groups] by name. The names are looked up as in [Users], in /etc/group.
-// The error for an unknown one wraps [user.UnknownGroupError]. The kernel says who is in a
-// group, and not /etc/group.
+// GroupNames is [Groups] by name. The names are looked up as in [Users], in /etc/group. The
+// error for an unknown name wraps [user.UnknownGroupError]. Only the id of the group comes
+// from /etc/group. The kernel says which groups a peer has.
 func GroupNames(names ...string) (Policy, error) {
 	return resolved("group", names, lookUpGroup, groupPolicy)
 }
 
-// idOf returns the id of a user or group that is given by name or, as in chown(1), by
-// number; ours for none. A number must be as ids are printed: chown(1) reads 010 as ten,
-// and C as eight.
+// idOf returns the id of a user or group. The text is a name or a number, as for chown(1).
+// A number must be as ids are printed: chown(1) reads 010 as ten, and C reads it as eight.
+// If the text is empty, idOf returns ours.
 func idOf(text string, ours int, lookUp func(name string) (uint32, error)) (int, error) {
 	if text == "" {
 		return ours, nil
@@ -65,7 +65,7 @@ func isUnknown(err error) bool {
 	return noUser || noGroup
 }
 
-// resolved is the policy about the ids that the names have.
+// resolved returns the policy for the ids of the names.
 func resolved(kind string, names []string, lookUp func(name string) (uint32, error), policy func(string, []uint32) Policy) (Policy, error) {
 	var ids []uint32
 	var texts []string
@@ -100,8 +100,8 @@ func lookUpGroup(name string) (uint32, error) {
 	})
 }
 
-// lookUp returns the id that find finds. If there is none, or no database to find it in,
-// the error wraps unknown.
+// lookUp returns the id that find finds. If there is no such id, or no database, the error
+// wraps unknown.
 func lookUp(kind, file, name string, unknown error, find func() (id string, err error)) (uint32, error) {
 	if !isName(name) {
 		return 0, &unknownName{fmt.Sprintf("unknown %s %q", kind, name), unknown}
@@ -118,7 +118,7 @@ func lookUp(kind, file, name string, unknown error, find func() (id string, err 
 	return 0, fmt.Errorf("look up the %s %q: %w", kind, name, err)
 }
 
-// unknownName is an error of os/user with a text of ours.
+// unknownName is an error of os/user with our own text.
 type unknownName struct {
 	text string
 	as   error
@@ -127,14 +127,14 @@ type unknownName struct {
 func (u *unknownName) Error() string { return u.text }
 func (u *unknownName) Unwrap() error { return u.as }
 
-// isName refuses what C would cut off: getpwnam(3) finds root for "root\x00x".
+// isName refuses names that C would cut off: getpwnam(3) finds root for "root\x00x".
 func isName(name string) bool { return name != "" && !strings.ContainsRune(name, 0) }
 
-// parseID reads an id of the user database, which is no number on Windows.
+// parseID parses an id of the user database. On Windows it is not a number.
 func parseID(kind, name, id string) (uint32, error) {
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil || n == 1<<32-1 {
-		return 0, fmt.Errorf("the %s %q has the id %q, which is no number from 0 to 4294967294", kind, name, id)
+		return 0, fmt.Errorf("the %s %q has the id %q, which is not a number from 0 to 4294967294", kind, name, id)
 	}
 	return uint32(n), nil
 }
