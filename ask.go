@@ -40,7 +40,7 @@ func checkKernel() error {
 func probeKernel() error {
 	switch wrong, err := answersForCaller(); {
 	case err != nil:
-		return unavailable(failedCredentials, "the answer names this process itself, and whether the kernel says so of every peer could not be found out: socket, "+call+": "+err.Error())
+		return unavailable(failedCredentials, "the answer names this process itself, and we cannot tell whether the kernel gives that answer for every peer: socket, "+call+": "+err.Error())
 	case wrong:
 		return unavailable(failedCredentials, "the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)")
 	}
@@ -67,8 +67,8 @@ func callError(call string, err error) error {
 	return fmt.Errorf("%s: %s: %w", runtime.GOOS, call, err)
 }
 
-// unavailable is an error that wraps *ErrPeerCredentialsUnavailable. Its text begins
-// with failed, unless it is the credentials that are unavailable.
+// unavailable returns an error that wraps *ErrPeerCredentialsUnavailable. Its text
+// begins with failed, unless the credentials are what is unavailable.
 func unavailable(failed, reason string) error {
 	err := &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
 	if failed == failedCredentials {
@@ -77,8 +77,8 @@ func unavailable(failed, reason string) error {
 	return &factUnavailable{failed, err}
 }
 
-// factUnavailable says that something else than the credentials is unavailable. The
-// credentials may be there, so the text of the error that it wraps would be wrong.
+// factUnavailable means that a fact other than the credentials is unavailable. The
+// credentials may be available, so the text of the wrapped error would be wrong.
 type factUnavailable struct {
 	failed string
 	err    *ErrPeerCredentialsUnavailable

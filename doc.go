@@ -13,25 +13,27 @@
 // # What the kernel says, and as of when
 //
 // The ids are effective ids. On a server's accepted connection they are the
-// peer's at its connect(2); what the peer does to its ids afterwards does not
-// show. On a client's connection they are those of the process that called listen(2);
-// on OpenBSD of the one that called bind(2), on illumos and Solaris of the one that
-// made the server's end. Under socket activation that is the service manager, and not
-// the service that accepts. A socketpair names the process that made it, on Linux and
-// on current OpenBSD; other systems may not answer about one. A datagram socket is
-// refused, since it can be connected to another after the kernel took the credentials.
+// peer's ids as of its connect(2). Later changes of the peer's ids do not show. On a
+// client's connection they are those of the process that called listen(2). On OpenBSD
+// they are those of the process that called bind(2), and on illumos and Solaris of the
+// process that made the server's end. Under socket activation that is the service
+// manager, not the service that accepts. On Linux and current OpenBSD a socketpair
+// names the process that made it. Other systems may not answer about a socketpair. A
+// datagram socket is an error, because it can be connected to another socket after the
+// kernel took the credentials.
 //
-// On macOS the pid is not as of connect time. It is that of the process which last
-// used the peer's socket, so uid and pid can describe two processes, and it is 0 once
-// the peer has closed.
+// On macOS the pid is not as of connect time. It is that of the process that last used
+// the peer's socket, so uid and pid can describe two processes. It is 0 once the peer
+// has closed.
 //
-// NetBSD is believed on the accepted end only. The connecting end is told who called
-// bind(2) up to r1.152 of uipc_usrreq.c, its own ids from r1.162 to about r1.208, and
-// who called listen(2) since r1.209 (July 2025). No call tells the revision, so that
-// end is refused, and with it a peer that bound a name before it connected.
+// On NetBSD only the accepted end has an answer. On the connecting end the kernel names
+// the process that called bind(2) up to r1.152 of uipc_usrreq.c, the caller itself from
+// r1.162 to about r1.208, and the process that called listen(2) since r1.209 (July
+// 2025). No call tells the revision, so the connecting end is an error. A peer that
+// bound a name before it connected is an error too.
 //
 // Never call bind(2) on an accepted connection. On OpenBSD and NetBSD that replaces
-// the peer's ids with those of the process that binds, and the answer names us.
+// the peer's ids with ours.
 //
 // Sources: unix(7) and net/core/sock.c of Linux; unix(4), getpeereid(3) and
 // uipc_usrreq.c of macOS, FreeBSD, DragonFly and NetBSD; getsockopt(2) and

@@ -270,7 +270,7 @@ func TestForgedAnswers(t *testing.T) {
 		noPoller    = process + "the runtime's poller does not take the pidfd: "
 		poll        = "peer process: linux: poll(pidfd): "
 		fdinfo      = "peer process: linux: read /proc/self/fdinfo/: "
-		probed      = "whether the kernel says so of every peer could not be found out: socket, getsockopt(SO_PEERCRED): "
+		probed      = "we cannot tell whether the kernel gives that answer for every peer: socket, getsockopt(SO_PEERCRED): "
 		clock       = "clock_gettime"
 		supported   = "the kernel could not be asked: socketpair: "
 	)

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// Inspect runs read on the process's directory in /proc, and then makes sure that
-// the process has not ended meanwhile: what read saw under that path was of this
-// process, not of another that has its pid by now. If the process has ended, Inspect
-// returns *[ErrPeerProcessGone], and the caller must throw the findings away.
-// Otherwise it returns read's error.
+// Inspect runs read on the directory of the process in /proc, and then checks that the
+// process has not ended meanwhile. If it has not, read saw this process, and not
+// another one that took its pid. If the process has ended, Inspect returns
+// *[ErrPeerProcessGone], and the caller must discard the findings. Otherwise it returns
+// the error of read.
 //
-// read must open what it needs by that path, and open nothing there after it has
+// read must open files only by that path, and must not open any there after it has
 // returned. It may take its time, and may call the other methods of the handle. A
-// hostile process can make it take long: what is read of its memory, or opened, may
-// come from a file system that the process itself serves. So hold no lock, and do
-// not keep other peers waiting meanwhile.
+// hostile process can make it slow: files that it opens, and memory that it reads, may
+// come from a file system that the process itself serves. So do not hold a lock or keep
+// other peers waiting meanwhile.
 //
-// What is in /proc is as of now, not as of connect time, and a process can have
-// changed while it was read. Much of it the process says of itself, which is no
-// ground for a decision.
+// The contents of /proc are as of now, not as of connect time. A process can change
+// while it is read. Much of the contents comes from the process itself, so it is no
+// basis for a decision.
 //
 // The error wraps *[ErrPeerCredentialsUnavailable] if /proc does not show us the
 // process although it is alive. The Reason says why and what to do:
@@ -34,10 +34,10 @@ import (
 //   - /proc is not mounted.
 //   - The process is in a pid namespace that is not visible in this /proc.
 //   - /proc is mounted with hidepid=invisible or hidepid=ptraceable (systemd:
-//     ProtectProc=), and we may neither ptrace the process (CAP_SYS_PTRACE) nor are
-//     in the group of the mount option gid=, which hidepid=ptraceable ignores.
-//   - /proc is mounted with hidepid=noaccess, likewise. The error then wraps EACCES
-//     too, in place of the kernel's EPERM.
+//     ProtectProc=), and we may not ptrace the process (CAP_SYS_PTRACE). Members of the
+//     group of the mount option gid= are exempt, except with hidepid=ptraceable.
+//   - /proc is mounted with hidepid=noaccess, with the same exemptions as for
+//     invisible. The error then also wraps EACCES, instead of the kernel's EPERM.
 //
 // The mount option subset=pid (systemd: ProcSubset=pid) does not matter to any method
 // of a PeerProcess.
@@ -63,9 +63,9 @@ func (p *PeerProcess) Inspect(read func(procfs string) error) error {
 
 const failedInspection = "failed to inspect the peer's process"
 
-// inspect keeps read's error from being taken for one about the process when /proc
-// hides the process. The process may become hidden while read runs: it does when it
-// executes a set-user-ID program.
+// inspect checks again after an error of read, because /proc may hide the process by
+// then. It does if the process executed a set-user-ID program. An error of read would
+// then look like one about the process.
 func inspect(procfs string, read func(procfs string) error) error {
 	if err := checkVisible(procfs); err != nil {
 		return err
@@ -87,37 +87,38 @@ func checkVisible(procfs string) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return unavailable(failedInspection, "/proc hides the process (mount option hidepid=invisible or hidepid=ptraceable): "+
-			"it takes CAP_SYS_PTRACE, the group of the mount option gid= (with invisible alone), or a /proc without hidepid")
+			"it requires CAP_SYS_PTRACE, the group of the mount option gid= (with invisible alone), or a /proc without hidepid")
 	case errors.Is(err, syscall.EPERM):
 		denied := unavailable(failedInspection, "/proc denies access to the process (mount option hidepid=noaccess): "+
-			"it takes CAP_SYS_PTRACE, the group of the mount option gid=, or a /proc without hidepid")
+			"it requires CAP_SYS_PTRACE, the group of the mount option gid=, or a /proc without hidepid")
 		return fmt.Errorf("%w: %w", denied, syscall.EACCES)
 	}
 	return err
 }
 
-// Executable opens the file that /proc names as the process's program, and tells its
-// path. The file is the very one, whatever is at the path by now; close it.
+// Executable opens the file that /proc names as the program of the process, and returns
+// its path. It opens that very file, even if another file is at the path by now. Close
+// the file.
 //
-// It is for logs, and no ground for a decision, even if the file is trusted. A
-// process can choose what is named: by executing this program only after it
-// connected, or, in a user namespace of its own, by prctl(PR_SET_MM) without
-// executing it at all. Whoever runs under the same uid may have told it to load other
-// code (LD_PRELOAD, ptrace). And whoever may write to the file can change it once
-// it is not executed any more: a hash is one of what was read, not of what runs.
+// It is for logs, and no basis for a decision, even if the file is trusted. A process
+// can choose the file: it can execute that program only after it connected, or name it
+// by prctl(PR_SET_MM) in its own user namespace without executing it at all. Any
+// process with the same uid may have made it load other code (LD_PRELOAD, ptrace). Any
+// process that may write to the file can change it once it is no longer executed. So a
+// hash is that of the bytes that were read, not of the code that runs.
 //
-// The path is for people: the file may have been moved or replaced since, or
-// removed (then it ends in " (deleted)"), and it can be one of another mount
-// namespace, which means nothing here. Of a script the program is the interpreter.
+// The path is for people. The file may have been moved, replaced or removed since (a
+// removed file's path ends in " (deleted)"). The path can also be one of another mount
+// namespace, which means nothing here. The program of a script is its interpreter.
 // Opening waits for the file system, which a hostile process may serve itself: see
 // [PeerProcess.ExecutablePath].
 //
-// The error wraps EACCES if we may not ptrace the process (it takes the same uid,
-// mostly, or CAP_SYS_PTRACE). It wraps [os.ErrNotExist] while the process has no
-// program: at its end, and for a moment as it executes another. That a process has
-// ended only *[ErrPeerProcessGone] says. Otherwise it fails as [PeerProcess.Inspect]
-// does: where /proc is not mounted or hides the process the error wraps
-// *[ErrPeerCredentialsUnavailable], and not os.ErrNotExist.
+// The error wraps EACCES if we may not ptrace the process. That usually requires the
+// same uid, or CAP_SYS_PTRACE. The error wraps [os.ErrNotExist] while the process has
+// no program: when it is ending, and for a moment while it executes another program.
+// Only *[ErrPeerProcessGone] means that the process has ended. Otherwise Executable
+// fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides the process,
+// the error wraps *[ErrPeerCredentialsUnavailable], and not os.ErrNotExist.
 //
 // Source: proc_pid_exe(5), PR_SET_MM_EXE_FILE(2const).
 func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
@@ -135,10 +136,10 @@ func (p *PeerProcess) Executable() (file *os.File, path string, err error) {
 	return file, path, nil
 }
 
-// ExecutablePath tells the path of the program that the process is executing, and
-// no more: unlike [PeerProcess.Executable] it opens no file, for which a hostile
-// process can make us wait if it serves its own file system. All that is said there
-// of the path goes for this one. It is for people, and it fails as Executable does.
+// ExecutablePath returns only the path of the program that the process is executing.
+// Unlike [PeerProcess.Executable] it opens no file, so a hostile process that serves
+// its own file system cannot make us wait. The limits of the path are the same as
+// there. It is for people, and it fails as Executable does.
 //
 // Source: proc_pid_exe(5).
 func (p *PeerProcess) ExecutablePath() (path string, err error) {
@@ -152,7 +153,7 @@ func (p *PeerProcess) ExecutablePath() (path string, err error) {
 	return path, nil
 }
 
-// readLink refuses the empty path, which no link in /proc leads to.
+// readLink refuses the empty path, which no link in /proc has.
 func readLink(name string) (path string, err error) {
 	path, err = os.Readlink(name)
 	if err == nil && path == "" {
@@ -161,8 +162,8 @@ func readLink(name string) (path string, err error) {
 	return path, err
 }
 
-// pathOf tells the path of an open file, rather than that of the link that led to
-// it, which may lead elsewhere by now.
+// pathOf returns the path of an open file. The link that led to the file may lead
+// elsewhere by now.
 func pathOf(file *os.File) (path string, err error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -173,17 +174,19 @@ func pathOf(file *os.File) (path string, err error) {
 	return path, errors.Join(err, read)
 }
 
-// Cmdline returns the arguments of the process, from its name on; none for a
-// process that has none.
+// Cmdline returns the arguments of the process, from its name on. It returns none for a
+// process without arguments.
 //
-// They are what the process says of itself: it can write there what it likes, so
-// they are for people, and no ground for a decision.
+// The process can overwrite its arguments with any text. So they are for people, and no
+// basis for a decision.
 //
-// The error wraps [os.ErrNotExist] while the process has no program: at its end,
-// and for a moment as it executes another. More than 8 MiB are an error. Otherwise it
-// fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the process
-// the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess EACCES
-// too. Source: proc_pid_cmdline(5).
+// The error wraps [os.ErrNotExist] while the process has no program: when it is ending,
+// and for a moment while it executes another program. More than 8 MiB are an error.
+// Otherwise Cmdline fails as [PeerProcess.Inspect] does. If /proc is not mounted or
+// hides the process, the error wraps *[ErrPeerCredentialsUnavailable], and with
+// hidepid=noaccess also EACCES.
+//
+// Source: proc_pid_cmdline(5).
 func (p *PeerProcess) Cmdline() ([]string, error) {
 	var text string
 	err := p.Inspect(func(procfs string) (err error) {
@@ -204,8 +207,8 @@ func readCmdline(procfs string) (text string, err error) {
 	return text, err
 }
 
-// parseCmdline reads arguments that each end in a NUL, which a process may have
-// overwritten.
+// parseCmdline parses arguments that each end in a NUL. A process may have overwritten
+// the NULs.
 func parseCmdline(text string) []string {
 	if text == "" {
 		return []string{}
@@ -213,7 +216,8 @@ func parseCmdline(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 }
 
-// checkHasProgram tells a process without arguments from one whose memory is gone.
+// checkHasProgram returns an error for a process whose memory is gone, and nil for one
+// that has no arguments.
 func checkHasProgram(procfs string) error {
 	_, err := os.Readlink(procfs + "/exe")
 	if errors.Is(err, os.ErrNotExist) {
@@ -234,15 +238,17 @@ type Cgroup struct {
 	Path string `json:"path"`
 }
 
-// Cgroup returns the control groups that the process is in, one for each
-// hierarchy; with cgroup version 2 alone that is one. Who may move a process
-// between groups is the affair of whoever administers or was delegated them: a user
-// can choose among the groups below the user's own, and give them any name. So it is
-// no ground for a decision that keeps a user out of what another has.
+// Cgroup returns the control groups of the process, one for each hierarchy. With cgroup
+// version 2 alone there is one. The administrator, or a user to whom groups were
+// delegated, decides who may move a process between groups. A user can choose among the
+// groups below the user's own, and name them freely. So a control group is no basis for
+// a decision that keeps one user out of what another has.
 //
-// It fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the
-// process the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
-// EACCES too. Source: cgroups(7), /proc/PID/cgroup.
+// Cgroup fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides the
+// process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// also EACCES.
+//
+// Source: cgroups(7), /proc/PID/cgroup.
 func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
 	text, err := p.readProc("/cgroup")
 	if err != nil {
@@ -273,16 +279,16 @@ func parseCgroups(text string) ([]Cgroup, error) {
 	return groups, nil
 }
 
-// StartTime returns when the process was started: when it was forked, not when it
-// executed its present program. It is for people. The kernel counts hundredths of a
-// second since boot (CLOCK_BOOTTIME, in our time namespace), which are turned into a
-// time by the clocks as they are now. So two calls may differ by some hundredths, and
-// by more if the time of day was set in between. Pid and start time together are no
-// identity, which the handle is, and no ground for a decision.
+// StartTime returns when the process was forked, not when it executed its present
+// program. It is for people. The kernel counts hundredths of a second since boot
+// (CLOCK_BOOTTIME, in our time namespace). StartTime converts them by the clocks as of
+// now. So two calls may differ by some hundredths, and by more if the time of day was
+// set in between. Pid and start time together do not identify a process and are no
+// basis for a decision. The handle identifies it.
 //
-// It fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the
-// process the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
-// EACCES too. If the clock cannot be read, the error wraps the errno.
+// StartTime fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides the
+// process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// also EACCES. If the clock cannot be read, the error wraps the errno.
 //
 // Source: proc_pid_stat(5), clock_gettime(2), time_namespaces(7).
 func (p *PeerProcess) StartTime() (time.Time, error) {
@@ -297,7 +303,7 @@ func (p *PeerProcess) StartTime() (time.Time, error) {
 	return startTime(stat, up, time.Now())
 }
 
-// startTime turns what stat says into a time by both clocks, which are as of now.
+// startTime converts the start in stat into a time. Both clocks are as of now.
 func startTime(stat string, sinceBoot time.Duration, now time.Time) (time.Time, error) {
 	start, err := parseStart(stat)
 	if err != nil {
@@ -309,10 +315,10 @@ func startTime(stat string, sinceBoot time.Duration, now time.Time) (time.Time, 
 // tick is 1/USER_HZ, which is 100 on every port of Go.
 const tick = time.Second / 100
 
-// parseStart finds the 22nd field, in ticks since boot. The second one, the name in
-// brackets, can hold anything. A process that was started before what our time
-// namespace takes for the boot has a negative number of nanoseconds, which the kernel
-// takes for an unsigned one and divides (start_time in fs/proc/array.c).
+// parseStart parses the 22nd field, in ticks since boot. The second field, the name in
+// brackets, can hold anything. If a process was started before the boot of our time
+// namespace, its start is a negative number of nanoseconds. The kernel treats that as
+// unsigned and divides it (start_time in fs/proc/array.c).
 func parseStart(stat string) (sinceBoot time.Duration, err error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
@@ -339,18 +345,18 @@ type CurrentCredentials struct {
 	FilesystemGID uint32 `json:"filesystem_gid"`
 }
 
-// CurrentCredentials returns the ids that the process has now. Decide on those as
-// of connect time, from [GetPeerCredentials]: a process can drop ids after it
-// connected, and by executing a set-user-ID program it can gain some without
-// having any more say over them than before. Ids that our user namespace does not
-// map are the overflow id, 65534. Each thread can have ids of its own; these are
-// those of the first.
+// CurrentCredentials returns the ids that the process has now. Base decisions on the
+// ids as of connect time, from [GetPeerCredentials]. A process can drop ids after it
+// connected. It can also gain ids by executing a set-user-ID program, without more
+// power over them than before. Ids that our user namespace does not map are the
+// overflow id, 65534. Each thread can have its own ids. These are the ids of the first
+// thread.
 //
-// The error is *[ErrPeerProcessGone] once the process has been reaped. It does not
-// take /proc since Linux 6.13. Before that, and for a process that has no pid here, it
-// fails as [PeerProcess.Inspect] does: where /proc is not mounted or hides the process
-// the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess EACCES
-// too.
+// The error is *[ErrPeerProcessGone] once the process has been reaped. Since Linux 6.13
+// CurrentCredentials does not use /proc. Before that, and for a process that has no pid
+// here, it fails as [PeerProcess.Inspect] does: if /proc is not mounted or hides the
+// process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// also EACCES.
 //
 // Source: PIDFD_GET_INFO in fs/pidfs.c; else proc_pid_status(5).
 func (p *PeerProcess) CurrentCredentials() (*CurrentCredentials, error) {

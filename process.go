@@ -50,9 +50,9 @@ type PeerProcess struct {
 // It returns a handle or an error:
 //
 //   - *[ErrNotUnixSocket] as GetPeerCredentials does.
-//   - An error that wraps *[ErrPeerCredentialsUnavailable], and says that the process
-//     is unavailable, on another system and on an older kernel. Its Reason says which
-//     kernel has it.
+//   - An error that wraps *[ErrPeerCredentialsUnavailable] and says that the process is
+//     unavailable, on other systems and on older kernels. Its Reason says which kernel
+//     has it.
 //   - *[ErrPeerProcessGone] if the process has been reaped. A zombie can still be
 //     opened.
 //   - Otherwise an error that names the system and the call and wraps the errno:

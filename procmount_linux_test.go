@@ -184,8 +184,8 @@ func TestProcessUnderARestrictedProc(t *testing.T) {
 		strangerID = 54_102
 		group      = 54_103
 		notThere   = "/proc is not mounted, or is that of a pid namespace that we are not in: mount that of ours"
-		conceals   = "/proc hides the process (mount option hidepid=invisible or hidepid=ptraceable): it takes CAP_SYS_PTRACE"
-		denies     = "/proc denies access to the process (mount option hidepid=noaccess): it takes CAP_SYS_PTRACE"
+		conceals   = "/proc hides the process (mount option hidepid=invisible or hidepid=ptraceable): it requires CAP_SYS_PTRACE"
+		denies     = "/proc denies access to the process (mount option hidepid=noaccess): it requires CAP_SYS_PTRACE"
 	)
 	for _, test := range []struct {
 		options string

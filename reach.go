@@ -241,8 +241,8 @@ func (q *question[T]) guarded(ask func() (T, error)) (answer T, err error) {
 	return answer, err
 }
 
-// askChecked asks about a descriptor of any kind. It checks that it is a Unix socket,
-// and says so if it is a listener.
+// askChecked asks about any kind of descriptor. It checks that the descriptor is a Unix
+// socket, and says so if it is a listener.
 func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	if !supported {
 		return q.ask(-1)
@@ -260,9 +260,10 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	return answer, nil
 }
 
-// askUnixSocket asks about a Unix socket that may have no peer, of which not every
-// question tells. Whether it can have one comes last: another process that shares the
-// descriptor can make it listen while we ask, and a listening socket stays one.
+// askUnixSocket asks about a Unix socket that may have no peer. Not every question
+// tells that. Whether the socket can have a peer is checked last: another process that
+// shares the descriptor can make it listen while we ask, and a listening socket keeps
+// listening.
 func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
 	if q.trusts {
 		if _, err := askCredentials(fd); err != nil {
@@ -288,7 +289,7 @@ func (q *question[T]) noPeer(err error) error {
 	return q.fail(callError("check that the socket can have a peer", err))
 }
 
-// explained adds to err what to do if fd is a listener.
+// explained adds to err what to do, if fd is a listener.
 func explained(fd int, err error) error {
 	if is, _ := listens(fd); is { // false with an error
 		return fmt.Errorf("%w (this is a listener: ask about the connection that Accept returns)", err)

@@ -136,9 +136,9 @@ func (i *Info) probe(fd int) {
 	i.AuditToken.settle(err, sure)
 }
 
-// everyPairAnswers tells whether every kernel of the system answers about a socketpair.
-// OpenBSD's do since some release between r1.137 (2018) and r1.221 (2025) of
-// uipc_usrreq.c.
+// everyPairAnswers reports whether every kernel of the system answers about a
+// socketpair. On OpenBSD kernels do since a release between r1.137 (2018) and r1.221
+// (2025) of uipc_usrreq.c.
 func everyPairAnswers(system string) bool { return system == "linux" || system == "android" }
 
 // settle takes the same for every fact.
@@ -148,10 +148,9 @@ func (i *Info) settle(err error) {
 	}
 }
 
-// settle takes what a probe showed. If the system answers about every socketpair,
-// an error means that there is no answer to be had now, whatever the reason.
-// Otherwise the error may be due to the socketpair, and shows only that this one was
-// not answered.
+// settle records the result of a probe. If the system answers about every socketpair,
+// an error means that no answer is available now, for any reason. Otherwise the error
+// may be due to the socketpair, and shows only that this socketpair got no answer.
 func (f *Fact) settle(err error, everyPairAnswers bool) {
 	var unavailable *ErrPeerCredentialsUnavailable
 	switch {

@@ -1,5 +1,5 @@
-// Package grpcpeer tells a gRPC server on a Unix socket who calls it, and a gRPC
-// client who serves it, and lets in whom a [guard.Policy] lets in.
+// Package grpcpeer tells a gRPC server on a Unix socket who calls it, and a gRPC client who
+// serves it. It admits the peers that a [guard.Policy] admits.
 //
 //	rules := grpcpeer.Rules{
 //		pb.Store_Get_FullMethodName: guard.UIDs(1000, 1001),
@@ -28,25 +28,25 @@
 //
 // # Which calls the rules decide on
 //
-// The interceptors decide on calls of the methods that the server has. gRPC answers a call
-// of any other method with codes.Unimplemented, and asks no interceptor. So whoever can
-// connect can find out which methods there are.
+// The interceptors decide on calls of the methods that the server has. gRPC answers calls
+// of other methods with codes.Unimplemented, and does not ask the interceptors. So any peer
+// that can connect can find out which methods there are.
 //
-// A server with [grpc.UnknownServiceHandler] takes calls of all methods. Those of methods
-// that it does not have are streams, and the stream interceptor decides on them. Their
-// names are the client's choice: the rule "/" admits any name, and "/package.Service/" any
-// method name. Without a rule they are refused.
+// A server with [grpc.UnknownServiceHandler] accepts calls of all methods. Calls of methods
+// that it does not have are streams, and the stream interceptor decides on them. The client
+// chooses their names. The rule "/" admits any name, and "/package.Service/" any method
+// name. Calls without a rule are denied.
 //
-// Calls through [grpc.Server.ServeHTTP] bypass the credentials. Their peer is not known,
-// and every rule refuses them. A server without rules serves them.
+// Calls through [grpc.Server.ServeHTTP] bypass the credentials. Their peer is not known, so
+// every rule denies them. A server without rules serves them.
 //
-// # Refused connections
+// # Denied connections
 //
-// [NewServerCredentials] works with any listener. One of [guard.Listen] is better: it
-// refuses a peer before gRPC knows of it. On Linux 6.16 and newer it also refuses file
-// descriptors that peers send, which can make the close of a connection take long. The
-// connections of refused peers are closed without gRPC waiting for it; those of admitted
-// peers are not.
+// [NewServerCredentials] works with any listener. A listener of [guard.Listen] is better,
+// because it denies a peer before gRPC sees it. On Linux 6.16 and newer it also refuses
+// file descriptors from peers, which can make the close of a connection slow. gRPC does not
+// wait until the connection of a denied peer is closed. It does wait for that of an
+// admitted peer.
 //
 // Sources: credentials/credentials.go, credentials/local/local.go, server.go,
 // picker_wrapper.go and internal/transport of grpc-go 1.85.

@@ -10,23 +10,22 @@ import (
 	"example.com/peercred/guard"
 )
 
-// NewServerCredentials returns credentials for a server, for [grpc.Creds], which let in
-// the clients that policy lets in. The zero Policy lets in nobody, and so does a
-// connection that is no Unix socket. [PeerFromContext] returns the clients that are let in.
+// NewServerCredentials returns credentials for [grpc.Creds] of a server. They admit the
+// clients that policy admits. The zero Policy denies every client, and every connection
+// that is not on a Unix socket is denied. [PeerFromContext] returns an admitted client.
 //
-// The connections of the others are closed, and nothing is sent. The handshake returns
-// when its connection is closed: gRPC's own Close waits for nothing then, whatever
-// descriptors the client sent. The reason goes to the onDeny hooks, of which
-// [guard.LogDenied] makes one, and to gRPC's log at its level info. A hook is called after
-// the connection is closed, in a goroutine of that connection. So it must be safe for
-// concurrent use, and a slow one keeps nobody else waiting. If it panics, that is logged
-// with [slog.Default].
+// The connections of denied clients are closed, and nothing is sent. The handshake returns
+// after the connection is closed. So the Close of gRPC waits for nothing, whatever
+// descriptors the client sent. The reason goes to the onDeny hooks, such as one of
+// [guard.LogDenied], and to the log of gRPC at level info. A hook is called after the
+// connection is closed, in a goroutine of that connection. It must be safe for concurrent
+// use. A slow hook keeps no other client waiting. A panic is logged to [slog.Default].
 //
-// The peer of a [guard.Conn], from a [guard.Listener], is not asked for again. The
-// policies of both must let it in.
+// The peer of a [guard.Conn], from a [guard.Listener], is not asked for again. The policies
+// of both must admit it.
 //
-// The handshake fails with *[guard.Denied]. The credentials are safe for concurrent
-// use; ClientHandshake and OverrideServerName are errors.
+// The handshake fails with *[guard.Denied]. The credentials are safe for concurrent use.
+// ClientHandshake and OverrideServerName are errors.
 func NewServerCredentials(policy guard.Policy, onDeny ...func(*guard.Denied)) credentials.TransportCredentials {
 	return &serverCredentials{newCommon(policy, onDeny)}
 }

@@ -143,7 +143,7 @@ type settings struct {
 	mode   fs.FileMode
 	group  string        // of the socket file
 	owner  string        // likewise
-	shared bool          // whether its directory may be
+	shared bool          // allows a shared directory
 	grace  time.Duration // for requests under way at the end
 }
 
@@ -181,13 +181,13 @@ func parseArgs(args []string, stdout io.Writer) (settings, error) {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the socket; what a killed server left there is replaced")
 	flags.StringVar(&s.rules, "rules", "", "the `FILE` that says who is served")
-	flags.Func("mode", "the socket file's `MODE` in octal, which it has from the first instant (default 0666, with\n--group 0660); the rules decide about those whom it lets connect", func(text string) (err error) {
+	flags.Func("mode", "the socket file's `MODE` in octal, which it has before anybody can connect (default 0666, or\n0660 with --group); the rules decide about clients that can connect", func(text string) (err error) {
 		s.mode, err = parseMode(text)
 		return err
 	})
 	flags.StringVar(&s.group, "group", "", "the group of the socket file, by `NAME` or number (default our own)")
-	flags.StringVar(&s.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another takes root)")
-	flags.BoolVar(&s.shared, "allow-shared-directory", false, "take a directory in which others can replace the socket file")
+	flags.StringVar(&s.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another requires root)")
+	flags.BoolVar(&s.shared, "allow-shared-directory", false, "allow a directory in which others can replace the socket file")
 	err := flags.Parse(args)
 	if s.mode == 0 {
 		s.mode = defaultMode(s.group)
@@ -208,7 +208,8 @@ func parseArgs(args []string, stdout io.Writer) (settings, error) {
 	return s, err
 }
 
-// defaultMode leaves it to the rules who is let in, within the group if there is one.
+// defaultMode lets everybody connect, or only the group if there is one. The rules decide
+// who is admitted.
 func defaultMode(group string) fs.FileMode {
 	if group != "" {
 		return 0o660
