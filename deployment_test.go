@@ -18,7 +18,7 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// The code of docs/deployment.md is that which compiles here.
+// The code in docs/deployment.md is in example_deployment_test.go, so it compiles.
 func TestDeploymentCodeIsTheExample(t *testing.T) {
 	page, err := os.ReadFile("docs/deployment.md")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestDeploymentCodeIsTheExample(t *testing.T) {
 	}
 }
 
-// Who is refused by a route reads a status, and who is let in gets the answer.
+// A client that a route denies reads a status. An admitted client gets the answer.
 func TestDeploymentServesByRoute(t *testing.T) {
 	secret := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the secret") })
 	for _, test := range []struct {
@@ -48,8 +48,8 @@ func TestDeploymentServesByRoute(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"let in", guard.CurrentUser(), http.StatusOK, "the secret"},
-		{"refused", guard.UIDs(uint32(os.Geteuid()) + 1), http.StatusForbidden, ""},
+		{"admitted", guard.CurrentUser(), http.StatusOK, "the secret"},
+		{"denied", guard.UIDs(uint32(os.Geteuid()) + 1), http.StatusForbidden, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, err := os.MkdirTemp("", "") // t.TempDir's are long on macOS

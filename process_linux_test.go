@@ -285,7 +285,7 @@ func TestProcessThatExecutes(t *testing.T) {
 	peer.Finish()
 }
 
-// What is read in /proc is of the peer.
+// The facts from /proc are those of the peer.
 func TestProcessFacts(t *testing.T) {
 	needPidfd(t)
 	began := time.Now()

@@ -17,8 +17,8 @@ func acceptError(errno syscall.Errno) error {
 	return &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", errno)}
 }
 
-// What fails for the time being is waited out, with pauses that grow; what does not
-// is handed on, as is a deadline, which calls itself temporary.
+// A temporary failure is retried, with pauses that grow. Any other error is returned, and
+// so is that of a deadline, which calls itself temporary.
 func TestAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failing []scripted

@@ -19,7 +19,7 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
-// What a machine's own tools, and its administrator's habits, do to a socket file.
+// Effects of a machine's own tools, and of its administrator, on a socket file.
 
 // needTool skips a test where a command is missing.
 func needTool(t *testing.T, name, debianPackage string) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What an address has to be is said by Dial, which package net only calls invalid.
+// Dial says what is wrong with an address. Package net only calls it invalid.
 func TestDialRefusesAddresses(t *testing.T) {
 	for _, test := range []struct {
 		network, address string
@@ -31,8 +31,8 @@ func TestDialRefusesAddresses(t *testing.T) {
 	}
 }
 
-// The longest addresses reach the kernel, which finds no socket there, and longer ones
-// have an error that says how long they may be.
+// The longest addresses reach the kernel, which finds no socket there. The error for longer
+// ones says how long they may be.
 func TestDialTooLong(t *testing.T) {
 	if maxPath > 1<<16 {
 		t.Skip("the limit of this system is not known")

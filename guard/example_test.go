@@ -20,7 +20,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// exampleListener listens on a temporary socket, and lets in our own user.
+// exampleListener listens on a temporary socket, and admits our own user.
 func exampleListener() (listener *guard.Listener, path string, remove func()) {
 	dir, err := os.MkdirTemp("", "guard")
 	if err != nil {
@@ -72,11 +72,11 @@ func ExampleListen() {
 	// Output: the secret <nil>
 }
 
-// Members of a group, and who else came.
+// A server for root and the members of a group. It logs and counts denied peers.
 func ExampleListen_group() {
 	operators, err := guard.GroupNames("operators")
 	if err != nil {
-		log.Print(err) // and operators lets in nobody
+		log.Print(err) // operators denies every peer then
 	}
 	listener, err := guard.Listen(context.Background(), "unix", "/run/agent/s", guard.Config{
 		Policy: guard.AnyOf(guard.UIDs(0), operators),
@@ -92,7 +92,8 @@ func ExampleListen_group() {
 	log.Print(http.Serve(listener, http.NotFoundHandler()))
 }
 
-// The socket of a unit agent.socket, or one of our own if nobody handed us that.
+// The socket of the unit agent.socket, or our own socket if no service manager handed one
+// over.
 func ExampleInherited() {
 	config := guard.Config{Policy: guard.CurrentUser()}
 	listener, err := guard.Inherited("agent.socket", config)
@@ -131,7 +132,7 @@ func ExampleAdmit() {
 	// Output: true true
 }
 
-// A client that sends its secret to its own user's server, and to no other.
+// A client that sends its secret only to a server of its own user.
 func ExampleDial() {
 	listener, path, remove := exampleListener()
 	defer remove()
@@ -176,7 +177,7 @@ func ExampleConnContext() {
 	// Output: 200 true
 }
 
-// A rule for each route, and a hook that logs the refused requests.
+// A rule for each route, and a hook that logs the denied requests.
 func ExampleRequire() {
 	listener, path, remove := exampleListener()
 	defer remove()
@@ -196,8 +197,8 @@ func ExampleRequire() {
 	// 403
 }
 
-// A refused client that reads "403 Forbidden". A Listener closes the connections of those
-// that it refuses, so this one admits everybody who can connect, and Require decides.
+// A denied client that reads "403 Forbidden". A Listener closes the connections of denied
+// peers. So this Listener admits everybody who can connect, and Require decides.
 func ExampleRequire_forbidden() {
 	dir, err := os.MkdirTemp("", "guard")
 	if err != nil {
@@ -250,7 +251,7 @@ func exampleGet(path, url string) string {
 	return fmt.Sprintf("%d %s", response.StatusCode, body)
 }
 
-// A rule of one's own: office hours.
+// A custom rule: office hours.
 func ExampleFunc() {
 	office := guard.Func("office hours", func(guard.Peer) error {
 		if hour := time.Now().Hour(); hour < 8 || hour > 18 {

@@ -199,7 +199,7 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 // passRights tells whether a socket takes descriptors.
 var passRights = seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
 
-// What fails before anybody can be asked is no refusal, and names its call as well.
+// A failure before any peer can be asked about is not a denial. It names its call as well.
 func TestForgedConnections(t *testing.T) {
 	seccomp.Need(t)
 	for _, test := range []struct {

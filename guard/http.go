@@ -106,6 +106,6 @@ var mistaken sync.Map
 func logMistake(r *http.Request, err error) {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if _, logged := mistaken.LoadOrStore(weak.Make(server), nil); !logged {
-		slog.Error("guard: requests are refused", "address", r.Context().Value(http.LocalAddrContextKey), "reason", err)
+		slog.Error("guard: requests are denied", "address", r.Context().Value(http.LocalAddrContextKey), "reason", err)
 	}
 }

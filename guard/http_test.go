@@ -158,8 +158,8 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// A request whose connection has no credentials is refused. The error says what is wrong
-// with the server, and so does the log, once.
+// A request whose connection has no credentials is denied. The error says what is wrong
+// with the server. The log says it once.
 func TestRequestsWithoutAPeer(t *testing.T) {
 	needCredentials(t)
 	admitted := listenAs(t, Config{Policy: everybody()})
@@ -205,7 +205,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 			if len(told) != 3 {
 				t.Errorf("the hook is told %d times", len(told))
 			}
-			want := fmt.Sprintf("level=ERROR msg=\"guard: requests are refused\" address=%s reason=%q\n", listener.Addr(), test.want)
+			want := fmt.Sprintf("level=ERROR msg=\"guard: requests are denied\" address=%s reason=%q\n", listener.Addr(), test.want)
 			if diff := cmp.Diff(want, text.String()); diff != "" {
 				t.Errorf("log (-want +got):\n%s", diff)
 			}
@@ -223,7 +223,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	}
 }
 
-// plainOrGuarded returns a listener of package net, or one that lets everybody in.
+// plainOrGuarded returns a listener of package net, or one that admits everybody.
 func plainOrGuarded(t *testing.T, guarded bool) net.Listener {
 	t.Helper()
 	if guarded {
@@ -292,8 +292,8 @@ func TestRequireIsMiddleware(t *testing.T) {
 	}
 }
 
-// Why a request was refused goes to the hook, and nowhere else; a policy that cannot
-// be decided is a failure of ours.
+// The reason of a denial goes to the hook, and nowhere else. A policy that cannot decide is
+// a failure of the server.
 func TestRequireTellsTheHook(t *testing.T) {
 	secret := errors.New("the reason, with uid and rule")
 	for _, test := range []struct {
@@ -354,8 +354,8 @@ func TestRequireAsksForEveryRequest(t *testing.T) {
 	}
 }
 
-// Who is not let in is not served a single request: it reads the end, whatever it
-// sent before it was accepted.
+// A denied peer is not served a single request. It reads the end of the connection,
+// whatever it sent before it was accepted.
 func TestNoRequestBeforeTheCheck(t *testing.T) {
 	listener := listenAs(t, Config{Policy: UIDs()})
 	var served atomic.Int32

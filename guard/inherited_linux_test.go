@@ -328,8 +328,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// The file of Listen is removed by Close unless it is to stay, and that of another
-// listener as that one has it.
+// Close removes the socket file of Listen, unless the file must stay. For another listener
+// Close does what that listener does.
 func TestListenerSetUnlinkOnClose(t *testing.T) {
 	for _, unlink := range []bool{false, true} {
 		for way, listen := range map[string]func(string, Config) (*Listener, error){"Listen": listenForUs, "NewListener": guardForUs} {

@@ -50,8 +50,8 @@ func fewDescriptors(c *exec.Cmd) {
 	c.Path, c.Args = shell.Path, shell.Args
 }
 
-// One user holds 200 connections to a server that has 64 descriptors, and another user's
-// request is answered.
+// One user holds 200 connections to a server that has 64 descriptors. The server still
+// answers the request of another user.
 func TestGreedyUser(t *testing.T) {
 	needRoot(t)
 	if _, err := exec.LookPath("curl"); err != nil {

@@ -72,8 +72,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A peer that is one too many is closed, counted and reported, and a slot that is given
-// back is another's: once for each connection, however often and by whatever it is closed.
+// A peer over a limit is closed, counted and reported. Each connection gives its slot back
+// once, however often and by whatever it is closed, and another peer gets it.
 func TestSlotsAreGivenBack(t *testing.T) {
 	for name, closes := range map[string]func(*testing.T, *Conn) error{
 		"closed": func(_ *testing.T, c *Conn) error { return c.Close() },

@@ -222,7 +222,7 @@ func TestSyscallConn(t *testing.T) {
 	}
 }
 
-// What a client chooses, its address, is no credentials and has none of them.
+// A client chooses its own address, so the address does not change the credentials.
 func TestRemoteAddrIsNotTouched(t *testing.T) {
 	listener := listenAs(t, Config{Policy: CurrentUser()})
 	name := filepath.Join(t.TempDir(), "pid=1 uid=0 gid=0;")
@@ -345,7 +345,7 @@ func TestNobodyIsLetIn(t *testing.T) {
 	}
 }
 
-// What can serve nobody, or cannot be guarded, is an error at start.
+// A listener that can serve nobody, or that cannot be guarded, is an error at start.
 func TestListenersThatAreRefused(t *testing.T) {
 	needCredentials(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -760,7 +760,7 @@ func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
 	}
 }
 
-// What was not asked for while the connection was open is an error after.
+// A fact that was not asked for while the connection was open is an error afterwards.
 func TestFactsOfAClosedConnection(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	dialPlain(t, listener)

@@ -275,7 +275,7 @@ func TestSocketFileOwner(t *testing.T) {
 	}
 }
 
-// Whoever may not give a socket away leaves nothing behind.
+// If we may not give the socket file away, we leave no file behind.
 func TestOwnerThatWeMayNotGive(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestOwnerThatWeMayNotGive$") })

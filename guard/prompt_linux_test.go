@@ -141,9 +141,9 @@ func listenOpenly(t *testing.T) *net.UnixListener {
 }
 
 // More connections than are closed at a time wait to be accepted when a listener is
-// guarded, as after a restart under socket activation, and each has a socket that lingers
-// sent along. Who comes next is served at once, and all of them are closed while the
-// attacker lets go of nothing.
+// guarded, as after a restart under socket activation. Each has sent a socket that lingers.
+// The next peer is served at once, and all connections are closed while the attacker keeps
+// everything open.
 func TestBacklogThatLingers(t *testing.T) {
 	needRoot(t)
 	const most = 600
@@ -177,8 +177,8 @@ func needBacklog(t *testing.T, count int) {
 	}
 }
 
-// Each way to close a connection, or a listener with connections that wait, returns while
-// the peer lets go of nothing.
+// Each way to close a connection, or a listener with waiting connections, returns while the
+// peer keeps everything open.
 func TestCloseOfWhatLingers(t *testing.T) {
 	const sockets = 3
 	for name, closes := range map[string]func(t *testing.T, inner *net.UnixListener) error{
@@ -226,8 +226,8 @@ func TestCloseOfWhatLingers(t *testing.T) {
 	}
 }
 
-// A server that Dial refuses cannot keep the client waiting, where the kernel lets it send
-// descriptors: before Linux 6.16.
+// A server that Dial denies cannot keep the client waiting, even if the kernel lets it send
+// descriptors, as before Linux 6.16.
 func TestDialOfWhatLingers(t *testing.T) {
 	inner := listenOpenly(t)
 	var readers []net.Conn

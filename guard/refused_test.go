@@ -10,7 +10,7 @@ import (
 // embedded is a connection of a foreign type.
 type embedded struct{ *net.UnixConn }
 
-// waysToAdmit are what a caller can hand to [Admit], of one connection.
+// waysToAdmit are the ways to pass one connection to [Admit].
 var waysToAdmit = map[string]func(testing.TB, *net.UnixConn) net.Conn{
 	"a Unix connection": func(_ testing.TB, c *net.UnixConn) net.Conn { return c },
 	"one embedded":      func(_ testing.TB, c *net.UnixConn) net.Conn { return embedded{c} },
@@ -24,8 +24,7 @@ var waysToAdmit = map[string]func(testing.TB, *net.UnixConn) net.Conn{
 	},
 }
 
-// When Admit refuses a connection, the caller's own Close has nothing left to do, and so
-// nothing to wait for.
+// Admit closes a denied connection, so the caller's own Close does not wait.
 func TestCloseAfterRefusal(t *testing.T) {
 	needCredentials(t)
 	for name, way := range waysToAdmit {

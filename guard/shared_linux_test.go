@@ -24,9 +24,9 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
-// What other users can do to a socket file in a directory where they can exchange files.
+// Attacks of other users on a socket file in a directory where they can exchange files.
 
-// A directory of others is allowed for the socket's own directory alone.
+// A directory of other users is allowed only as the socket's own directory.
 func TestSharedDirectories(t *testing.T) {
 	needRoot(t)
 	base := openDirectory(t)
@@ -113,8 +113,8 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 	}
 }
 
-// Where the kernel does not tell which file is the socket's, a shared directory takes a
-// mode that the file is born with.
+// If the kernel does not tell which file is the socket's, the file in a shared directory
+// can only have the mode that bind(2) gives it.
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
@@ -295,7 +295,7 @@ func helperExchange(r role) error {
 	return reexec.Report(exchanged)
 }
 
-// Of many servers that start at once, where a stale file is, one listens.
+// If many servers start at once at a stale file, one of them listens.
 func TestServersStartAtOnce(t *testing.T) {
 	const rounds, servers = 20, 6
 	for range rounds {

@@ -167,7 +167,7 @@ func serve(path string) (undo func(), err error) {
 	return func() { l.Close() }, err
 }
 
-// What is not a stale socket stays, and stays what it is.
+// A file that is not a stale socket file stays as it is.
 func TestOthersAreLeftAlone(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -302,7 +302,7 @@ func openAt(t *testing.T, path string) *socketPath {
 	return at
 }
 
-// Where nothing is, there is nothing to replace.
+// If there is no file, none is replaced.
 func TestNothingToReplace(t *testing.T) {
 	dir := t.TempDir()
 	file, none := filepath.Join(dir, "f"), filepath.Join(dir, "none")
@@ -322,8 +322,8 @@ func TestNothingToReplace(t *testing.T) {
 	}
 }
 
-// The attributes go to the socket that was bound, and not to what has its name now, which
-// is not removed either.
+// The socket file that was bound gets the attributes. Another file that has its name by now
+// is neither changed nor removed.
 func TestReplacedAfterBind(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -472,7 +472,7 @@ func TestLongestPath(t *testing.T) {
 	}
 }
 
-// Whoever looks whether an address is taken is no visitor there.
+// A probe for a server does not reach the server as a client.
 func TestProbeIsNoVisitor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	first, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -494,7 +494,7 @@ func TestProbeIsNoVisitor(t *testing.T) {
 	}
 }
 
-// A file that is gone already is nothing to complain of.
+// It is no error if the file is gone already.
 func TestCloseWithoutTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := Listen(context.Background(), "unix", path, Config{Policy: Nobody()})
@@ -543,7 +543,7 @@ func assertEmpty(t *testing.T, dir string) {
 	}
 }
 
-// stalePath is where a socket file is that belongs to no socket any more.
+// stalePath returns the path of a stale socket file.
 func stalePath(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -667,8 +667,7 @@ func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 	}
 }
 
-// A directory in which others can write is taken if that is what is asked for, and
-// only then.
+// A directory that others can write to is accepted only if the config allows it.
 func TestAllowSharedDirectory(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o777); err != nil {
@@ -686,7 +685,7 @@ func TestAllowSharedDirectory(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A name that cannot be looked up for now is not taken for a number.
+// A name whose look-up fails is not parsed as a number.
 func TestIDsThatCannotBeLookedUp(t *testing.T) {
 	for _, test := range []struct {
 		text string

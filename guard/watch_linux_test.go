@@ -23,8 +23,8 @@ func needProcess(t testing.TB) {
 	}
 }
 
-// helperPassOn connects, gives the connection to whoever started it as its third
-// descriptor, and ends when it is told to.
+// helperPassOn connects, passes the connection to its parent through its third descriptor,
+// and ends when it is told to.
 func helperPassOn(r role) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -75,8 +75,8 @@ func passOn(t *testing.T, address string) (*reexec.Process, *net.UnixConn) {
 	return process, conn.(*net.UnixConn)
 }
 
-// A connection is closed when the process that made it ends, though another has it, and
-// that of a process that lives is not.
+// A connection is closed when the process that made it ends, even if another process has
+// it. The connection of a living process stays open.
 func TestCloseOnExit(t *testing.T) {
 	needProcess(t)
 	for _, test := range []struct {
@@ -160,7 +160,7 @@ func waitForZombie(t *testing.T, pid int) {
 	}
 }
 
-// A process that cannot be watched is no reason to let in its peer.
+// A peer is denied if its process cannot be watched.
 func TestProcessesThatCannotBeWatched(t *testing.T) {
 	needProcess(t)
 	seccomp.Need(t)
@@ -182,8 +182,8 @@ func TestProcessesThatCannotBeWatched(t *testing.T) {
 	}
 }
 
-// helperWatchExits has the calls fail, and reports why the listener or a peer is refused.
-// The runtime's poller began before, and takes nobody any more.
+// helperWatchExits makes the calls fail, and reports the error of the listener or the
+// denial of a peer. The runtime's poller started earlier, and its calls fail from now on.
 func helperWatchExits(r role) error {
 	inner, err := net.Listen("unix", r.Address)
 	if err != nil {
@@ -262,7 +262,7 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
-// An event that is late, of a descriptor whose number is another's by now, closes nothing.
+// A late event closes nothing if another descriptor has the number by now.
 func TestLateEvent(t *testing.T) {
 	needProcess(t)
 	listener := listenAs(t, Config{Policy: CurrentUser(), CloseOnExit: true})

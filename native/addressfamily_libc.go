@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addressFamily asks getsockname(2) through x/sys: these systems take system calls
-// from libc alone, and refuse a name that is longer than sun_path. A family that
-// x/sys does not know is AF_UNSPEC.
+// addressFamily asks getsockname(2) through x/sys. These systems accept system calls only
+// from libc, and refuse a name that is longer than sun_path. A family that x/sys does not
+// know is AF_UNSPEC.
 func addressFamily(fd int) (family int, err error) {
 	address, err := unix.Getsockname(fd)
 	switch {

@@ -16,20 +16,20 @@ const (
 	localPeereid = 3
 )
 
-// Credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2). It answers on
-// the accepted end only. What the connecting end is told depends on the revision of
-// sys/kern/uipc_usrreq.c: who called bind(2), up to r1.152; the caller itself, from
-// r1.162 to about r1.208; who called listen(2), since r1.209 (July 2025). No call
-// tells the revision, so the error there is errors.ErrUnsupported, as for every
-// socket that cannot be told from a connecting end.
+// Credentials returns the ids of the process at the other end of the Unix socket fd:
+// effective ids, captured at the peer's connect(2). It answers only on the accepted end. On
+// the connecting end the answer depends on the revision of sys/kern/uipc_usrreq.c. Up to
+// r1.152 it is the process that called bind(2), from r1.162 to about r1.208 the caller
+// itself, and since r1.209 (July 2025) the process that called listen(2). No call tells the
+// revision. So the error there is errors.ErrUnsupported, and also for every socket that may
+// be a connecting end.
 //
-// bind(2) on a connected socket replaces the captured ids with those of the process
-// that calls it (r1.152 to r1.180), so an accepted descriptor must never be bound.
+// bind(2) on a connected socket replaces the captured ids with those of the process that
+// calls it (r1.152 to r1.180), so an accepted descriptor must never be bound.
 //
-// The error is EINVAL for a socket without a peer, ENOTCONN once the peer has closed
-// (the kernel keeps its ids then, but not its name), EAFNOSUPPORT for what is not a
-// Unix socket, EBADF, and EPROTO for an answer that is not a struct unpcbid.
+// The error is EINVAL for a socket without a peer, ENOTCONN once the peer has closed (the
+// kernel then still has its ids, but not its name), EAFNOSUPPORT if fd is not a Unix
+// socket, EBADF, and EPROTO for an answer that is not a struct unpcbid.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {

@@ -250,9 +250,8 @@ type socketName struct {
 	path   [253]byte
 }
 
-// addressFamily is the family of the socket that has this name, on the system goos.
-// DragonFly gives a Unix socket without a name no address at all
-// (golang.org/issue/3349).
+// addressFamily returns the family of the socket that has this name, on the system goos.
+// DragonFly gives no address to a Unix socket without a name (golang.org/issue/3349).
 func (n *socketName) addressFamily(goos string) int {
 	if goos == "dragonfly" && n.family == unix.AF_UNSPEC && n.length == 0 {
 		return unix.AF_UNIX
@@ -260,7 +259,7 @@ func (n *socketName) addressFamily(goos string) int {
 	return int(n.family)
 }
 
-// isNamed tells whether the first length bytes are a Unix socket's name with a path.
+// isNamed reports whether the first length bytes are the name of a Unix socket with a path.
 func (n *socketName) isNamed(length uint32) (bool, error) {
 	const path = unsafe.Offsetof(n.path)
 	if uintptr(length) < path || n.family != unix.AF_UNIX {
@@ -269,14 +268,14 @@ func (n *socketName) isNamed(length uint32) (bool, error) {
 	return uintptr(length) > path && n.path[0] != 0, nil
 }
 
-// errConnectingEnd is why a socket that may be the connecting end is refused.
+// errConnectingEnd is the error for a socket that may be the connecting end.
 const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
 
-// checkAcceptedNames tells NetBSD's accepted end from the connecting one by which of
-// the two has a name. The accepted end has the listener's name, and a listener
-// always has one. So the connecting end's peer has a name, and the accepted end's
-// peer mostly has none. A peer that bound a name before it connected is refused too,
-// and so is a socketpair.
+// checkAcceptedNames distinguishes NetBSD's accepted end from the connecting end by which
+// of them has a name. A listener always has a name, and the accepted end has that name. So
+// the peer of a connecting end has a name, and the peer of an accepted end usually has
+// none. A peer that bound a name before it connected is an error too, and so is a
+// socketpair.
 func checkAcceptedNames(own, peer bool) error {
 	if !own || peer {
 		return errConnectingEnd

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// askName is getsockname(2) or getpeername(2), named by the number of its system
-// call. The wrappers of x/sys return EINVAL for a name that is longer than sun_path,
-// which NetBSD and macOS let a process bind; the C shims take those names. length is
-// what the kernel says that it wrote. RawSyscall, since neither call can block.
+// askName calls getsockname(2) or getpeername(2), given the number of the system call. The
+// wrappers of x/sys return EINVAL for a name that is longer than sun_path. NetBSD and macOS
+// let a process bind such a name, and the C shims accept it. The length is what the kernel
+// says that it wrote. RawSyscall is enough, because neither call can block.
 func askName(fd int, call uintptr) (name socketName, length uint32, err error) {
 	if err := checkDescriptor(fd); err != nil {
 		return name, 0, err
@@ -26,8 +26,7 @@ func askName(fd int, call uintptr) (name socketName, length uint32, err error) {
 	return name, length, nil
 }
 
-// addressFamily asks getsockname(2), since not every one of these systems has
-// SO_DOMAIN.
+// addressFamily asks getsockname(2), because not all of these systems have SO_DOMAIN.
 func addressFamily(fd int) (family int, err error) {
 	name, _, err := askName(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {

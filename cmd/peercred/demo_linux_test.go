@@ -232,7 +232,7 @@ func TestDemoInterruptedAsItWrites(t *testing.T) {
 	}
 }
 
-// What the demo cannot do is an error that says what to do.
+// If the demo fails, the error says what to do.
 func TestDemoFails(t *testing.T) {
 	closed := t.TempDir()
 	if err := os.Chmod(closed, 0o700); err != nil {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What dial says of each kind of server.
+// dial reports what each kind of server does.
 func TestDialWaits(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
 		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")

@@ -662,7 +662,7 @@ func TestManyGroupsAreCut(t *testing.T) {
 	}
 }
 
-// What ends the command removes its socket file.
+// A signal that ends the command also removes its socket file.
 func TestInterruptRemovesSocketFile(t *testing.T) {
 	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		path := filepath.Join(t.TempDir(), "s")
