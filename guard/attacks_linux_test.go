@@ -56,6 +56,7 @@ func TestGroupBitsWaitForTheGroup(t *testing.T) {
 // The socket of another server took the place of ours after bind(2): its mode is not changed, it
 // is not taken for ours, and so not removed by Close.
 func TestAnotherSocketAfterBind(t *testing.T) {
+	needUnixDiag(t)
 	for _, mode := range []os.FileMode{0o600, 0o666} {
 		path := filepath.Join(t.TempDir(), "s")
 		want := socketAttributes{mode: mode, uid: os.Geteuid(), gid: os.Getegid()}
@@ -122,6 +123,7 @@ func TestStaleFileThatWeMayNotWrite(t *testing.T) {
 // looks stale. A file system that writes directories at once makes this take long.
 func TestBindThatHasNotEnded(t *testing.T) {
 	needRoot(t)
+	needOwnCalls(t)
 	needTool(t, "mkfs.ext4", "e2fsprogs")
 	place := t.TempDir()
 	image, dir := filepath.Join(place, "image"), filepath.Join(place, "mnt")
@@ -136,7 +138,7 @@ func TestBindThatHasNotEnded(t *testing.T) {
 		}
 	}
 	if out, err := exec.Command("mount", "-o", "loop,dirsync", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("mount a file system with dirsync: %v: %s", err, out)
+		t.Skipf("needs to mount a file system with dirsync: %v: %s", err, out)
 	}
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
 	path := filepath.Join(dir, "s")

@@ -29,9 +29,18 @@ func needTool(t *testing.T, name, debianPackage string) {
 	}
 }
 
+// needOwnCalls skips a test for which an emulator of system calls is not enough.
+func needOwnCalls(t *testing.T) {
+	t.Helper()
+	if emulator := os.Getenv("PEERCRED_TEST_EMULATOR"); emulator != "" {
+		t.Skip("needs system calls of its own, and runs under " + emulator)
+	}
+}
+
 // needStrace skips a test where strace cannot run this binary, as under an emulator.
 func needStrace(t *testing.T) {
 	t.Helper()
+	needOwnCalls(t)
 	needTool(t, "strace", "strace")
 	self, err := os.Executable()
 	if err != nil {

@@ -81,6 +81,7 @@ func TestCurrentUserIsNoGroup(t *testing.T) {
 // seconds have nothing more to see.
 func TestAsAnOrdinaryUser(t *testing.T) {
 	needRoot(t)
+	needOwnCalls(t)
 	runAs(t, 1234, ".", "-test.skip", "^(TestSocketFileIsWatched|TestSocketFileIsNeverWider|TestReplacingIsLocked)$")
 }
 

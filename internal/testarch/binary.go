@@ -29,7 +29,7 @@ type binary struct {
 // The beginnings of the reasons that a test may have not to run: on some processors,
 // and under qemu-user, which lets nobody set SO_PASSRIGHTS and calls the kernel itself.
 var (
-	expectedSkips = []string{"needs seccomp filters: ", testlog.NoProfile, testlog.NoPolicy}
+	expectedSkips = []string{"needs seccomp filters: ", "needs an int that holds the number of all ids", testlog.NoProfile, testlog.NoPolicy}
 	emulatedSkips = append(expectedSkips, "needs SO_PASSRIGHTS, ", "needs unix_diag: ", "needs PIDFD_GET_INFO, ", "needs system calls of its own, ")
 )
 

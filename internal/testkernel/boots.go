@@ -171,6 +171,10 @@ func (b boot) skips() []string {
 		"needs lsof: ",
 		"needs fuser: ",
 		"needs setpriv: ",
+		"needs mkfs.ext4: ",
+		"needs curl: ",
+		"needs unshare(1), ",
+		"needs systemd-socket-activate, ",
 	}
 	if b.module != apparmor {
 		reasons = append(reasons, testlog.NoProfile)
