@@ -174,7 +174,7 @@ func SinceBoot() (time.Duration, error) {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return 0, err
 	}
-	return decodeClock(int64(now.Sec), int64(now.Nsec))
+	return decodeClock(now.Unix())
 }
 
 func decodeClock(seconds, nanoseconds int64) (time.Duration, error) {

@@ -138,11 +138,12 @@ func (s *source) renderRange(start, end int, in []*mutant, on func(*mutant) stri
 	at := start
 	for len(in) > 0 {
 		first := in[0]
-		same, inner := 0, 0
+		same := 0
 		for same < len(in) && in[same].start == first.start && in[same].end == first.end {
 			same++
 		}
-		for inner = same; inner < len(in) && in[inner].start < first.end; {
+		inner := same
+		for inner < len(in) && in[inner].start < first.end {
 			inner++
 		}
 		b.WriteString(s.text[at:first.start])
