@@ -80,7 +80,7 @@ func admit(ctx context.Context, conn net.Conn, policy guard.Policy) (*guard.Conn
 	case o := <-outcomes:
 		return o.conn, o.err
 	case <-ctx.Done():
-		conn.Close()
+		go conn.Close() // a server can make it slow
 		return nil, ctx.Err()
 	}
 }

@@ -97,8 +97,8 @@ func (c *closer) next() (net.Conn, bool) {
 	return conn, true
 }
 
-// closeForeign closes conn. It recovers if a foreign type panics.
+// closeForeign closes conn, and recovers if a foreign type panics.
 func closeForeign(conn net.Conn) {
 	defer func() { _ = recover() }()
-	promptly(conn.Close)
+	closeLast(socketWithin(conn), conn.Close)
 }

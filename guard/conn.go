@@ -25,6 +25,7 @@ type Conn struct {
 	listener    *Listener             // has the slot of this Conn; nil if there is none
 	left        atomic.Bool           // the slot was given back
 	pidfd       int32                 // its key in listener.watch
+	quick       bool                  // the peer could never send descriptors, so a close takes no time
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
@@ -116,15 +117,32 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Close closes the connection, and the handle on the peer's process if there is one. The
 // error is that of the inner connection. For a *[net.UnixConn] that is already closed it
-// wraps [net.ErrClosed]. On Linux Close does not wait for descriptors that the peer sent
-// and nobody received, even if one is a socket that lingers.
+// wraps [net.ErrClosed]. On Linux Close does not wait for a socket that lingers, if the peer
+// sent one and nobody received it.
 func (c *Conn) Close() error {
 	c.closeFacts()
 	defer c.leave()
-	if c.listener != nil && c.listener.quick {
+	if c.quick {
 		return c.Conn.Close()
 	}
-	return promptly(c.Conn.Close)
+	return closeLast(socketWithin(c.Conn), c.Conn.Close)
+}
+
+// socketWithin returns what gives access to the socket of conn. It returns nil if nothing
+// does, and if the NetConn of a foreign type panics.
+func socketWithin(conn net.Conn) (socket syscall.Conn) {
+	defer func() { _ = recover() }()
+	for range maxWrappers {
+		switch c := conn.(type) {
+		case syscall.Conn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
 }
 
 // leave gives back the slot, once.

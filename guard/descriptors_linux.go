@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"net"
 	"os"
 	"syscall"
 
@@ -28,8 +29,8 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 	return errors.Join(err, os.NewSyscallError("setsockopt(SO_PASSRIGHTS)", set))
 }
 
-// descriptorsAreRefused reports whether the kernel refuses descriptors on the connections
-// of a listening socket that are made from now on.
+// descriptorsAreRefused reports whether the kernel refuses descriptors on a connection, or
+// on the connections of a listening socket that are made from now on.
 func descriptorsAreRefused(socket syscall.Conn) bool {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -42,4 +43,27 @@ func descriptorsAreRefused(socket syscall.Conn) bool {
 		}
 	})
 	return err == nil && passes == 0
+}
+
+// hasNoDescriptors shuts a connection down, so that its peer can send nothing more, and
+// reports whether it holds no descriptors. On a stream they come with at least one byte.
+func hasNoDescriptors(conn net.Conn) bool {
+	socket, ok := conn.(*net.UnixConn)
+	if !ok || socket == nil || socket.LocalAddr().Network() != "unix" {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	unread := -1
+	err = raw.Control(func(fd uintptr) {
+		if unix.Shutdown(int(fd), unix.SHUT_RDWR) != nil {
+			return
+		}
+		if n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil {
+			unread = n
+		}
+	})
+	return err == nil && unread == 0
 }

@@ -17,19 +17,28 @@ import (
 // [Listener.SetUnlinkOnClose]. The successor guards the socket with [Inherited] or
 // [NewListener].
 //
-// The error wraps [errors.ErrUnsupported] if the guarded listener has no File method.
+// This listener can go on meanwhile. Its error wraps [errors.ErrUnsupported] if the guarded
+// listener gives no access to its socket.
 func (l *Listener) File() (*os.File, error) {
-	if inner, ok := l.socket.(interface{ File() (*os.File, error) }); ok {
-		return inner.File()
+	if l.socket == nil {
+		return nil, l.noSocket()
 	}
-	return nil, fmt.Errorf("guard: a listener of type %T gives no File: %w", l.inner, errors.ErrUnsupported)
+	fd, err := duplicate(l.socket)
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	return os.NewFile(uintptr(fd), l.Addr().String()), nil
+}
+
+func (l *Listener) noSocket() error {
+	return fmt.Errorf("guard: a listener of type %T gives no access to its socket: %w", l.inner, errors.ErrUnsupported)
 }
 
 // SyscallConn gives access to the listening socket. The error wraps [errors.ErrUnsupported]
 // if the guarded listener gives none.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if l.socket == nil {
-		return nil, fmt.Errorf("guard: a listener of type %T gives no access to its socket: %w", l.inner, errors.ErrUnsupported)
+		return nil, l.noSocket()
 	}
 	return l.socket.SyscallConn()
 }

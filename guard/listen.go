@@ -157,7 +157,7 @@ func listenGuarded(ctx context.Context, network, address string, config Config) 
 		inner.Close()
 		return nil, err
 	}
-	l.quick = descriptorsAreRefused(l.socket) // they were also refused when it began to listen
+	l.quick.Store(l.refuses) // descriptors were also refused when it began to listen
 	return l, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 type Listener struct {
 	inner    net.Listener
 	socket   syscall.Conn // inner, or the listener that it wraps; nil if neither gives access
-	quick    bool         // no peer could ever send descriptors, so a close takes no time
+	refuses  bool         // descriptors, as far as the kernel can
+	quick    atomic.Bool  // so do all connections that are accepted from now on
 	policy   Policy
 	wanted   Facts
 	limits   *limits
@@ -134,15 +136,16 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	if config.OnDeny == nil {
 		l.reporter.hook = new(sparingLog).deny
 	}
+	l.refuses = !config.ReceiveDescriptors && l.socket != nil && descriptorsAreRefused(l.socket)
 	if config.CloseOnExit {
 		var err error
-		if l.watch, err = newWatch(l.closer); err != nil {
+		if l.watch, err = newWatch(newCloser(descriptors)); err != nil {
 			return nil, err
 		}
 	}
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
-		err := promptly(inner.Close)
+		err := closeLast(l.socket, inner.Close)
 		if config.OnDeny == nil {
 			l.reporter.report(nil) // logs the summary
 		}
@@ -208,6 +211,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		return nil
 	}
 	c.listener = l
+	c.quick = l.isQuick(conn)
 	if denied := l.watchExit(c); denied != nil {
 		c.closeFacts()
 		c.leave()
@@ -220,9 +224,28 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	return c
 }
 
+// isQuick reports whether the peer could never send descriptors. Connections are accepted
+// in the order in which they were made. So after the first one that refuses descriptors,
+// all do.
+func (l *Listener) isQuick(conn net.Conn) bool {
+	if l.quick.Load() {
+		return true
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok || !l.refuses || !descriptorsAreRefused(socket) {
+		return false
+	}
+	l.quick.Store(true)
+	return true
+}
+
 // refuse closes the connection of a denied peer, which was counted, and reports it.
 func (l *Listener) refuse(conn net.Conn, denied *Denied) {
-	l.closer.close(conn)
+	if l.quick.Load() || hasNoDescriptors(conn) {
+		closeForeign(conn)
+	} else {
+		l.closer.close(conn)
+	}
 	if !l.reporter.report(denied) {
 		l.counters.unreported.Add(1)
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,21 @@ func promptly(end func() error) error {
 	i.start()
 	defer i.stop()
 	return end()
+}
+
+// closeLast calls end, which closes the socket, and closes the last descriptor of the socket
+// promptly. Another goroutine that uses the socket keeps end's descriptor open, and would
+// wait for the kernel in its own thread.
+func closeLast(socket syscall.Conn, end func() error) error {
+	last := -1
+	if socket != nil {
+		last, _ = duplicate(socket)
+	}
+	err := promptly(end)
+	if last >= 0 {
+		_ = promptly(func() error { return unix.Close(last) })
+	}
+	return err
 }
 
 const (

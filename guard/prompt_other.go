@@ -2,6 +2,8 @@
 
 package guard
 
-// promptly calls end and returns its result. A way to end a close that a peer makes slow is
+import "syscall"
+
+// closeLast calls end and returns its result. A way to end a close that a peer makes slow is
 // known only for Linux.
-func promptly(end func() error) error { return end() }
+func closeLast(_ syscall.Conn, end func() error) error { return end() }

@@ -137,5 +137,13 @@ func (w *watch) ended(pidfd int32) {
 			return
 		}
 	}
+	shutDown(c)
 	w.closer.close(c)
+}
+
+// shutDown ends a connection for its peer at once, however long its close takes.
+func shutDown(c *Conn) {
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
 }
