@@ -13,8 +13,8 @@ import (
 )
 
 // PeerProcess is a handle on the very process that connected: a pidfd that the
-// kernel made from the socket, not from a pid. Whoever takes the pid once the
-// process is reaped, the handle never means another process.
+// kernel made from the socket, not from a pid. The handle
+// never means another process, even if another process gets the pid.
 //
 // A process stays the same when it drops privileges or executes another program.
 // So what [PeerProcess.Executable] and [PeerProcess.CurrentCredentials] say is as

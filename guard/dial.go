@@ -13,8 +13,8 @@ import (
 // The network is "unix" or "unixpacket".
 //
 // The server is the process that called listen(2). Under socket activation that is the
-// service manager. On NetBSD, which tells the connecting end its own ids, every server is
-// denied.
+// service manager. On NetBSD every server is denied, because some releases
+// tell the connecting end its own ids.
 //
 // Linux 6.16 and newer refuse descriptors (SCM_RIGHTS) that the server sends, with EPERM
 // for the server: see [Config].ReceiveDescriptors. A client that wants to receive

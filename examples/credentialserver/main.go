@@ -20,11 +20,11 @@
 //	  "verifiers": {"users": ["postgres"], "groups": []}
 //	}
 //
-// Whoever is among users, or has one of groups as its effective group or as a
-// supplementary one, is given credentials; verifiers may ask whose a token is; and
-// nobody else is served. All may be left out, and an empty list names nobody.
-// Credentials live for lifetime, a duration from 10s to 24h, 15m if it is left out.
-// A key that is unknown or there twice is an error, and so is a name that is.
+// A client gets credentials if its user is among users, or if it has one of groups as
+// its effective group or as a supplementary group. Verifiers can ask whose a token is.
+// Nobody else is served. Every key can be left out, and an empty list names nobody.
+// Credentials live for lifetime, a duration from 10s to 24h. The default is 15m. An
+// unknown key, a repeated key, and an unknown name are errors.
 //
 // On SIGHUP the file is read again. Connections stay open, and each request is
 // decided by the rules of its time. If the new rules cannot be had the old ones
@@ -87,8 +87,8 @@
 // with pid, uid and gid of the client as of its connect(2), the path of its
 // executable as of the request (which is for people: the client may have been
 // another program before), method, route, status, and which rule refused. A request
-// is logged before it is answered. What net/http refuses as no proper HTTP/1 (with
-// 400, 417, 431, 501, 505) is none and not logged. There is no secret in the log,
+// is logged before it is answered. What net/http itself refuses as malformed HTTP/1
+// (with 400, 417, 431, 501, 505) is not logged. There is no secret in the log,
 // and what a client chooses is quoted in it.
 //
 // # End
