@@ -123,6 +123,7 @@ func fileOf(t *testing.T, kind string) *os.File {
 }
 
 func TestInherited(t *testing.T) {
+	needTool(t, "sh", "dash")
 	const activated, notActivated, invalid = "activated", "not activated", "invalid"
 	for _, test := range []struct {
 		name      string
@@ -307,6 +308,7 @@ func helperHandOver(r role) error {
 // hands over to another. It is served each time, and in the end, too, the socket file is
 // where it was.
 func TestHandOver(t *testing.T) {
+	needTool(t, "sh", "dash")
 	const successors = 3
 	path := filepath.Join(openDirectory(t), "s")
 	server := reexec.Start(t, role{Do: "hand over", Address: path, Count: successors})

@@ -55,6 +55,9 @@ type Config struct {
 	// of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of the
 	// default of MaxConns. A negative number means no limit.
 	//
+	// So a server for one user accepts only half of MaxConns, unless MaxConnsPerUID is set
+	// too. Each Listener of a process has its own limits: if there are several, set them.
+	//
 	// A person with many uids, as from /etc/subuid, has the limit of a user for each uid.
 	// MaxConns then protects the process, but not the other users. In a user namespace all
 	// users that it does not map share one uid.
@@ -85,7 +88,10 @@ type Config struct {
 	// If nobody receives a descriptor, its sender can make the close of the connection take
 	// very long. So the connections of denied peers are closed in the background, up to 512
 	// at a time, while others are accepted. On Linux a close that waits for a socket to
-	// linger is interrupted.
+	// linger is interrupted by SIGURG, which the process must not ignore. Some other closes
+	// cannot be interrupted, such as that of many packet sockets. Denied peers that sent
+	// those delay Accept. So prefer Listen on Linux 6.16 or newer, which refuses descriptors
+	// from the start, to a listener of package net.
 	ReceiveDescriptors bool
 }
 

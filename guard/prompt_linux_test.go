@@ -263,7 +263,7 @@ func onSocket(conn syscall.Conn, do func(fd int) error) error {
 	return errors.Join(err, done)
 }
 
-// blocked is a connection whose Close waits, as no kernel is known to let a peer do.
+// blocked is a connection whose Close waits, and is not interrupted.
 type blocked struct {
 	wrapper
 	until <-chan struct{}

@@ -66,7 +66,7 @@ func (p *socketPath) checkStale(inode socketInode) error {
 	case err != nil:
 		return err
 	case stat.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return fmt.Errorf("%s exists and is not a socket: %w", p.path, syscall.EADDRINUSE)
+		return fmt.Errorf("%s exists and is not a socket: remove it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
 	err = p.probe(inode)
 	if !errors.Is(err, unix.EACCES) || int64(stat.Uid) != int64(os.Geteuid()) {
@@ -98,7 +98,7 @@ func (p *socketPath) probe(inode socketInode) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil
 	case errors.Is(err, syscall.EPROTOTYPE):
-		return fmt.Errorf("another process listens on %s: %w", p.path, syscall.EADDRINUSE)
+		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
 	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it: remove it if none does: %w", p.path, errnoOf(err))
 }

@@ -173,6 +173,7 @@ func (b boot) skips() []string {
 		"needs setpriv: ",
 		"needs mkfs.ext4: ",
 		"needs curl: ",
+		"needs sh: ",
 		"needs unshare(1), ",
 		"needs systemd-socket-activate, ",
 	}
