@@ -137,7 +137,9 @@ func (w *watch) ended(pidfd int32) {
 			return
 		}
 	}
-	shutDown(c)
+	if !c.quick {
+		shutDown(c)
+	}
 	w.closer.close(c)
 }
 
