@@ -48,10 +48,11 @@ const (
 
 // load are the tests that take minutes where the processor is emulated, and tell
 // more of us than of the kernel.
-const load = "ManyConnections|ManyProcesses|AskWhileClosing|SocketFileIs(Watched|NeverWider)"
+const load = "ManyConnections|ManyProcesses|AskWhileClosing|SocketFileIs(Watched|NeverWider)|" +
+	"AsAnOrdinaryUser|UmaskOfAnotherGoroutine|GroupBitsWait|ServersStartAtOnce|OwnerOfASharedDirectory"
 
 var boots = []boot{
-	{kernel: stable, arch: "amd64", module: none, leavesOut: load, quick: true},
+	{kernel: stable, arch: "amd64", module: none, leavesOut: load},
 	{kernel: stable, arch: "amd64", module: bpf, tests: labels, quick: true},
 	{kernel: stable, arch: "amd64", module: selinux, leavesOut: load, quick: true},
 	{kernel: stable, arch: "amd64", module: apparmor, tests: labels},
