@@ -115,6 +115,10 @@ func (c *Conn) Peer() Peer { return c.peer }
 // Reading, writing, deadlines and options are those of that connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
+// Read reads from the connection. On Linux it does not wait for descriptors that the peer
+// sent along and that nobody receives: see [Config].ReceiveDescriptors.
+func (c *Conn) Read(b []byte) (int, error) { return c.read(b) }
+
 // Close closes the connection, and the handle on the peer's process if there is one. The
 // error is that of the inner connection. For a *[net.UnixConn] that is already closed it
 // wraps [net.ErrClosed]. On Linux Close does not wait for a socket that lingers, if the peer

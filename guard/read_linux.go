@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read reads from the connection. It does not wait for descriptors that the peer sent
-// along, which read(2) drops: see [Config].ReceiveDescriptors.
-func (c *Conn) Read(b []byte) (int, error) {
+// read does not wait for descriptors that the peer sent along, which read(2) drops.
+func (c *Conn) read(b []byte) (int, error) {
 	socket, ok := c.Conn.(*net.UnixConn)
 	if !ok || c.quick || len(b) == 0 {
 		return c.Conn.Read(b)
