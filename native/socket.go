@@ -89,7 +89,7 @@ func CheckCanHavePeer(fd int) error {
 			return err
 		}
 	}
-	switch listens, err := Listens(fd); {
+	switch listens, err := listens(fd); {
 	case err != nil:
 		return err
 	case listens:
@@ -104,6 +104,10 @@ func Listens(fd int) (bool, error) {
 	if err := checkDescriptor(fd); err != nil {
 		return false, err
 	}
+	return listens(fd)
+}
+
+func listens(fd int) (bool, error) {
 	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
 	switch {
 	case runtime.GOOS == "openbsd" && errors.Is(err, unix.ENOPROTOOPT):
