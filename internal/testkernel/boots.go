@@ -185,7 +185,7 @@ func (b boot) skips() []string {
 		reasons = append(reasons, testlog.NoPolicy)
 	}
 	if !b.kernel.pidfd {
-		reasons = append(reasons, "needs SO_PEERPIDFD, ")
+		reasons = append(reasons, "needs SO_PEERPIDFD, ", "needs a handle on the peer's process: ")
 	}
 	if b.kernel.pidfd && !b.kernel.pidfdInfo {
 		reasons = append(reasons, "needs PIDFD_GET_INFO, ")
