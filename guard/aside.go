@@ -2,6 +2,7 @@ package guard
 
 import (
 	"net"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -20,7 +21,8 @@ type closer struct {
 const (
 	// maxAside bounds the goroutines of a closer. A goroutine that waits in the kernel has
 	// its own thread, and a Go program ends when it has more than 10,000 threads.
-	maxAside = 512
+	// The stacks of 512 threads of C take 4 GiB of addresses, so 32-bit programs have 64.
+	maxAside = 64 << (strconv.IntSize / 64 * 3)
 	// waitForCloser bounds the wait for a free goroutine.
 	waitForCloser = 10 * time.Millisecond
 )

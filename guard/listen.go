@@ -87,7 +87,7 @@ type Config struct {
 	//
 	// If nobody receives a descriptor, its sender can make the close of the connection take
 	// very long. So the connections of denied peers are closed in the background, up to 512
-	// at a time, while others are accepted. On Linux a close that waits for a socket to
+	// at a time (64 on 32-bit systems), while others are accepted. On Linux a close that waits for a socket to
 	// linger is interrupted by SIGURG, which the process must not ignore. Some other closes
 	// cannot be interrupted, such as that of many packet sockets. Denied peers that sent
 	// those delay Accept. So prefer Listen on Linux 6.16 or newer, which refuses descriptors

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -297,6 +298,9 @@ func TestAcceptWhileClosersAreBusy(t *testing.T) {
 
 func TestClosersOfAProcess(t *testing.T) {
 	for descriptors, want := range map[int]int{0: 1, 7: 1, 64: 8, 4095: 511, 4096: 512, 1 << 20: 512} {
+		if strconv.IntSize == 32 {
+			want = min(want, 64)
+		}
 		if got := newCloser(descriptors).most; got != want {
 			t.Errorf("of %d descriptors: %d, want %d", descriptors, got, want)
 		}

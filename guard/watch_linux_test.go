@@ -2,12 +2,14 @@ package guard
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -100,9 +102,7 @@ func TestCloseOnExit(t *testing.T) {
 			}
 			test.ends(process)
 			isClosed(t, client)
-			if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, net.ErrClosed) {
-				t.Errorf("when the process has ended, Read = %d, %v, want net.ErrClosed", n, err)
-			}
+			awaitClosed(t, conn)
 			if _, err := longer.Write([]byte{0}); err != nil {
 				t.Error(err)
 			}
@@ -113,6 +113,22 @@ func TestCloseOnExit(t *testing.T) {
 				t.Errorf("Close = %v, want net.ErrClosed", err)
 			}
 		})
+	}
+}
+
+// awaitClosed waits until Read fails with net.ErrClosed. Before that it may have reached the
+// end: a connection whose close may take long is shut down first.
+func awaitClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		n, err := conn.Read(make([]byte, 1))
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if n != 0 || err != io.EOF || time.Now().After(deadline) {
+			t.Errorf("when the process has ended, Read = %d, %v, want net.ErrClosed", n, err)
+			return
+		}
 	}
 }
 
