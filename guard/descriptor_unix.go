@@ -5,9 +5,6 @@ package guard
 import (
 	"errors"
 	"os"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // onDescriptor runs do on the descriptor of an open file, which stays open meanwhile.
@@ -19,20 +16,4 @@ func onDescriptor(file *os.File, do func(fd int) error) error {
 	var done error
 	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
 	return errors.Join(err, done)
-}
-
-// duplicate returns a second descriptor of a socket, which is closed on exec. Unlike
-// [net.UnixListener.File] it leaves the socket in non-blocking mode for good: the Fd method
-// of that file makes it blocking, for both.
-func duplicate(socket syscall.Conn) (int, error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	fd, duplicated := -1, error(nil)
-	err = raw.Control(func(from uintptr) { fd, duplicated = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
-	if err == nil {
-		err = os.NewSyscallError("fcntl(F_DUPFD_CLOEXEC)", duplicated)
-	}
-	return fd, err
 }

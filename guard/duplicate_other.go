@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || aix
 
 package guard
 
@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// duplicate is for Unix.
+// duplicate fails: golang.org/x/sys has no F_DUPFD_CLOEXEC for AIX.
 func duplicate(syscall.Conn) (int, error) { return -1, errors.ErrUnsupported }
