@@ -101,6 +101,7 @@ func helperOverflowIDs(r role) error {
 // uid and gid each have a map and a sysctl of their own.
 func TestOverflowIDsOfANamespace(t *testing.T) {
 	needRoot(t)
+	needOwnCalls(t)
 	if strconv.IntSize == 32 {
 		t.Skip("needs an int that holds the number of all ids")
 	}
