@@ -34,6 +34,8 @@ const (
 var (
 	family = []string{"cpeercred_check_unix_family"}
 	memory = []string{"memset", "memcpy"}
+	// What clock_gettime(2) is called where its time has 32 or 64 bits.
+	clock = []string{"clock_gettime", "__clock_gettime64"}
 )
 
 func withFamily(names ...string) []string { return slices.Concat(family, names) }
@@ -59,7 +61,7 @@ var (
 		{"credentials_linux", []string{"getsockopt"}, nil},
 		{"groups_linux", []string{"getsockopt"}, memory},
 		{"securitylabel_linux", []string{"getsockopt"}, []string{"memset", "memchr"}},
-		{"process_linux", []string{"getsockopt", "fcntl", "close", "poll", "ioctl", "syscall"}, memory},
+		{"process_linux", []string{"getsockopt", "fcntl", "close", "poll", "ioctl", "syscall"}, slices.Concat(clock, memory)},
 		linuxSockets(),
 		{"packetends_linux", []string{"socket", "bind", "getsockname", "connect", "close"}, []string{"cpeercred_credentials", "memset"}},
 	}
