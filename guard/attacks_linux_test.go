@@ -59,20 +59,9 @@ func TestAnotherSocketAfterBind(t *testing.T) {
 	needUnixDiag(t)
 	for _, mode := range []os.FileMode{0o600, 0o666} {
 		path := filepath.Join(t.TempDir(), "s")
-		want := socketAttributes{mode: mode, uid: os.Geteuid(), gid: os.Getegid()}
-		at, err := openSocketPath(path, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer at.close()
-		socket, err := newSocket("unix", want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer socket.Close()
-		if err := at.bind(t.Context(), socket); err != nil {
-			t.Fatal(err)
-		}
+		want := ours(mode)
+		at := openAt(t, path)
+		socket := bindAt(t, at, want)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}

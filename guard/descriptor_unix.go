@@ -4,12 +4,13 @@ package guard
 
 import (
 	"errors"
-	"os"
+	"syscall"
 )
 
-// onDescriptor runs do on the descriptor of an open file, which stays open meanwhile.
-func onDescriptor(file *os.File, do func(fd int) error) error {
-	raw, err := file.SyscallConn()
+// onDescriptor calls do with the descriptor of a file or a socket, which stays open
+// meanwhile.
+func onDescriptor(open syscall.Conn, do func(fd int) error) error {
+	raw, err := open.SyscallConn()
 	if err != nil {
 		return err
 	}

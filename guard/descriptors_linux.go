@@ -32,15 +32,10 @@ func refuseDescriptors(_, _ string, socket syscall.RawConn) error {
 // descriptorsAreRefused reports whether the kernel refuses descriptors on a connection, or
 // on the connections of a listening socket that are made from now on.
 func descriptorsAreRefused(socket syscall.Conn) bool {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return false
-	}
 	passes := 1
-	err = raw.Control(func(fd uintptr) {
-		if value, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err == nil {
-			passes = value
-		}
+	err := onDescriptor(socket, func(fd int) (err error) {
+		passes, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS)
+		return err
 	})
 	return err == nil && passes == 0
 }
@@ -52,18 +47,13 @@ func hasNoDescriptors(conn net.Conn) bool {
 	if !ok || socket == nil || socket.LocalAddr().Network() != "unix" {
 		return false
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return false
-	}
 	unread := -1
-	err = raw.Control(func(fd uintptr) {
-		if unix.Shutdown(int(fd), unix.SHUT_RDWR) != nil {
-			return
+	err := onDescriptor(socket, func(fd int) (err error) {
+		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
+			return err
 		}
-		if n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil {
-			unread = n
-		}
+		unread, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+		return err
 	})
 	return err == nil && unread == 0
 }

@@ -40,7 +40,7 @@ func lingeringConn(t *testing.T, count int) (conn *Conn, release func()) {
 	t.Cleanup(func() { client.Close() })
 	conn = acceptPeer(t, listener)
 	var readers []net.Conn
-	err = onSocket(client.(*net.UnixConn), func(fd int) (err error) {
+	err = onDescriptor(client.(*net.UnixConn), func(fd int) (err error) {
 		readers, err = sendLingering(fd, count)
 		return err
 	})

@@ -17,16 +17,16 @@ import (
 // fail. If no lock can be had, lockDirectory does nothing: if we may not read the
 // directory, if its file system has no locks, or if another process holds it for too long.
 // It returns an error if ctx ends first.
-func lockDirectory(ctx context.Context, place *os.File) (unlock func(), err error) {
-	fd, err := unix.Openat(int(place.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func lockDirectory(ctx context.Context, parent *os.File) (unlock func(), err error) {
+	fd, err := unix.Openat(int(parent.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return func() {}, nil
 	}
-	directory := os.NewFile(uintptr(fd), place.Name())
+	directory := os.NewFile(uintptr(fd), parent.Name())
 	for began := time.Now(); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
 		if ctx.Err() != nil {
 			directory.Close()
-			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", place.Name(), ctx.Err())
+			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", parent.Name(), ctx.Err())
 		}
 		if time.Since(began) > longestLock {
 			directory.Close()

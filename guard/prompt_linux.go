@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// promptly calls end, which closes a socket, and returns its result. That close(2) also
+// promptly calls end, which closes or reads a socket, and returns its result. That call also
 // drops the descriptors that a peer sent and nobody received. If one of them is a TCP
 // socket that lingers (SO_LINGER), the thread waits for as long as the peer likes. The
 // kernel ends such a wait when a signal is pending, for this descriptor and for all later
@@ -32,14 +32,15 @@ func promptly(end func() error) error {
 // promptly. Another goroutine that uses the socket keeps end's descriptor open, and would
 // wait for the kernel in its own thread.
 func closeLast(socket syscall.Conn, end func() error) error {
-	last := -1
-	if socket != nil {
-		last, _ = duplicate(socket)
+	if socket == nil {
+		return promptly(end)
 	}
-	err := promptly(end)
-	if last >= 0 {
-		_ = promptly(func() error { return unix.Close(last) })
+	last, err := duplicate(socket)
+	if err != nil { // there may be none left
+		return promptly(end)
 	}
+	err = end()
+	_ = promptly(func() error { return unix.Close(last) })
 	return err
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func lingeringSocket() (fd int, reader net.Conn, err error) {
 
 // fill connects fd to listener, and sends more than the other end takes.
 func fill(fd int, listener *net.TCPListener) (net.Conn, error) {
-	err := onSocket(listener, func(fd int) error { // which connections inherit
+	err := onDescriptor(listener, func(fd int) error { // which connections inherit
 		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
 	})
 	if err != nil {
@@ -243,7 +242,7 @@ func TestDialOfWhatLingers(t *testing.T) {
 			return err
 		}
 		defer server.Close()
-		return onSocket(server, func(fd int) error {
+		return onDescriptor(server, func(fd int) error {
 			readers, err = sendLingering(fd, 1)
 			return err
 		})
@@ -252,16 +251,6 @@ func TestDialOfWhatLingers(t *testing.T) {
 	if conn != nil || !errors.Is(err, ErrDenied) {
 		t.Errorf("Dial = %v, %v, want ErrDenied", conn, err)
 	}
-}
-
-func onSocket(conn syscall.Conn, do func(fd int) error) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var done error
-	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
-	return errors.Join(err, done)
 }
 
 // blocked is a connection whose Close waits, and is not interrupted.

@@ -129,7 +129,7 @@ func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID
 		return file, err
 	}
 	file = idOfFile(stat)
-	err = p.setAttributes(inode, socket, want)
+	err = p.setAttributes(inode, stat, socket, want)
 	if err != nil && !errors.Is(err, errReplaced) {
 		err = errors.Join(err, p.remove(file))
 	}
@@ -143,11 +143,7 @@ func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID
 // It changes nothing if the kernel says that the file is not the socket's. If the kernel
 // does not tell, it changes nothing in a shared directory, where another user can exchange
 // files.
-func (p *socketPath) setAttributes(inode socketInode, socket *os.File, want socketAttributes) error {
-	stat, err := inode.stat()
-	if err != nil {
-		return err
-	}
+func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket *os.File, want socketAttributes) error {
 	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("%s: %w", p.path, errReplaced)
 	}

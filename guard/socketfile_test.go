@@ -745,7 +745,11 @@ func TestSetUnlinkOnClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer inode.close()
-	if err := at.checkStale(inode); err != nil {
+	stat, err := inode.stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := at.checkStale(inode, stat); err != nil {
 		t.Errorf("the file is not stale: %v", err)
 	}
 }

@@ -120,7 +120,7 @@ func (p *socketPath) tryBind(socket *os.File) error {
 
 // explain adds to an error of bind(2) what to do about it.
 func (p *socketPath) explain(err error) error {
-	directory := filepath.Clean(cmp.Or(filepath.Dir(p.path), "."))
+	directory := filepath.Dir(p.path)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w: another process made a file at %s meanwhile", err, p.path)

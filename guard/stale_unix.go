@@ -44,11 +44,11 @@ func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 	if bindErr := p.tryBind(socket); !errors.Is(bindErr, unix.EADDRINUSE) || err != nil {
 		return p.explain(bindErr)
 	}
-	if err := p.checkStale(inode); err != nil {
-		return err
-	}
 	stat, err := inode.stat()
 	if err != nil {
+		return err
+	}
+	if err := p.checkStale(inode, stat); err != nil {
 		return err
 	}
 	if err := p.remove(idOfFile(stat)); err != nil {
@@ -60,15 +60,11 @@ func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 // checkStale returns nil for a stale socket file. To find out, we must connect to the file,
 // which requires write permission. If the file is ours and lacks it, checkStale changes the
 // mode.
-func (p *socketPath) checkStale(inode socketInode) error {
-	stat, err := inode.stat()
-	switch {
-	case err != nil:
-		return err
-	case stat.Mode&unix.S_IFMT != unix.S_IFSOCK:
+func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("%s exists and is not a socket: remove it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
-	err = p.probe(inode)
+	err := p.probe(inode)
 	if !errors.Is(err, unix.EACCES) || int64(stat.Uid) != int64(os.Geteuid()) {
 		return err
 	}

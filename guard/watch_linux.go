@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"errors"
 	"os"
 	"sync"
 
@@ -51,13 +50,7 @@ func (w *watch) add(c *Conn) error {
 	case !alive:
 		return &peercred.ErrPeerProcessGone{PID: c.peer.conn.credentials.PID}
 	}
-	raw, err := process.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var added error
-	err = raw.Control(func(fd uintptr) { added = w.addDescriptor(int32(fd), c) })
-	return errors.Join(err, added)
+	return onDescriptor(process, func(fd int) error { return w.addDescriptor(int32(fd), c) })
 }
 
 func (w *watch) addDescriptor(pidfd int32, c *Conn) error {
@@ -145,7 +138,5 @@ func (w *watch) ended(pidfd int32) {
 
 // shutDown ends a connection for its peer at once, however long its close takes.
 func shutDown(c *Conn) {
-	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-	}
+	_ = onDescriptor(c, func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) })
 }
