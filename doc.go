@@ -13,18 +13,20 @@
 // # What the kernel says, and as of when
 //
 // The ids are effective ids. On a server's accepted connection they are the
-// peer's ids as of its connect(2). Later changes of the peer's ids do not show. On a
-// client's connection they are those of the process that called listen(2). On OpenBSD
-// they are those of the process that called bind(2), and on illumos and Solaris of the
-// process that made the server's end. Under socket activation that is the service
-// manager, not the service that accepts. On Linux and current OpenBSD a socketpair
-// names the process that made it. Other systems may not answer about a socketpair. A
-// datagram socket is an error, because it can be connected to another socket after the
-// kernel took the credentials.
+// peer's ids as of its connect(2). Later changes of the peer's ids do not show.
 //
-// On macOS the pid is not as of connect time. It is that of the process that last used
-// the peer's socket, so uid and pid can describe two processes. It is 0 once the peer
-// has closed.
+// On a client's connection the ids belong to the process that called listen(2). OpenBSD
+// names the process that called bind(2), and illumos and Solaris the process that made
+// the server's end. Under socket activation that process is the service manager, not the
+// service that accepts.
+//
+// On Linux and current OpenBSD a socketpair names the process that made it. Other systems
+// may not answer about a socketpair. A datagram socket is an error, because it can be
+// connected to another socket after the kernel took the credentials.
+//
+// On macOS the pid is not as of connect time. It names the process that last used the
+// peer's socket, so uid and pid can describe two processes. It is 0 once the peer has
+// closed.
 //
 // On NetBSD only the accepted end has an answer. On the connecting end the kernel names
 // the process that called bind(2) up to r1.152 of uipc_usrreq.c, the caller itself from

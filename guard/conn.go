@@ -120,8 +120,8 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 func (c *Conn) Read(b []byte) (int, error) { return c.read(b) }
 
 // Close closes the connection, and the handle on the peer's process if there is one. The
-// error is that of the inner connection. For a *[net.UnixConn] that is already closed it
-// wraps [net.ErrClosed]. On Linux Close does not wait for a socket that lingers, if the peer
+// error is the inner connection's. It wraps [net.ErrClosed] if a *[net.UnixConn] is already
+// closed. On Linux Close does not wait for a socket that lingers, if the peer
 // sent one and nobody received it.
 func (c *Conn) Close() error {
 	c.closeFacts()

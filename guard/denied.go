@@ -16,7 +16,7 @@ var ErrDenied = errors.New("the peer is denied")
 // of it goes to the peer. It is always a pointer, which errors.As finds. errors.Is(err,
 // [ErrDenied]) and errors.Is(err, [fs.ErrPermission]) are true for it.
 type Denied struct {
-	// Credentials are those of the peer. They are nil if the kernel did not tell them.
+	// Credentials are the peer's. They are nil if the kernel did not tell them.
 	Credentials *peercred.PeerCredentials
 	// Rule is the rule that denied the peer, as [Policy.String] returns it.
 	Rule string

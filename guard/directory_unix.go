@@ -24,12 +24,13 @@ func absolutePath(path string) (string, error) {
 // path_resolution(7).
 const maxLinks = 40
 
-// checkDirectory refuses a directory if others could put another socket in the place of
-// ours. They could if they can rename files in it or in a directory that leads to it, or
-// can lead a symbolic link on the way elsewhere. If shared is set, others may rename files
-// in the directory itself, and files of users whom our user namespace does not map are
-// trusted. The path must be absolute. checkDirectory walks it from the root, as the kernel
-// does.
+// checkDirectory refuses a directory in which others could replace our socket. They could
+// if they can rename files in the directory, or in one that leads to it. They could also if
+// they can change a symbolic link on the way.
+//
+// If shared is set, others may rename files in the directory itself. It then also trusts
+// users whom our user namespace does not map. The path must be absolute. checkDirectory
+// walks it from the root, as the kernel does.
 func checkDirectory(path string, shared bool) error {
 	here, ahead := "/", components(path)
 	root, err := lookAt(here)
@@ -101,9 +102,10 @@ func lookAt(path string) (step, error) {
 }
 
 // check refuses a directory or a link that belongs to another user. It also refuses a
-// directory in which others can rename our files. If may is set, both are allowed. The
-// overflow id owns everything that belongs to users whom our user namespace does not map.
-// It counts as another user, even if it is our own uid, unless mayUnmapped is set.
+// directory in which others can rename our files. If may is set, both are allowed.
+//
+// The overflow id stands for all users whom our user namespace does not map. It counts as
+// another user, even if it is our own uid. If mayUnmapped is set, it is trusted.
 func (s step) check(may, mayUnmapped bool) error {
 	unmapped := int64(s.uid) == overflow().uid
 	switch {

@@ -164,7 +164,7 @@ func startForGroup(t *testing.T) *process {
 		t.Skip("needs unshare(1) and user namespaces: ", err)
 	}
 	return startProcess(t, fmt.Sprintf(`{"users": ["root"], "groups": [%q]}`, group.Name), func(cmd *exec.Cmd) {
-		cmd.Env = append(cmd.Env, "GOGC=10") // what is kept is to be seen, and not what is garbage
+		cmd.Env = append(cmd.Env, "GOGC=10") // so that the heap shows what is kept, not garbage
 	})
 }
 

@@ -75,11 +75,11 @@
 //
 // The limits of a user count by uid. A member of a group that the rules name can come
 // under each of its subordinate uids (subuid(5)), and each counts as a user of its own.
-// The server cannot know whose subordinate uid it sees: the kernel tells who made the
-// user namespace of a process, but whoever has such a uid can also run a set-user-ID
-// file of it, outside of that namespace. So such a member can take all 512 connections
-// and all 65536 tokens, and nobody else is served then. Where that matters, let the
-// rules name users and no groups.
+// The server cannot know whose subordinate uid it sees. The kernel tells who made the
+// user namespace of a process. But the member can also run a set-user-ID file of the
+// subordinate uid outside that namespace. So one member can take all 512 connections
+// and all 65536 tokens. The server then serves nobody else. To prevent that, name users
+// in the rules, and no groups.
 //
 // # Log
 //
