@@ -1,0 +1,7 @@
+module example.com/peercred/proving
+
+go 1.26.0
+
+require example.com/peercred v0.0.0
+
+replace example.com/peercred => ../
