@@ -3,12 +3,14 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -157,4 +159,49 @@ func TestBindThatHasNotEnded(t *testing.T) {
 			t.Fatalf("round %d: %d of %d servers listen, want 1", round, won, len(servers))
 		}
 	}
+}
+
+// The text of a link of /proc is a path that can lead elsewhere for us: the check of that
+// path does not apply to the directory of another user to which the link leads.
+func TestLinkThatLeadsElsewhere(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	eve.Expect("mounted")
+	elsewhere := fmt.Sprintf("/proc/%d/root%s", eve.PID(), dir)
+	info, err := os.Stat(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 4242 {
+		t.Fatalf("%s belongs to uid %d, want 4242", elsewhere, uid)
+	}
+	open, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	for path, want := range map[string]string{
+		elsewhere: "is not the directory",
+		fmt.Sprintf("/proc/self/fd/%d", open.Fd()): "",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	eve.Proceed()
+	eve.Finish()
+}
+
+// helperMount mounts a file system with the options Mount over Address.
+func helperMount(r role) error {
+	if err := unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	reexec.Step("mounted")
+	return nil
 }
