@@ -260,3 +260,32 @@ func TestGroupThatIsNotMapped(t *testing.T) {
 		})
 	}
 }
+
+// A socket of another user that we may not connect to is left alone. The error says that
+// the address is in use, as for any other file that is there.
+func TestSocketOfAnotherUser(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	live := place(t, path, serve)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	uid := uint32(4242)
+	helper := reexec.Start(t, role{Do: "start", Address: path, UID: &uid, GID: &uid})
+	helper.Expect("ready")
+	helper.Proceed()
+	var said string
+	helper.Decode(&said)
+	if !strings.Contains(said, "permission denied") || !strings.HasSuffix(said, "address already in use") {
+		t.Errorf("%q, want that permission is denied and that the address is in use", said)
+	}
+	helper.Proceed()
+	helper.Finish()
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) {
+		t.Errorf("it was replaced: %v", err)
+	}
+}

@@ -96,7 +96,7 @@ func (p *socketPath) probe(inode socketInode) error {
 	case errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it: remove it if none does: %w", p.path, errnoOf(err))
+	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
 }
 
 // errnoOf drops the name that package net gives to the probe.
