@@ -289,3 +289,26 @@ func TestSocketOfAnotherUser(t *testing.T) {
 		t.Errorf("it was replaced: %v", err)
 	}
 }
+
+// While we look at the file of another server, that server may set its mode. We do not
+// undo that.
+func TestModeThatItsServerSet(t *testing.T) {
+	at := openAt(t, filepath.Join(t.TempDir(), "s"))
+	bindAt(t, at, ours(0))
+	inode, err := at.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inode.close()
+	for now, want := range map[uint32]os.FileMode{
+		0o200: 0o000, // as checkStale left it
+		0o660: 0o660, // as its server set it
+	} {
+		if err := errors.Join(inode.chmod(now), restoreMode(inode, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if stat, err := inode.stat(); err != nil || permissions(stat) != want {
+			t.Errorf("from the mode %#o: %#o, %v, want %#o", now, permissions(stat), err, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -73,9 +74,19 @@ func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
 		return err
 	}
 	if err = p.probe(inode); err != nil {
-		err = errors.Join(err, inode.chmod(uint32(mode)))
+		err = errors.Join(err, restoreMode(inode, mode))
 	}
 	return err
+}
+
+// restoreMode gives a socket file back the mode that it had before checkStale, unless its
+// server has set another mode meanwhile.
+func restoreMode(inode socketInode, mode fs.FileMode) error {
+	stat, err := inode.stat()
+	if err != nil || permissions(stat) != mode|0o200 {
+		return err
+	}
+	return inode.chmod(uint32(mode))
 }
 
 // probe returns nil if no socket is bound to the socket file.
