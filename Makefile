@@ -5,27 +5,16 @@
 # A workspace around this folder is the user's affair, not ours.
 export GOWORK := off
 
-# What fails and goes on prints what it did not show, and with -s not even that it failed.
-ifneq (,$(findstring i,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))
-$(error -i, --ignore-errors, would have a failure pass for a success)
-endif
-
 # What needs other dependencies is a module of its own.
 MODULES := . grpcpeer benchmarks
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
-# What "make proof" collects.
-proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
-
-# Not what go-for put into a hidden folder.
-go_files = $$(find . -path './.?*' -prune -o -name '*.go' -print)
-
-GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
+GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg \
+	--hide-summary=skipped --post-run-command $(CURDIR)/.ci/skipped
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-INDEXDB     := go run golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
@@ -79,13 +68,11 @@ RACE ?= -race
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
 	@echo "== CGO_ENABLED=1, both implementations$(if $(RACE),$(comma) race detector)"
 	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- $(RACE) -count=1 ./...)
-	@$(call proven,cpeercred); $(call proven,native)
 
 .PHONY: test-nocgo
 test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
 	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
-	@$(call proven,native)
 
 # The two that Go supports. They are fetched as Go fetches them: by the module proxy,
 # held against the checksum database.
@@ -261,7 +248,7 @@ lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the wo
 
 .PHONY: lint-go
 lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	@bad=$$(gofmt -l $$(git ls-files '*.go')) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
 .PHONY: lint-c
@@ -284,16 +271,8 @@ lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes an
 $(ZIZMOR_DIR)/bin/zizmor:
 	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
 
-# The modules that are meant to be imported; the systems that the API is compared
-# on, with cgo too as Zig compiles for them.
-IMPORTED  := . grpcpeer
-API_PORTS := darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd windows/amd64=x86_64-windows-gnu
-API       = PYTHONPATH=$(ZIG_DIR) go run ./internal/api -zig "$(PYTHON) -m ziglang" \
-	-ports "$(foreach pair,$(API_PORTS),$(firstword $(subst =, ,$(pair))))" -cgo-ports "$(API_PORTS)"
-
-.PHONY: api-check
-api-check: $(ZIG_DIR)/ziglang ## check that each module exports, on every system, what its api.txt says
-	@$(API) $(IMPORTED)
+# The modules that are meant to be imported.
+IMPORTED := . grpcpeer
 
 BASE ?= HEAD
 
@@ -321,36 +300,21 @@ licences: ## check that the licences of all dependencies ask for no more than ou
 		echo "licences: $$module is clean"; done
 
 # What is released is built, and looked at, with this one, whatever is installed.
-vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 VULNDB ?= https://vuln.go.dev
 
-# What everyone knows of net/http in Go 1.18: a database without it knows of nothing.
-KNOWN_IN := stdlib@v1.18.0
-KNOWN    := CVE-2022-27664
-
+# govulncheck reports nothing if its database is empty. So the database must know an old
+# vulnerability of net/http first.
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
-	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | go run ./internal/vulncheck -known $(KNOWN)
+vulncheck: ## look for known vulnerabilities in the code that is called, also in Go itself
+	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json stdlib@v1.18.0 | grep -q CVE-2022-27664 || \
+		{ echo "vulncheck: $(VULNDB) does not know CVE-2022-27664"; exit 1; }
 	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
-	@echo "vulncheck: none, as $(VULNDB) knows"
 
-# The database is made by a fixed program from the latest reports, which the module proxy
-# has too: Go's checksum database vouches for both. The reports do not say when they were
-# modified, so that the database's date is theirs.
 .PHONY: vulncheck-offline
-vulncheck-offline: ## the same where only the module proxy can be reached
-	@set -e; reports=golang.org/x/vulndb; \
-	latest=$$(go list -m -f '{{.Version}} {{.Time.UTC.Format "2006-01-02T15:04:05Z"}}' $$reports@latest); \
-	version=$${latest% *} time=$${latest#* }; \
-	dir="$(OUTSIDE)/vulndb-$$version"; \
-	if ! test -d "$$dir"; then \
-		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
-		go mod download $$reports@$$version; \
-		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
-		mv "$$dir.part" "$$dir"; fi; \
-	printf '{"modified":"%s"}' "$$time" >"$$dir/index/db.json"; \
-	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
+vulncheck-offline: ## the same with a database from the module proxy
+	@dir=$$(.ci/vulndb) && $(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
 .PHONY: bench-check
 bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
@@ -358,17 +322,9 @@ bench-check: ## check that asking takes no more allocations, system calls and in
 
 ##@ Write what is committed
 
-.PHONY: readme
-readme: ## write the README's table of systems from systems.go
-	@go test -count=1 -run '^TestREADMESystems$$' . -update
-
-.PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output" RAN=what,ran,whole
-	@go run ./internal/proof -write -ran "$(RAN)" $(LOGS)
-
-.PHONY: api
-api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
-	@$(API) -w $(IMPORTED)
+.PHONY: systems
+systems: ## write the table of docs/systems.md from systems.go
+	@go test -count=1 -run '^TestSystemsDocument$$' . -update
 
 .PHONY: bench
 bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
@@ -378,12 +334,12 @@ bench: ## measure what asking costs, beside every other library, into README.md 
 
 .PHONY: tag-check
 tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
-	@go run ./internal/tagcheck "$$TAG"
+	@.ci/tag-check "$(TAG)"
 
 COMMAND := -trimpath -o
 
 .PHONY: reproducible
-reproducible: ## build the command of HEAD twice, in two folders, once with an empty cache, and compare
+reproducible: ## build the command of HEAD in two folders, once with an empty cache, and compare
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for folder in here elsewhere/deeper; do git clone -q . "$$dir/$$folder"; done; \
 	for cgo in 1 0; do \
@@ -394,61 +350,25 @@ reproducible: ## build the command of HEAD twice, in two folders, once with an e
 		echo "reproducible: CGO_ENABLED=$$cgo, sha256 $$(sha256sum <"$$dir/one" | cut -c1-64)"; \
 	done
 
-# Where what a release consists of is put.
+# The files of a release are put here.
 DIST       ?= bin
 DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
 	dragonfly/amd64 illumos/amd64
 
-# The release workflow calls these apart, so that no program but Go has run where the
-# commands are built.
 .PHONY: dist
-dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
-	@$(MAKE) --no-print-directory sboms-check checksums
-
-.PHONY: commands
-commands: ## build the command for each system, into DIST (bin)
-	@mkdir -p "$(DIST)"
-	@for port in $(DIST_PORTS); do \
+dist: ## build the files of a release in DIST (bin): the command for each system, and checksums
+	@mkdir -p "$(DIST)"; for port in $(DIST_PORTS); do \
 		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
 		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred || exit 1; \
-		echo "commands: $$file"; done
-
-SBOM := -json -noserial -notimestamp
+		echo "dist: $$file"; done
+	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS
 
 .PHONY: sboms
-sboms: commands ## write a CycloneDX SBOM of each command and of each module that is imported, into DIST (bin)
-	@for port in $(DIST_PORTS); do \
-		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; echo "sboms: $$file.cdx.json"; done
-	@for module in $(IMPORTED); do \
+sboms: ## write a CycloneDX bill of materials of each module that is imported in DIST (bin)
+	@mkdir -p "$(DIST)"; for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
-
-# The release workflow builds the commands anew, beside SBOMs from another machine. Each
-# of these has the checksum of the command that it was written of.
-.PHONY: sboms-check
-sboms-check: ## check that the commands in DIST (bin) are those that the SBOMs beside them describe
-	@cd "$(DIST)" && for port in $(DIST_PORTS); do \
-		file="peercred-$${port%/*}-$${port#*/}"; \
-		sum=$$(sed -n '/"cdx:gomod:binary:hash:SHA-256"/{n;s/.*"value": "\([0-9a-f]*\)".*/\1/p;}' "$$file.cdx.json") && \
-		echo "$$sum  $$file" | sha256sum --strict -c - || { \
-			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done && \
-	set -- *.cdx.json && test $$# = $(words $(DIST_PORTS) $(IMPORTED)) || { \
-		echo "sboms-check: there are other SBOMs than those of the commands and modules"; exit 1; }
-
-.PHONY: checksums
-checksums: ## write the checksums of what is in DIST (bin)
-	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "checksums: $(DIST)/SHA256SUMS"
-
-.PHONY: go-for
-go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
-go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
-	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
-	@go mod download $(release)
-	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
-	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
-	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
-	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
+		$(CYCLONEDX) mod -json -noserial -notimestamp -type library -licenses -output "$$file" $$module || exit 1; \
+		echo "sboms: $$file"; done
 
 .PHONY: rename
 rename: OLD = $(shell go list -m)
@@ -457,6 +377,6 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 	go mod edit -module "$(MODULE)"
 	@git grep -lF '$(OLD)' | while read -r file; do \
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
-	gofmt -w $(go_files)
+	gofmt -w $$(git ls-files '*.go')
 	$(call in_modules,go build ./...)
-	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md, and \"Reporting\" in SECURITY.md"
+	@echo "renamed to $(MODULE); now rewrite \"Link it\" in README.md, and \"Reporting\" in SECURITY.md"
