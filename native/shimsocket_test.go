@@ -195,24 +195,41 @@ func TestShimsKindOnBSDs(t *testing.T) {
 
 func TestShimsCanHavePeer(t *testing.T) {
 	s := shimNamed(t, "linux")
+	type answers []reply
+	notConnected := reply{errno: int(unix.ENOTCONN)}
+	stream, packets, datagrams := says(words(unix.SOCK_STREAM), 4), says(words(unix.SOCK_SEQPACKET), 4), says(words(unix.SOCK_DGRAM), 4)
+	yes, no := says(words(1), 4), says(words(0), 4)
+	// Of packets the kernel is asked who the peer of a socket is that was refused.
 	for _, test := range []struct {
-		socketType, listens uint32
-		want                error
+		name  string
+		first reply
+		rest  answers
+		want  error
 	}{
-		{unix.SOCK_STREAM, 0, nil},
-		{unix.SOCK_SEQPACKET, 0, nil},
-		{unix.SOCK_STREAM, 1, unix.ENOTCONN},
-		{unix.SOCK_SEQPACKET, 1, unix.ENOTCONN},
-		{unix.SOCK_DGRAM, 0, unix.ENOTCONN},
+		{"a stream", stream, answers{no}, nil},
+		{"a listener", stream, answers{yes}, unix.ENOTCONN},
+		{"datagrams", datagrams, answers{no}, unix.ENOTCONN},
+		{"packets", packets, answers{notConnected, no}, nil},
+		{"packets, of nobody", packets, answers{says(words(0, noID, noID), 12), no}, nil},
+		{"a listener for packets", packets, answers{notConnected, yes}, unix.ENOTCONN},
+		{"packets, of somebody where there is nobody", packets, answers{says(words(4242, 0, 0), 12), no}, errConfusedEnds},
+		{"packets, of whom it cannot be said", packets, answers{reply{errno: int(unix.EPERM)}, no}, unix.EPERM},
 	} {
-		q := listQuestion{fact: 'h', first: says(words(test.socketType), 4), second: says(words(test.listens), 4)}
-		s.compareList(t, "a type, and whether it listens", q, oneWord(0, test.want))
+		q := listQuestion{fact: 'h', first: test.first, second: test.rest[0]}
+		if len(test.rest) > 1 {
+			q.third = test.rest[1]
+		}
+		s.compareList(t, test.name, q, oneWord(0, test.want))
 	}
 	for name, bad := range badInts {
 		s.compareList(t, name, listQuestion{fact: 'h', first: bad.reply}, failed(bad.err))
-		s.compareList(t, name, listQuestion{fact: 'h', first: says(words(unix.SOCK_STREAM), 4), second: bad.reply}, failed(bad.err))
+		s.compareList(t, name, listQuestion{fact: 'h', first: stream, second: bad.reply}, failed(bad.err))
+		s.compareList(t, name, listQuestion{fact: 'h', first: packets, second: notConnected, third: bad.reply}, failed(bad.err))
 	}
 }
+
+// errConfusedEnds is CPEERCRED_CONFUSED_ENDS.
+const errConfusedEnds = syscall.Errno(1<<64 - 1)
 
 // A kernel that names a peer of a socket that has none.
 func TestShimsTrap13(t *testing.T) {

@@ -1,9 +1,10 @@
 /*
- * A kernel that lies as the fuzzer's input says, and keeps a record of what it
- * really said. It is compiled, as the shim is, with the system's own headers.
+ * A kernel that answers a shim as the fuzzer's input says, or as a script does (see
+ * script.h), and records what it said. It is compiled, as the shim is, with the
+ * system's own headers. fuzz.c and ask.c drive it.
  */
-#ifndef LYINGKERNEL_H
-#define LYINGKERNEL_H
+#ifndef KERNEL_H
+#define KERNEL_H
 
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
@@ -41,6 +42,7 @@
 #if defined(__linux__)
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include "../../pidfd.h"
 #endif
 
@@ -53,7 +55,7 @@
 /* What a call was. */
 enum call_kind {
 	GETSOCKOPT, GETSOCKNAME, GETPEERNAME, GETPEEREID, GETPEERUCRED, SOCKET, SOCKETPAIR,
-	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT
+	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK
 };
 
 /* The longest answer, to SO_PEERGROUPS and SO_PEERSEC. */

@@ -1,5 +1,5 @@
 /*
- * The C shims of one system on a kernel that lies (see lyingkernel.h), for
+ * The C shims of one system on a kernel that lies (see kernel.h), for
  * libFuzzer: "make fuzz". What a shim may hand out is decided here a second time,
  * from the kernel's own record of what it wrote and the system's own headers.
  *
@@ -7,7 +7,7 @@
  * if and only if the kernel's answer is credible, and then no bit of it but what the
  * kernel wrote and counted.
  */
-#include "lyingkernel.h"
+#include "kernel.h"
 
 #include "../../cpeercred.h"
 
@@ -571,6 +571,23 @@ fuzz_process_ids(void)
 }
 
 static void
+fuzz_since_boot(void)
+{
+	int64_t now, seconds = -1, nanoseconds = -1;
+	int error, credible;
+	const struct call *c;
+
+	memset(&now, UNTOUCHED, sizeof(now));
+	error = cpeercred_since_boot(&now);
+	c = call_of(CLOCK, 0);
+	PROMISE(c != NULL && c->option == CLOCK_BOOTTIME, "the clock is the one that runs while the machine sleeps");
+	credible = told_bytes(c, 0, &seconds, 8) && told_bytes(c, 8, &nanoseconds, 8) && seconds >= 0 &&
+	    seconds < INT64_MAX / 1000000000 && nanoseconds >= 0 && nanoseconds < 1000000000;
+	if (check_outcome(error, credible, &now, sizeof(now)))
+		PROMISE(now == seconds * 1000000000 + nanoseconds, "the time is that which the kernel wrote");
+}
+
+static void
 fuzz_signal_process(void)
 {
 	int error = cpeercred_signal_process(3, 0);
@@ -607,7 +624,7 @@ static void (*const functions[])(void) = {
 	fuzz_groups,
 #endif
 #if defined(__linux__)
-	fuzz_security_label, fuzz_open_process, fuzz_process_exited, fuzz_process_pid, fuzz_process_ids, fuzz_signal_process,
+	fuzz_security_label, fuzz_open_process, fuzz_process_exited, fuzz_process_pid, fuzz_process_ids, fuzz_signal_process, fuzz_since_boot,
 #endif
 #if defined(__APPLE__)
 	fuzz_audit_token,

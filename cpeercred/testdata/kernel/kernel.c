@@ -1,4 +1,28 @@
-#include "lyingkernel.h"
+#include "kernel.h"
+#include "script.h"
+
+/* What decides instead of the input, if it is not NULL. */
+static struct script *script;
+static size_t replies_told, names_told;
+
+/* The next reply to a call that writes a value. The last one repeats. */
+static const struct reply *
+next_reply(void)
+{
+	const size_t last = sizeof(script->replies) / sizeof(script->replies[0]) - 1;
+
+	return &script->replies[replies_told < last ? replies_told++ : last];
+}
+
+/* Tells the first question. */
+static void
+note(int level, int option)
+{
+	if (script != NULL && replies_told == 0) {
+		script->level = level;
+		script->option = option;
+	}
+}
 
 /*
  * The input. Zeroes, and what is beyond its end, mean an honest kernel, so that
@@ -155,6 +179,28 @@ finish(struct call *c, unsigned lies, int result)
 	return c->result;
 }
 
+static int
+fail(struct call *c, int error)
+{
+	c->error = error_of_shim = error == NO_ERRNO ? 0 : error;
+	return c->result = -1;
+}
+
+/* Writes a reply, and returns what the call returns if it does not fail. */
+static int
+follow(struct call *c, const struct reply *reply, void *value, int result)
+{
+	size_t n = reply->written < c->capacity ? reply->written : c->capacity;
+
+	c->length = reply->length;
+	if (reply->error != 0)
+		return fail(c, reply->error);
+	memcpy(value, reply->bytes, n);
+	memcpy(c->bytes, reply->bytes, n);
+	memset(c->written, 1, n);
+	return finish(c, 0, result);
+}
+
 /* Whole words, as a kernel writes fields. A half-written one nobody could notice. */
 static void
 write_answer(struct call *c, unsigned lies, void *value, unsigned char *answer, size_t size)
@@ -256,6 +302,8 @@ kernel_close(int fd)
 	if (i == nhanded_out)
 		broken("what is closed is one's own, and is closed once");
 	handed_out[i] = handed_out[--nhanded_out];
+	if (script != NULL)
+		script->closed = fd;
 	return 0;
 }
 ALSO(kernel__close, kernel_close);
@@ -363,6 +411,34 @@ honest_option(int level, int option, unsigned char *answer, size_t capacity)
 	broken("an option is asked that this system has");
 }
 
+static void
+hand_out_pidfd(const struct call *c)
+{
+#if defined(__linux__)
+	uint32_t descriptor;
+
+	if (c->option == CPEERCRED_SO_PEERPIDFD && c->length == 4 && told_word(c, 0, &descriptor) && descriptor <= INT32_MAX)
+		hand_out((int)descriptor);
+#else
+	(void)c;
+#endif
+}
+
+static void
+option_as_scripted(struct call *c, void *value)
+{
+#if !defined(__linux__)
+	if (c->level == SOL_SOCKET && c->option == SO_TYPE) {
+		struct reply type = { .length = sizeof(script->type), .written = sizeof(script->type) };
+		memcpy(type.bytes, &script->type, sizeof(script->type));
+		follow(c, &type, value, 0);
+		return;
+	}
+#endif
+	note(c->level, c->option);
+	follow(c, next_reply(), value, 0);
+}
+
 int kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
 int
 kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
@@ -371,13 +447,18 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	unsigned char answer[ROOM] = { 0 };
 	unsigned lies = input_byte();
 	size_t size;
-	uint32_t descriptor;
 
 	(void)fd;
 	c->level = level;
 	c->option = option;
 	c->capacity = *length;
 	touch(value, c->capacity);
+	if (script != NULL) {
+		option_as_scripted(c, value);
+		*length = (socklen_t)c->length;
+		hand_out_pidfd(c);
+		return c->result;
+	}
 	size = honest_option(level, option, answer, c->capacity);
 #if defined(__linux__)
 	if ((option == SO_PEERGROUPS || option == SO_PEERSEC) && size > c->capacity) {
@@ -389,13 +470,43 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	write_answer(c, lies, value, answer, size);
 	*length = (socklen_t)(c->length = told_length(lies, size));
 	finish(c, lies, 0);
-#if defined(__linux__)
-	if (option == CPEERCRED_SO_PEERPIDFD && c->length == 4 && told_word(c, 0, &descriptor) && descriptor <= INT32_MAX)
-		hand_out((int)descriptor);
-#else
-	(void)descriptor;
-#endif
+	hand_out_pidfd(c);
 	return c->result;
+}
+
+/*
+ * The first name that is asked for tells the family. What is behind the length that is
+ * told would be a name.
+ */
+static int
+name_as_scripted(struct call *c, enum call_kind kind, struct sockaddr *address, socklen_t *length)
+{
+	static const size_t sizes[] = { [NAMELESS] = 2, [NAMED] = 3, [NUL] = 3, [FOREIGN] = 3, [CUT_SHORT] = 1, [LONG] = 255 };
+	const int first = kind == GETSOCKNAME && names_told++ == 0, which = kind == GETPEERNAME ? script->peer : script->own;
+	const int error = first ? script->family_error : which == FAILS ? script->name_error : 0;
+	struct sockaddr_un name;
+	unsigned char whole[255];
+	size_t size;
+
+	if (error != 0)
+		return fail(c, error);
+	if (first)
+		size = script->family == AF_UNSPEC ? 0 : script->own == LONG ? 255 : 16;
+	else
+		size = sizes[which];
+	memset(&name, '/', sizeof(name));
+	memset(whole, '/', sizeof(whole));
+	name.sun_family = (unsigned char)(first ? script->family : which == FOREIGN ? AF_INET : AF_UNIX);
+#if defined(HAS_XUCRED) || defined(__NetBSD__) || defined(__OpenBSD__)
+	name.sun_len = (unsigned char)size;
+#endif
+	if (!first && which == NUL)
+		name.sun_path[0] = '\0';
+	memcpy(whole, &name, sizeof(name));
+	if (size < c->capacity)
+		*length = (socklen_t)size;
+	memcpy(address, whole, *length < 3 ? 3 : *length);
+	return finish(c, 0, 0);
 }
 
 /*
@@ -415,6 +526,8 @@ tell_name(enum call_kind kind, struct sockaddr *address, socklen_t *length, int 
 	memset(&name, 0, sizeof(name));
 	c->capacity = *length;
 	touch(address, c->capacity);
+	if (script != NULL)
+		return name_as_scripted(c, kind, address, length);
 	name.sun_family = (unsigned char)families[input_byte() % 4];
 	form = input_byte();
 #if defined(HAS_XUCRED) || defined(__NetBSD__) || defined(__OpenBSD__)
@@ -460,6 +573,13 @@ kernel_getpeereid(int fd, uid_t *euid, gid_t *egid)
 	unsigned lies = input_byte();
 
 	(void)fd;
+	if (script != NULL) {
+		if (script->eid_error != 0)
+			return fail(c, script->eid_error);
+		*euid = script->euid;
+		*egid = script->egid;
+		return finish(c, 0, 0);
+	}
 	memcpy(value, euid, 4);
 	memcpy(value + 4, egid, 4);
 	put_word(answer, 0, peer_uid);
@@ -489,6 +609,44 @@ struct ucred_s {
 	gid_t *groups;
 };
 
+enum { MOST_GROUPS = 32 };
+
+static ucred_t *
+new_ucred(void)
+{
+	ucred_t *cred;
+
+	if ((cred = malloc(sizeof(*cred))) == NULL || (cred->groups = malloc(MOST_GROUPS * sizeof(gid_t))) == NULL)
+		abort();
+	nallocated++;
+	return cred;
+}
+
+/* pid, uid and gid are the first reply, whose absence is success without a ucred; the second is the groups, and its length how many. */
+static int
+ucred_as_scripted(struct call *c, ucred_t **result)
+{
+	const struct reply *ids = next_reply(), *groups = next_reply();
+	ucred_t *cred;
+
+	if (ids->error != 0)
+		return fail(c, ids->error);
+	if (ids->written == 0)
+		return finish(c, 0, 0);
+	cred = new_ucred();
+	memcpy(&cred->pid, ids->bytes, 4);
+	memcpy(&cred->euid, ids->bytes + 4, 4);
+	memcpy(&cred->egid, ids->bytes + 8, 4);
+	cred->ngroups = (int)groups->length;
+	memcpy(cred->groups, groups->bytes, MOST_GROUPS * sizeof(gid_t));
+	if (groups->written == 0) {
+		free(cred->groups);
+		cred->groups = NULL;
+	}
+	*result = cred;
+	return finish(c, 0, 0);
+}
+
 int kernel_getpeerucred(int fd, ucred_t **result);
 int
 kernel_getpeerucred(int fd, ucred_t **result)
@@ -500,6 +658,8 @@ kernel_getpeerucred(int fd, ucred_t **result)
 	size_t n = input_byte() % 16u, i;
 
 	(void)fd;
+	if (script != NULL)
+		return ucred_as_scripted(c, result);
 	put_word(answer, 0, peer_pid);
 	put_word(answer, 4, peer_uid);
 	put_word(answer, 8, peer_gid);
@@ -515,8 +675,7 @@ kernel_getpeerucred(int fd, ucred_t **result)
 		c->length = 0;
 		return 0;
 	}
-	if ((cred = malloc(sizeof(*cred))) == NULL || (cred->groups = malloc(16 * sizeof(gid_t))) == NULL)
-		abort();
+	cred = new_ucred();
 	memcpy(&cred->pid, value, 4);
 	memcpy(&cred->euid, value + 4, 4);
 	memcpy(&cred->egid, value + 8, 4);
@@ -524,7 +683,6 @@ kernel_getpeerucred(int fd, ucred_t **result)
 	if (cred->ngroups > 16) /* the libc counts what it has */
 		cred->ngroups = 16;
 	memcpy(cred->groups, value + 16, 16 * sizeof(gid_t));
-	nallocated++;
 	*result = cred;
 	return 0;
 }
@@ -600,6 +758,9 @@ kernel_fcntl(int fd, int command, ...)
 	if (!descriptor_is_open(fd))
 		broken("what is changed is one's own");
 	c->option = command;
+	/* The second reply's error is that of the command that its length tells. */
+	if (script != NULL && script->replies[1].error != 0 && script->replies[1].length == (uint32_t)command)
+		return fail(c, script->replies[1].error);
 	return finish(c, input_byte() & FAIL, 0);
 }
 ALSO(kernel__fcntl, kernel_fcntl);
@@ -656,12 +817,15 @@ kernel_ioctl(int fd, unsigned long command, ...)
 	asked = va_arg(arguments, struct cpeercred_pidfd_info *);
 	va_end(arguments);
 	touch(asked, sizeof(*asked));
+	c->capacity = c->length = sizeof(info);
+	note(0, (int)command);
+	if (script != NULL)
+		return follow(c, next_reply(), asked, 0);
 	memset(&info, 0, sizeof(info));
 	info.mask = asked->mask;
 	info.pid = info.tgid = peer_pid;
 	info.ruid = info.euid = info.suid = info.fsuid = peer_uid;
 	info.rgid = info.egid = info.sgid = info.fsgid = peer_gid;
-	c->capacity = c->length = sizeof(info);
 	write_answer(c, lies, asked, (unsigned char *)&info, sizeof(info));
 	return finish(c, lies & ~(unsigned)RESULT, 0);
 }
@@ -676,9 +840,33 @@ kernel_poll(struct pollfd *p, nfds_t n, int timeout)
 
 	if (n != 1 || timeout != 0 || p->events != POLLIN)
 		broken("a pidfd is polled for POLLIN, without waiting");
+	c->capacity = sizeof(p->revents);
+	if (script != NULL) { /* whose length is the result */
+		const struct reply *reply = next_reply();
+		return follow(c, reply, &p->revents, (int)reply->length);
+	}
 	p->revents = events[input_byte() % 7];
 	memcpy(c->bytes, &p->revents, sizeof(p->revents));
 	return finish(c, lies, p->revents != 0);
+}
+
+int kernel_clock_gettime(clockid_t clock, struct timespec *now);
+int
+kernel_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	struct call *c = record(CLOCK);
+	struct timespec honest = { .tv_sec = (time_t)input_word(434), .tv_nsec = (long)input_word(1) };
+	unsigned lies = input_byte();
+
+	c->capacity = c->length = sizeof(*now);
+	c->option = (int)clock;
+	touch(now, sizeof(*now));
+	note(0, (int)clock);
+	if (script != NULL)
+		return follow(c, next_reply(), now, 0);
+	/* A hole would be half a field. */
+	write_answer(c, lies & ~(unsigned)HOLES, now, (unsigned char *)&honest, sizeof(honest));
+	return finish(c, lies & ~(unsigned)RESULT, 0);
 }
 
 long kernel_syscall(long number, ...);
@@ -696,6 +884,7 @@ kernel_syscall(long number, ...)
 void
 kernel_begin(const uint8_t *data, size_t size)
 {
+	script = NULL;
 	input = data;
 	input_end = data + size;
 	ncalls = nhanded_out = nallocated = 0;
@@ -705,4 +894,15 @@ kernel_begin(const uint8_t *data, size_t size)
 	peer_pid = input_word(4242);
 	peer_uid = input_word(1000);
 	peer_gid = input_word(1001);
+}
+
+void
+kernel_follow(struct script *new)
+{
+	kernel_begin((const uint8_t *)"", 0);
+	error_of_shim = EDOM;
+	script = new;
+	script->level = script->option = 0;
+	script->closed = -1;
+	replies_told = names_told = 0;
 }
