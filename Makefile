@@ -160,18 +160,18 @@ SHIM_SOURCES ?= cpeercred
 .PHONY: shims
 shims: $(ZIG_DIR)/ziglang
 	@set -e; dir="$(SHIMS)"; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred socket; \
-	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred socket; \
-	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd socket; \
-	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd socket; \
-	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin socket; \
-	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
-	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
-	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
-	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
+	of() { system=$$1 compiler=$$2; for file in $$system socket unsupported; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
+	of freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd"; \
+	of dragonfly "$(DRAGONFLY_OBJECT)"; \
+	of netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd"; \
+	of openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd"; \
+	of darwin    "$(DARWIN_OBJECT)"; \
+	of linux     "cc $(OBJECT) -Wno-maybe-uninitialized"; \
+	of solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris"; \
+	of aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix"; \
 	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
+		case $$system in solaris|aix) address=-DADDRESS_WITHOUT_LENGTH;; *) address=;; esac; \
+		cc -Wall -Wextra -Werror -no-pie $$address -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
 
 ##@ Compile and link for other systems
 
@@ -268,7 +268,7 @@ lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and 
 lint-c: ## check the C shims with strict warnings
 	@checked=; for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
+		for file in cpeercred/linux.c cpeercred/socket.c cpeercred/unsupported.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 		checked="$$checked $$cc"; \
 	done; \
 	test -n "$$checked" || { echo "lint: no C compiler here: apt-get install gcc libc6-dev clang"; exit 1; }; \

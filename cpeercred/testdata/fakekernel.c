@@ -27,19 +27,18 @@ struct cpeercred_reply {
 };
 void cpeercred_credentials(int fd, struct cpeercred_reply *reply);
 
-/* Which not every system has. */
-#define OPTIONAL __attribute__((weak))
-OPTIONAL int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
-OPTIONAL int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
-OPTIONAL int cpeercred_open_process(int fd, int *pidfd);
-OPTIONAL int cpeercred_process_exited(int pidfd, int *exited);
-OPTIONAL int cpeercred_process_pid(int pidfd, int32_t *pid);
-OPTIONAL int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
-OPTIONAL int cpeercred_since_boot(int64_t *nanoseconds);
-OPTIONAL int cpeercred_audit_token(int fd, uint32_t token[8]);
-OPTIONAL int cpeercred_kind(int fd, int *kind);
-OPTIONAL int cpeercred_check_can_have_peer(int fd);
-OPTIONAL int cpeercred_answers_for_caller(int *answers);
+int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
+int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
+int cpeercred_open_process(int fd, int *pidfd);
+int cpeercred_process_exited(int pidfd, int *exited);
+int cpeercred_process_pid(int pidfd, int32_t *pid);
+int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
+int cpeercred_since_boot(int64_t *nanoseconds);
+int cpeercred_audit_token(int fd, uint32_t token[8]);
+int cpeercred_kind(int fd, int *kind);
+int cpeercred_check_unix_family(int fd);
+int cpeercred_check_can_have_peer(int fd);
+int cpeercred_answers_for_caller(int *answers);
 
 /* One system call's answer: an errno, or the bytes written and a length. */
 struct reply {
@@ -77,17 +76,28 @@ fail(int error)
 	return -1;
 }
 
-/* Of which it has no opinion. */
-OPTIONAL int cpeercred_check_packet_ends(void) { return 0; }
+/* The sockets by which Linux's shim finds out whether the ends of a packet connection are told apart. */
+enum { PACKET = 1000 };
 
-/* Unless socket.c is there. */
-OPTIONAL int
-cpeercred_check_unix_family(int fd)
+int
+socket(int domain, int type, int protocol)
 {
-	(void)fd;
-	if (told.family_error != 0)
-		return told.family_error;
-	return told.family == AF_UNIX ? 0 : EAFNOSUPPORT;
+	(void)domain, (void)protocol;
+	return (type & 0xf) == SOCK_SEQPACKET ? PACKET : 3;
+}
+
+int
+bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	(void)fd, (void)address, (void)length;
+	return 0;
+}
+
+int
+connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	(void)fd, (void)address, (void)length;
+	return fail(ECONNREFUSED);
 }
 
 /* SO_TYPE of macOS and the BSDs, whose SOL_SOCKET no other system has. */
@@ -102,7 +112,8 @@ getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 {
 	struct reply *r = &told.option[questions < 1 ? 0 : 1];
 
-	(void)fd;
+	if (fd == PACKET)
+		return fail(ENOTCONN);
 	if (asks_type(level, option)) {
 		memcpy(value, &told.socket_type, sizeof(told.socket_type));
 		return 0;
@@ -173,7 +184,8 @@ clock_gettime(clockid_t clock, struct timespec *now)
 int
 close(int fd)
 {
-	closed = fd;
+	if (fd != PACKET)
+		closed = fd;
 	return 0;
 }
 
@@ -188,15 +200,23 @@ getpeereid(int fd, uint32_t *euid, uint32_t *egid)
 	return 0;
 }
 
-/* A BSD's address begins with its length and its family. It is cut to the room there is. */
+/*
+ * A BSD's address begins with its length and its family. That of the headers that stand in
+ * for those of illumos and AIX has a longer family alone. It is cut to the room there is.
+ */
 static void
 tell_address(struct sockaddr *address, socklen_t *length, int family, const char *path, size_t size)
 {
 	unsigned char bytes[255];
 
 	memset(bytes, path[0], sizeof(bytes));
+#if defined(ADDRESS_WITHOUT_LENGTH)
+	bytes[0] = (unsigned char)family;
+	bytes[1] = 0;
+#else
 	bytes[0] = (unsigned char)size;
 	bytes[1] = (unsigned char)family;
+#endif
 	if (*length > size)
 		*length = (socklen_t)size;
 	/* What is behind the length would be a name. */

@@ -45,27 +45,18 @@ func sockets(calls ...string) shim {
 	return shim{
 		"socket",
 		slices.Concat([]string{"getsockopt", "socket", "socketpair", "close"}, calls),
-		[]string{"cpeercred_credentials", "memset"},
+		[]string{"cpeercred_credentials", "cpeercred_check_packet_ends", "memset"},
 	}
-}
-
-// linuxSockets asks for one thing more.
-func linuxSockets() shim {
-	s := sockets()
-	s.other = append(s.other, "cpeercred_check_packet_ends")
-	return s
 }
 
 var (
 	linuxShims = []shim{
-		{"credentials_linux", []string{"getsockopt"}, nil},
-		{"groups_linux", []string{"getsockopt"}, memory},
-		{"securitylabel_linux", []string{"getsockopt"}, []string{"memset", "memchr"}},
-		{"process_linux", []string{"getsockopt", "fcntl", "close", "poll", "ioctl", "syscall"}, slices.Concat(clock, memory)},
-		linuxSockets(),
-		{"packetends_linux", []string{"socket", "bind", "getsockname", "connect", "close"}, []string{"cpeercred_credentials", "memset"}},
+		{"linux", []string{"getsockopt", "fcntl", "close", "poll", "ioctl", "syscall", "socket", "bind", "getsockname", "connect"},
+			slices.Concat(clock, memory, []string{"memchr"})},
+		sockets(),
+		unsupported,
 	}
-	xucredGroups = shim{"groups_xucred", []string{"getsockopt"}, slices.Concat(family, memory)}
+	unsupported = shim{"unsupported", nil, nil}
 )
 
 var systems = []system{
@@ -103,10 +94,9 @@ var systems = []system{
 		headers: ownHeaders,
 		compile: withZig,
 		shims: []shim{
-			{"credentials_darwin", []string{"getsockopt", "getpeereid"}, withFamily(memory...)},
-			xucredGroups,
-			{"audittoken_darwin", []string{"getsockopt"}, withFamily(memory...)},
+			{"darwin", []string{"getsockopt", "getpeereid"}, withFamily(memory...)},
 			sockets("getsockname", "fcntl"),
+			unsupported,
 		},
 		errno: "__error",
 	},
@@ -119,9 +109,9 @@ var systems = []system{
 		headers: ownHeaders,
 		compile: withZig,
 		shims: []shim{
-			{"credentials_freebsd", []string{"getsockopt"}, withFamily(memory...)},
-			xucredGroups,
+			{"freebsd", []string{"getsockopt"}, withFamily(memory...)},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__error",
 	},
@@ -131,9 +121,9 @@ var systems = []system{
 		headers: imitation,
 		compile: forDragonFly,
 		shims: []shim{
-			{"credentials_dragonfly", []string{"getsockopt"}, withFamily(memory...)},
-			xucredGroups,
+			{"dragonfly", []string{"getsockopt"}, withFamily(memory...)},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__error",
 	},
@@ -146,8 +136,9 @@ var systems = []system{
 		headers: ownHeaders,
 		compile: withZig,
 		shims: []shim{
-			{"credentials_netbsd", []string{"getsockopt", "getsockname", "getpeername"}, withFamily(memory...)},
+			{"netbsd", []string{"getsockopt", "getsockname", "getpeername"}, withFamily(memory...)},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__errno",
 	},
@@ -160,8 +151,9 @@ var systems = []system{
 		headers: ownHeaders,
 		compile: withZig,
 		shims: []shim{
-			{"credentials_openbsd", []string{"getsockopt"}, family},
+			{"openbsd", []string{"getsockopt"}, family},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__errno",
 	},
@@ -171,9 +163,9 @@ var systems = []system{
 		headers: imitation,
 		compile: imitating("__sun", "solaris"),
 		shims: []shim{
-			{"credentials_solaris", []string{"getpeerucred", "ucred_getpid", "ucred_geteuid", "ucred_getegid", "ucred_free"}, family},
-			{"groups_solaris", []string{"getpeerucred", "ucred_getgroups", "ucred_free"}, withFamily(memory...)},
+			{"solaris", []string{"getpeerucred", "ucred_getpid", "ucred_geteuid", "ucred_getegid", "ucred_getgroups", "ucred_free"}, withFamily(memory...)},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__errno_location",
 	},
@@ -183,8 +175,9 @@ var systems = []system{
 		headers: imitation,
 		compile: imitating("_AIX", "aix"),
 		shims: []shim{
-			{"credentials_aix", []string{"getpeereid", "getsockopt"}, withFamily(memory...)},
+			{"aix", []string{"getpeereid", "getsockopt"}, withFamily(memory...)},
 			sockets("getsockname"),
+			unsupported,
 		},
 		errno: "__errno_location",
 	},
