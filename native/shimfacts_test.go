@@ -62,7 +62,7 @@ func (s *runningShim) askList(t testing.TB, q listQuestion) (got list) {
 	if _, err := fmt.Sscan(line, &errno, &got.Count, &level, &option, &closed, &got.Bytes); err != nil {
 		t.Fatalf("%s said %q: %v", s.name, line, err)
 	}
-	if errno == -2 {
+	if errno == -99 {
 		t.Errorf("%s, %v: the shim wrote past its room", s.name, q)
 	}
 	want := asked[fmt.Sprintf("%s %c", s.name, q.fact)]

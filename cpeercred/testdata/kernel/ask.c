@@ -12,17 +12,9 @@
 
 #include "script.h"
 
-/* Which not every system has. */
-#pragma weak cpeercred_groups
-#pragma weak cpeercred_security_label
-#pragma weak cpeercred_open_process
-#pragma weak cpeercred_process_exited
-#pragma weak cpeercred_process_pid
-#pragma weak cpeercred_process_ids
-#pragma weak cpeercred_since_boot
-#pragma weak cpeercred_audit_token
-
 static struct script told;
+
+enum { WROTE_PAST = -99 };
 
 /* Reads "ERROR LENGTH HEX", where HEX is - for no bytes. */
 static int
@@ -97,7 +89,7 @@ handed_out(int error, const uint32_t *words, size_t n)
  * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
  * where a failure has touched them; 2 for the time since boot; and 1 for the one word
  * of the others. ERRNO is
- * -2 if the shim wrote past its room.
+ * WROTE_PAST if the shim wrote past its room.
  */
 static int
 ask_list(char fact)
@@ -119,14 +111,14 @@ ask_list(char fact)
 		memcpy(room + capacity, fence, sizeof(fence));
 		error = cpeercred_groups(3, room, capacity, &count);
 		if (memcmp(room + capacity, fence, sizeof(fence)) != 0)
-			error = -2;
+			error = WROTE_PAST;
 		break;
 	case 'l':
 		size = 1;
 		memcpy((char *)room + capacity, fence, sizeof(fence));
 		error = cpeercred_security_label(3, (char *)room, capacity, &count);
 		if (memcmp((char *)room + capacity, fence, sizeof(fence)) != 0)
-			error = -2;
+			error = WROTE_PAST;
 		break;
 	case 't':
 		error = cpeercred_audit_token(3, room);
