@@ -22,7 +22,8 @@ func (s system) linkAll() error {
 	return nil
 }
 
-// linkFor links the command, and the tests of peercred and cpeercred.
+// linkFor links the command, and the tests of peercred and cpeercred. A call that the
+// system's libc does not have is an error of the linker, but on macOS.
 func (s system) linkFor(arch, triple string) error {
 	dir, err := os.MkdirTemp("", "peercred-cross")
 	if err != nil {
@@ -42,45 +43,15 @@ func (s system) linkFor(arch, triple string) error {
 			return err
 		}
 	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
 	want := 3
-	if s.libc == "" { // no shim: cpeercred is empty, and has no tests
+	if s.targets == "" { // without a shim cpeercred has no tests
 		want = 2
 	}
-	if len(files) != want {
-		return fmt.Errorf("%d programs were linked, want %d", len(files), want)
+	programs, err := os.ReadDir(dir)
+	if err == nil && len(programs) != want {
+		err = fmt.Errorf("%d programs were linked, want %d", len(programs), want)
 	}
-	for _, file := range files {
-		if s.libc == "" {
-			continue
-		}
-		program, err := readSymbols(filepath.Join(dir, file.Name()))
-		if err == nil {
-			err = program.checkLinkage(s.libc)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", file.Name(), err)
-		}
-	}
-	return nil
-}
-
-// checkLinkage checks that a program has the shim, and takes its calls from the libc.
-func (s symbols) checkLinkage(libc string) error {
-	var wrong []error
-	if !slices.ContainsFunc(s.libraries, func(name string) bool { return strings.HasPrefix(name, libc) }) {
-		wrong = append(wrong, fmt.Errorf("it needs the libraries %q, want %s among them", s.libraries, libc))
-	}
-	if !slices.Contains(s.needs, "getsockopt") {
-		wrong = append(wrong, errors.New("it does not import getsockopt"))
-	}
-	if !slices.Contains(s.has, "cpeercred_credentials") {
-		wrong = append(wrong, errors.New("it has no cpeercred_credentials"))
-	}
-	return errors.Join(wrong...)
+	return err
 }
 
 // go runs this command again for CC, as "cross cc TRIPLE ARGUMENTS". The environment has
@@ -95,7 +66,8 @@ func becomeCompiler(arguments []string) error {
 	program := filepath.Join(os.Getenv(zigVariable), "zig")
 	command := []string{program, "cc", "-target", arguments[0], "-Wno-unused-command-line-argument"}
 	if strings.HasSuffix(arguments[0], "-macos") {
-		// Zig has libSystem, and none of the libraries that Go's own packages need.
+		// Zig has libSystem, and none of the libraries that Go's own packages need. What
+		// the shims call is known to be in libSystem: "cross c" has the list.
 		command = append(command, "-Wl,-undefined,dynamic_lookup")
 	}
 	for i, a := range arguments[1:] {

@@ -3,35 +3,26 @@ package main
 import (
 	"debug/elf"
 	"debug/macho"
-	"errors"
 	"fmt"
 	"strings"
 )
 
-// symbols are the names in an object or a program, as C spells them.
-type symbols struct {
-	needs, has []string
-	libraries  []string // that a program is linked to
-}
+// symbols are the names in an object, as C spells them.
+type symbols struct{ needs, has []string }
 
 func readSymbols(path string) (s symbols, err error) {
 	if file, err := elf.Open(path); err == nil {
 		defer file.Close()
-		static, err := file.Symbols()
+		all, err := file.Symbols()
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", path, err)
 		}
-		dynamic, err := file.DynamicSymbols()
-		if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-			return s, fmt.Errorf("%s: %w", path, err)
-		}
-		for _, symbol := range append(static, dynamic...) {
+		for _, symbol := range all {
 			if elf.ST_TYPE(symbol.Info) != elf.STT_FILE {
 				s.add(symbol.Name, symbol.Section != elf.SHN_UNDEF)
 			}
 		}
-		s.libraries, err = file.ImportedLibraries()
-		return s, err
+		return s, nil
 	}
 	file, err := macho.Open(path)
 	if err != nil {
@@ -44,8 +35,7 @@ func readSymbols(path string) (s symbols, err error) {
 	for _, symbol := range file.Symtab.Syms {
 		s.add(strings.TrimPrefix(symbol.Name, "_"), symbol.Sect != 0)
 	}
-	s.libraries, err = file.ImportedLibraries()
-	return s, err
+	return s, nil
 }
 
 func (s *symbols) add(name string, defined bool) {

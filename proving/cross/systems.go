@@ -18,7 +18,6 @@ type system struct {
 
 	programs string   // ports that programs are linked for: GOARCH=TRIPLE
 	link     []string // flags of go build, for what Zig's linker lacks
-	libc     string   // the library that such a program needs, or how its name begins
 }
 
 const (
@@ -53,14 +52,12 @@ var systems = []system{
 		here:     notLinux + "-D__APPLE__ -D__MACH__ -D__APPLE_CC__=6000 -D__ENVIRONMENT_MAC_OS_X_VERSION_MIN_REQUIRED__=110000" + headers + "any-darwin-any",
 		programs: "amd64=x86_64-macos arm64=aarch64-macos",
 		link:     []string{"-ldflags=-w"}, // or Go calls this machine's strip
-		libc:     "/usr/lib/libSystem.B.dylib",
 	},
 	{
 		goos:     "freebsd",
 		targets:  "x86_64-freebsd x86-freebsd aarch64-freebsd arm-freebsd-eabihf",
 		here:     notLinux + "-D__FreeBSD__=14" + headers + "x86_64-freebsd-none -isystem $ZIG/lib/libc/include/generic-freebsd",
 		programs: "amd64=x86_64-freebsd arm64=aarch64-freebsd",
-		libc:     "libc.so.7",
 	},
 	{
 		goos:    "dragonfly",
@@ -75,14 +72,12 @@ var systems = []system{
 		here:     notLinux + "-D__NetBSD__" + headers + "x86_64-netbsd-none -isystem $ZIG/lib/libc/include/generic-netbsd",
 		programs: "amd64=x86_64-netbsd arm64=aarch64-netbsd",
 		link:     []string{"-tags=netgo"}, // or package net needs a libresolv
-		libc:     "libc.so.12",
 	},
 	{
 		goos:     "openbsd",
 		targets:  "x86_64-openbsd x86-openbsd aarch64-openbsd arm-openbsd-eabi powerpc64-openbsd riscv64-openbsd",
 		here:     notLinux + "-D__OpenBSD__" + headers + "x86_64-openbsd-none -isystem $ZIG/lib/libc/include/generic-openbsd",
 		programs: "amd64=x86_64-openbsd arm64=aarch64-openbsd",
-		libc:     "libc.so",
 	},
 	{ // and illumos: an imitation of what their headers have besides musl's, or this machine's
 		goos:    "solaris",
