@@ -31,7 +31,7 @@ import (
 // poke_exit=@argI=HEX for what the call wrote, and when=N for the Nth call alone.
 func runForged(t *testing.T, r role, inject string, report any) {
 	t.Helper()
-	seccomp.Need(t)
+	seccomp.NeedAnswer(t)
 	answer, err := answerOfStrace(inject)
 	if err != nil {
 		t.Fatalf("%s: %v", inject, err)

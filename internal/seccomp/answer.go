@@ -69,17 +69,18 @@ func (a Answer) Give() error {
 func (a Answer) serve(listener int) {
 	for n := 1; ; {
 		asked := notification{}
-		if err := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); err != nil {
-			if err == unix.EINTR || err == unix.ENOENT { // a signal came for it: it is asked again
-				continue
-			}
-			panic(fmt.Sprintf("ioctl(SECCOMP_IOCTL_NOTIF_RECV): %v", err))
+		switch errno := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); errno {
+		case 0:
+		case unix.EINTR, unix.ENOENT: // a signal came between: it is asked again
+			continue
+		default:
+			panic("ioctl(SECCOMP_IOCTL_NOTIF_RECV): " + errno.Error())
 		}
 		answer := response{id: asked.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if a.When == 0 || a.When == n {
 			answer = a.answer(asked)
 		}
-		if err := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&answer)); err == nil {
+		if ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&answer)) == 0 {
 			n++
 		}
 	}
@@ -105,9 +106,7 @@ func (a Answer) answer(asked notification) response {
 	return result
 }
 
-func ioctl(fd int, command uintptr, argument unsafe.Pointer) error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), command, uintptr(argument)); errno != 0 {
-		return errno
-	}
-	return nil
+func ioctl(fd int, command uintptr, argument unsafe.Pointer) unix.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), command, uintptr(argument))
+	return errno
 }

@@ -30,24 +30,20 @@ func Any(number uintptr) Call { return Call{number, -1, 0} }
 func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option)} }
 
 // Need skips a test where [Forge] cannot be used.
-func Need(t testing.TB) {
-	t.Helper()
-	if reason := unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
-}
+func Need(t testing.TB) { need(t, unix.SECCOMP_RET_ERRNO) }
 
-// unusable returns why Forge cannot be used here, or "".
-func unusable() string {
+// NeedAnswer skips a test where [Answer.Give] cannot be used.
+func NeedAnswer(t testing.TB) { need(t, unix.SECCOMP_RET_USER_NOTIF) }
+
+func need(t testing.TB, action uint32) {
+	t.Helper()
 	switch runtime.GOARCH {
 	case "386", "arm", "mips", "mipsle", "ppc64", "ppc64le", "s390x":
-		return "the C library may ask by socketcall(2), or by another call of two, on " + runtime.GOARCH
+		t.Skip("needs seccomp filters: the C library may ask by socketcall(2), or by another call of two, on ", runtime.GOARCH)
 	}
-	action := uint32(unix.SECCOMP_RET_ERRNO)
 	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 {
-		return "this kernel has no seccomp filters: " + errno.Error()
+		t.Skipf("needs seccomp filters: this kernel does not have action %#x: %v", action, errno)
 	}
-	return ""
 }
 
 // Forge has the kernel answer each of the calls with errno, in all threads, and make
