@@ -238,8 +238,8 @@ fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the
 	@$(FUZZ) -time $(FUZZTIME) -keep
 
 .PHONY: mutate
-mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
-	@go run ./internal/mutate $(MUTATE)
+mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
+	@cd proving && go run ./mutate $(MUTATE)
 
 .PHONY: load
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)

@@ -1,4 +1,4 @@
-//go:build linux && (cgo || !android)
+//go:build linux
 
 package main
 
@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// goSource finds the conditions of a Go file: those of if, for and switch, the
-// operands of && and ||, comparisons wherever they are, and the cases of a switch. It
-// finds the statements that can be left out, and the constants: numbers, the operands
-// of |, and absolute paths.
+// goSource finds the mutants of a Go file.
+//
+// Conditions are those of if, for and switch, the operands of && and ||, comparisons
+// anywhere, and the cases of a switch. Statements are those that the compiler does not
+// miss. Constants are numbers, the operands of |, and absolute paths.
 func goSource(path, text string) (*source, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
@@ -22,47 +23,45 @@ func goSource(path, text string) (*source, error) {
 	}
 	g := &goFinder{source: &source{path: path, text: text}, file: fset.File(file.Pos()), seen: map[ast.Expr]bool{}}
 	for _, declaration := range file.Decls {
-		g.function = "package"
 		switch d := declaration.(type) {
 		case *ast.FuncDecl:
 			g.function = functionName(d)
+			ast.Inspect(d, g.visit)
 		case *ast.GenDecl:
-			if d.Tok == token.CONST {
-				ast.Inspect(declaration, g.constant) // conditions are decided by the compiler
-				continue
+			for _, spec := range d.Specs {
+				if value, ok := spec.(*ast.ValueSpec); ok {
+					g.function = value.Names[0].Name
+				}
+				if d.Tok == token.CONST {
+					ast.Inspect(spec, g.constant) // the compiler decides its conditions
+				} else {
+					ast.Inspect(spec, g.visit)
+				}
 			}
 		}
-		ast.Inspect(declaration, g.visit)
 	}
-	g.number()
-	return g.source, nil
+	return g.sort(), nil
 }
 
-// functionName is Type.name for a method.
+// functionName returns Type.name for a method.
 func functionName(f *ast.FuncDecl) string {
-	if f.Recv == nil {
-		return f.Name.Name
+	name := f.Name.Name
+	if f.Recv != nil {
+		ast.Inspect(f.Recv.List[0].Type, func(n ast.Node) bool {
+			t, found := n.(*ast.Ident)
+			if found && name == f.Name.Name {
+				name = t.Name + "." + name
+			}
+			return !found
+		})
 	}
-	t := f.Recv.List[0].Type
-	for {
-		switch x := t.(type) {
-		case *ast.StarExpr:
-			t = x.X
-		case *ast.IndexExpr:
-			t = x.X
-		case *ast.Ident:
-			return x.Name + "." + f.Name.Name
-		default:
-			return f.Name.Name
-		}
-	}
+	return name
 }
 
 type goFinder struct {
 	*source
-	file     *token.File
-	function string
-	seen     map[ast.Expr]bool
+	file *token.File
+	seen map[ast.Expr]bool // the conditions that have their mutants
 }
 
 func (g *goFinder) at(p token.Pos) int { return g.file.Offset(p) }
@@ -79,7 +78,7 @@ func (g *goFinder) visit(n ast.Node) bool {
 		g.condition(n.Cond, always, never, inverted)
 	case *ast.ForStmt:
 		if n.Cond != nil {
-			g.condition(n.Cond, never) // for ever is no test of anything
+			g.condition(n.Cond, never) // an endless loop tests nothing
 		}
 	case *ast.SwitchStmt:
 		for _, clause := range n.Body.List {
@@ -108,7 +107,7 @@ func (g *goFinder) visit(n ast.Node) bool {
 	return g.constant(n)
 }
 
-// statements removes those that the compiler does not miss.
+// statements removes one statement each.
 func (g *goFinder) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
@@ -117,116 +116,98 @@ func (g *goFinder) statements(list []ast.Stmt) {
 				continue
 			}
 		case *ast.ExprStmt:
-			if call, ok := s.X.(*ast.CallExpr); ok && isPanic(call) {
-				continue // without which a return is missing
+			if strings.HasPrefix(g.text[g.at(s.Pos()):], "panic(") {
+				continue // without it a return is missing
 			}
 		case *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt, *ast.SendStmt, *ast.BranchStmt:
 		default:
 			continue
 		}
-		g.add(g.function, g.at(s.Pos()), g.at(s.End()), removed, "")
+		g.add(g.at(s.Pos()), g.at(s.End()), removed, "")
 	}
 }
 
-func isPanic(call *ast.CallExpr) bool {
-	name, ok := call.Fun.(*ast.Ident)
-	return ok && name.Name == "panic"
-}
-
-// constant mutates a number, an operand of |, and a path.
+// constant changes a number, an operand of |, or a path.
 func (g *goFinder) constant(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.ImportSpec:
 		return false
-	case *ast.ArrayType: // whose length the compiler checks
+	case *ast.ArrayType: // the compiler checks its length
 		ast.Inspect(n.Elt, g.visit)
 		return false
 	case *ast.BinaryExpr:
 		if n.Op == token.OR {
-			g.add(g.function, g.at(n.X.Pos()), g.at(n.Y.Pos()), cleared, "")
-			g.add(g.function, g.at(n.X.End()), g.at(n.Y.End()), cleared, "")
+			g.add(g.at(n.X.Pos()), g.at(n.Y.Pos()), cleared, "")
+			g.add(g.at(n.X.End()), g.at(n.Y.End()), cleared, "")
 		}
 	case *ast.BasicLit:
 		start, end := g.at(n.Pos()), g.at(n.End())
-		text, err := strconv.Unquote(n.Value)
-		switch {
-		case n.Kind == token.INT:
-			g.add(g.function, start, end, oneMore, "")
-		case n.Kind == token.STRING && err == nil && strings.HasPrefix(text, "/"):
-			g.add(g.function, start, end, another, strconv.Quote(text+"x"))
+		if n.Kind == token.INT {
+			g.addNumber(start, end)
+		} else if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil && strings.HasPrefix(text, "/") {
+			g.add(start, end, another, strconv.Quote(text+"x"))
 		}
 	}
 	return true
 }
 
-// condition mutates an expression that is true or false, as a whole and in its parts.
+// condition changes an expression that is true or false, as a whole and in its parts.
 func (g *goFinder) condition(e ast.Expr, changes ...change) {
 	if g.seen[e] {
 		return
 	}
 	g.seen[e] = true
-	start, end := g.at(e.Pos()), g.at(e.End())
 	inner := e
 	for {
-		switch x := inner.(type) {
-		case *ast.ParenExpr:
+		if x, ok := inner.(*ast.ParenExpr); ok {
 			inner = x.X
-		case *ast.UnaryExpr:
-			if x.Op == token.NOT {
-				inner = x.X
-			}
-		}
-		if g.seen[inner] {
+		} else if x, ok := inner.(*ast.UnaryExpr); ok && x.Op == token.NOT {
+			inner = x.X
+		} else {
 			break
 		}
 		g.seen[inner] = true
 	}
 	binary, _ := inner.(*ast.BinaryExpr)
+	logical := binary != nil && isLogical(binary.Op)
 	for _, c := range changes {
-		if c == inverted && binary != nil && isLogical(binary.Op) {
-			continue // its operands are
+		if c != inverted || !logical { // its operands are inverted
+			g.add(g.at(e.Pos()), g.at(e.End()), c, "")
 		}
-		g.add(g.function, start, end, c, "")
 	}
-	switch {
-	case binary == nil:
-	case isLogical(binary.Op):
+	if logical {
 		g.operands(binary.X, binary.Op)
 		g.operands(binary.Y, binary.Op)
-	default:
-		if other, ok := goBoundaries[binary.Op]; ok {
-			s, e, op := g.at(binary.Pos()), g.at(binary.End()), g.at(binary.OpPos)
-			g.add(g.function, s, e, boundary, g.text[s:op]+other.String()+g.text[op+len(binary.Op.String()):e])
-		}
+	} else if binary != nil && goBoundaries[binary.Op] != 0 {
+		start, end, op := g.at(binary.Pos()), g.at(binary.End()), g.at(binary.OpPos)
+		g.add(start, end, boundary, g.text[start:op]+goBoundaries[binary.Op].String()+g.text[op+len(binary.Op.String()):end])
 	}
 }
 
-// operands drops an operand of && or ||, and inverts it. Of a && b && c there are three.
+// operands drops an operand of && or ||, and inverts it. a && b && c has three operands.
 func (g *goFinder) operands(e ast.Expr, op token.Token) {
 	if b, ok := e.(*ast.BinaryExpr); ok && b.Op == op {
 		g.seen[e] = true
 		g.operands(b.X, op)
 		g.operands(b.Y, op)
-		return
+	} else if op == token.LOR {
+		g.condition(e, never, inverted)
+	} else {
+		g.condition(e, always, inverted)
 	}
-	without := always
-	if op == token.LOR {
-		without = never
-	}
-	g.condition(e, without, inverted)
 }
 
-// cases drops each of a clause's expressions, and with the last the clause.
+// cases drops each of a clause's expressions. The last one takes the clause with it.
 func (g *goFinder) cases(clause *ast.CaseClause) {
 	if len(clause.List) == 1 {
-		g.add(g.function, g.at(clause.Pos()), g.at(clause.End()), dropped, "")
+		g.add(g.at(clause.Pos()), g.at(clause.End()), dropped, "")
 		return
 	}
 	for i, e := range clause.List {
 		if i == 0 {
-			g.add(g.function, g.at(e.Pos()), g.at(clause.List[1].Pos()), dropped, "")
+			g.add(g.at(e.Pos()), g.at(clause.List[1].Pos()), dropped, "")
 		} else {
-			g.add(g.function, g.at(clause.List[i-1].End()), g.at(e.End()), dropped, "")
+			g.add(g.at(clause.List[i-1].End()), g.at(e.End()), dropped, "")
 		}
 	}
 }
@@ -236,6 +217,5 @@ var goBoundaries = map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: 
 func isLogical(op token.Token) bool { return op == token.LAND || op == token.LOR }
 
 func isComparison(op token.Token) bool {
-	_, ordered := goBoundaries[op]
-	return ordered || op == token.EQL || op == token.NEQ
+	return goBoundaries[op] != 0 || op == token.EQL || op == token.NEQ
 }
