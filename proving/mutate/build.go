@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -154,14 +153,11 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 // as it is: "go build" reads dir's overlay.json, and "make shims" dir's c.
 func (s *subject) render(dir string, texts map[string]string) error {
 	into := filepath.Join(dir, "c")
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "objects"), 0o755)); err != nil {
-		return err
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(into, 0o755), os.Mkdir(filepath.Join(dir, "objects"), 0o755))
+	if err == nil && slices.Contains(s.tests, shims) {
+		err = os.CopyFS(into, os.DirFS(s.path()))
 	}
-	if slices.Contains(s.tests, shims) {
-		if err := os.CopyFS(into, os.DirFS(s.path())); err != nil {
-			return err
-		}
-	} else if err := os.Mkdir(into, 0o755); err != nil {
+	if err != nil {
 		return err
 	}
 	replaced := map[string]string{}
@@ -201,22 +197,21 @@ func (s *subject) together(sources []*source) map[string]string {
 	return texts
 }
 
-// build compiles the tests of a folder with what render put into dir.
-func (s *subject) build(ctx context.Context, dir, test string) (*program, error) {
-	overlay := "-overlay=" + filepath.Join(dir, "overlay.json")
-	p := &program{path: filepath.Join(dir, strconv.Itoa(slices.Index(s.tests, test))+".test"), dir: filepath.Join(s.module, test), only: "."}
-	compile := s.command(ctx, "go", "test", "-c", "-vet=off", overlay, "-o", p.path, "./"+test)
-	if test == shims {
-		objects := filepath.Join(dir, "objects")
-		p.dir, p.only, p.env = filepath.Join(s.module, "native"), "^TestShims", []string{"PEERCRED_SHIMS=" + objects}
+// build compiles tests[i] with what render put into dir.
+func (s *subject) build(ctx context.Context, dir string, i int) (*program, error) {
+	overlay, objects := "-overlay="+filepath.Join(dir, "overlay.json"), filepath.Join(dir, "objects")
+	p := &program{path: filepath.Join(dir, fmt.Sprint(i, ".test")), dir: filepath.Join(s.module, s.tests[i]), only: "."}
+	// What a test builds is to have the mutant too.
+	p.env = []string{"CGO_ENABLED=" + s.cgo, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+overlay)}
+	compile := s.command(ctx, "go", "test", "-c", "-vet=off", overlay, "-o", p.path, "./"+s.tests[i])
+	if s.tests[i] == shims {
+		p.dir, p.only, p.env = "native", "^TestShims", []string{"PEERCRED_SHIMS=" + objects}
 		// STRICT is without warnings: the needless brackets of a mutant are no error.
 		if _, err := output(s.command(ctx, "make", "--no-print-directory", "shims", "SHIMS="+objects,
 			"SHIM_SOURCES="+filepath.Join(dir, "c"), "STRICT=-std=c11 -w")); err != nil {
 			return nil, err
 		}
 		compile = s.command(ctx, "go", "test", "-c", "-vet=off", "-tags=shims", "-o", p.path, "./native")
-	} else { // what the test builds is to have the mutant too
-		p.env = []string{"CGO_ENABLED=" + s.cgo, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+overlay)}
 	}
 	_, err := output(compile)
 	return p, err

@@ -121,13 +121,7 @@ func (c *cFinder) statements(from, to int) {
 		case c.is(i, "{", "}", ";", "else", "do", "return", "default", ":"):
 			i++
 		default: // an expression or a declaration
-			end := i
-			for end < to && !c.is(end, ";", "{", "}") {
-				if c.is(end, "(", "[") {
-					end = c.tokens[end].partner
-				}
-				end++
-			}
+			end := c.find(i, to, ";", "{", "}")
 			if !c.is(i-1, "return") && c.is(end, ";") && c.executes(i) {
 				c.add(c.tokens[i].start, c.tokens[end].end, removed, "")
 			}

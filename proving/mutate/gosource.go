@@ -96,7 +96,7 @@ func (g *goFinder) visit(n ast.Node) bool {
 			g.cases(clause.(*ast.CaseClause))
 		}
 	case *ast.BinaryExpr:
-		if isLogical(n.Op) || isComparison(n.Op) {
+		if 0 < n.Op.Precedence() && n.Op.Precedence() <= token.EQL.Precedence() { // ||, &&, or a comparison
 			g.condition(n, always, never, inverted)
 		}
 	case *ast.UnaryExpr:
@@ -169,7 +169,7 @@ func (g *goFinder) condition(e ast.Expr, changes ...change) {
 		g.seen[inner] = true
 	}
 	binary, _ := inner.(*ast.BinaryExpr)
-	logical := binary != nil && isLogical(binary.Op)
+	logical := binary != nil && (binary.Op == token.LAND || binary.Op == token.LOR)
 	for _, c := range changes {
 		if c != inverted || !logical { // its operands are inverted
 			g.add(g.at(e.Pos()), g.at(e.End()), c, "")
@@ -213,9 +213,3 @@ func (g *goFinder) cases(clause *ast.CaseClause) {
 }
 
 var goBoundaries = map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR}
-
-func isLogical(op token.Token) bool { return op == token.LAND || op == token.LOR }
-
-func isComparison(op token.Token) bool {
-	return goBoundaries[op] != 0 || op == token.EQL || op == token.NEQ
-}

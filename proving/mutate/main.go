@@ -23,7 +23,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"log"
 	"os"
 	"os/exec"
@@ -34,7 +33,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -47,7 +45,7 @@ killed; 1 if one is, or if the tests cannot be run; 2 for wrong flags.
 `
 
 type options struct {
-	kinds string
+	kinds []string
 	run   *regexp.Regexp
 	jobs  int
 	list  bool
@@ -65,7 +63,7 @@ func main() {
 	}
 	o := options{run: regexp.MustCompile("")}
 	packages := flag.String("package", strings.Join(names, ","), "mutate only these `packages`")
-	flag.StringVar(&o.kinds, "kind", conditions, "make only these `kinds` of changes, of conditions,statements,constants")
+	kinds := flag.String("kind", conditions, "make only these `kinds` of changes, of conditions,statements,constants")
 	flag.Func("run", "try only mutants that match this `regexp` in a line of -list", func(text string) (err error) {
 		o.run, err = regexp.Compile(text)
 		return err
@@ -77,9 +75,12 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	chosen, err := o.choose(*packages)
+	chosen, err := pick(*packages, names)
+	if err == nil {
+		o.kinds, err = pick(*kinds, []string{conditions, statements, constants})
+	}
 	if flag.NArg() > 0 || err != nil || o.jobs < 1 {
-		log.Print(errors.Join(err, errors.New("wrong flags")))
+		log.Print(errors.Join(errors.New("wrong flags"), err))
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -90,23 +91,18 @@ func main() {
 	}
 }
 
-func (o options) choose(packages string) (chosen []*subject, err error) {
-	for kind := range strings.SplitSeq(o.kinds, ",") {
-		if !slices.Contains([]string{conditions, statements, constants}, kind) {
-			return nil, fmt.Errorf("there is no kind %q", kind)
+// pick splits what a flag lists, and checks that there is each of them.
+func pick(list string, known []string) ([]string, error) {
+	picked := strings.Split(list, ",")
+	for _, name := range picked {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%q is none of %s", name, strings.Join(known, ", "))
 		}
 	}
-	for name := range strings.SplitSeq(packages, ",") {
-		i := slices.IndexFunc(subjects, func(s *subject) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no package %q here", name)
-		}
-		chosen = append(chosen, subjects[i])
-	}
-	return chosen, nil
+	return picked, nil
 }
 
-func mutate(ctx context.Context, chosen []*subject, o options) error {
+func mutate(ctx context.Context, chosen []string, o options) error {
 	if err := os.Chdir(".."); err != nil {
 		return err
 	}
@@ -123,10 +119,14 @@ func mutate(ctx context.Context, chosen []*subject, o options) error {
 			return err
 		}
 		defer os.RemoveAll(temporary)
-		defer removeSockets(".")
+		// A mutant that takes an abstract name for a path leaves a socket in the tree.
+		defer exec.Command("find", ".", "-type", "s", "-delete").Run()
 	}
 	wrong := 0
-	for _, s := range chosen {
+	for _, s := range subjects {
+		if !slices.Contains(chosen, s.name) {
+			continue
+		}
 		r := &run{subject: s, options: o, accepted: accepted}
 		if err := r.all(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -156,17 +156,6 @@ func checkTools() error {
 	return nil
 }
 
-// removeSockets removes what a mutant left in the tree that takes an abstract name for a
-// path. Git does not see sockets.
-func removeSockets(tree string) {
-	_ = filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type() == fs.ModeSocket {
-			return os.Remove(path)
-		}
-		return err
-	})
-}
-
 // What becomes of a mutant.
 const (
 	killed       = "killed"
@@ -182,8 +171,8 @@ type run struct {
 	options
 	accepted map[string]string
 	sources  []*source
-	plain    map[string]*program // by folder of tests, without a mutant
-	together []*program
+	plain    []*program // without mutants
+	together []*program // with all that can be switched
 
 	mu      sync.Mutex
 	results map[string][]string // the names of the mutants by what became of them
@@ -197,7 +186,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	var chosen []*mutant
 	for _, m := range number(r.name, r.sources) {
 		line := m.position() + " " + m.String()
-		if slices.Contains(strings.Split(r.kinds, ","), m.change.kind()) && r.run.MatchString(line) {
+		if slices.Contains(r.kinds, m.change.kind()) && r.run.MatchString(line) {
 			chosen = append(chosen, m)
 			if r.list {
 				fmt.Println(line)
@@ -209,23 +198,30 @@ func (r *run) all(ctx context.Context) (err error) {
 		return nil
 	}
 	log.Printf("%s: %d mutants; running the tests without one", r.name, len(chosen))
-	if err := r.prepare(ctx); err != nil {
+	if r.plain, err = r.suite(ctx, "plain", nil); err != nil {
+		return err
+	}
+	if r.together, err = r.suite(ctx, "together", r.subject.together(r.sources)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var next atomic.Int32
+	queue := make(chan *mutant, len(chosen))
+	for _, m := range chosen {
+		queue <- m
+	}
+	close(queue)
 	var jobs sync.WaitGroup
 	begin := time.Now()
 	for job := range r.jobs {
 		jobs.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(chosen) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				result, by, err := r.try(ctx, chosen[i], filepath.Join(temporary, fmt.Sprint(r.name, job)))
+			for m := range queue {
+				result, by, err := r.try(ctx, m, filepath.Join(temporary, fmt.Sprint(r.name, job)))
 				if err != nil {
 					cancel(err)
 					return
 				}
-				r.report(chosen[i], result, by, len(chosen), begin)
+				r.report(m, result, by, len(chosen), begin)
 			}
 		})
 	}
@@ -238,36 +234,29 @@ func (r *run) all(ctx context.Context) (err error) {
 	return nil
 }
 
-// prepare compiles the tests of the sources as they are, and of those with all mutants that
-// can be switched. Tests that fail there, such as those of what calls cost, are left to the
-// mutants that are compiled alone.
-func (r *run) prepare(ctx context.Context) error {
-	r.plain = map[string]*program{}
-	for folder, texts := range map[string]map[string]string{"plain": nil, "all": r.subject.together(r.sources)} {
-		dir := filepath.Join(temporary, r.name+folder)
-		if err := r.render(dir, texts); err != nil {
-			return err
-		}
-		for _, test := range r.tests {
-			p, err := r.build(ctx, dir, test)
-			if err != nil {
-				return err
-			}
-			failed, err := p.measure(ctx)
-			if err != nil {
-				return err
-			}
-			if failed != nil {
-				log.Printf("%s: left out, since they fail without a mutant (%s): %s", r.name, folder, strings.Join(failed, " "))
-			}
-			if texts == nil {
-				r.plain[test] = p
-			} else {
-				r.together = append(r.together, p)
-			}
-		}
+// suite compiles the tests with other texts of sources, and runs them without a mutant.
+// Tests that fail are left out. With all mutants in a program those of what calls cost do;
+// they are left to the mutants that are compiled alone.
+func (r *run) suite(ctx context.Context, name string, texts map[string]string) (programs []*program, err error) {
+	dir := filepath.Join(temporary, r.name+name)
+	if err := r.render(dir, texts); err != nil {
+		return nil, err
 	}
-	return nil
+	for i := range r.tests {
+		p, err := r.build(ctx, dir, i)
+		if err != nil {
+			return nil, err
+		}
+		failed, err := p.measure(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if failed != nil {
+			log.Printf("%s: left out, since they fail in the program %s: %s", r.name, name, strings.Join(failed, " "))
+		}
+		programs = append(programs, p)
+	}
+	return programs, nil
 }
 
 // try returns what becomes of a mutant, and the test that kills it.
@@ -285,12 +274,12 @@ func (r *run) try(ctx context.Context, m *mutant, dir string) (result, by string
 	if err := r.render(dir, map[string]string{m.source.path: m.alone()}); err != nil {
 		return "", "", err
 	}
-	for _, test := range r.tests {
-		p, err := r.build(ctx, dir, test)
+	for i, plain := range r.plain {
+		p, err := r.build(ctx, dir, i)
 		if err != nil {
 			return uncompilable, "", ctx.Err()
 		}
-		p.phases = r.plain[test].phases
+		p.phases = plain.phases
 		if by, err := p.kill(ctx, 0); by != "" || err != nil {
 			return killed, by, err
 		}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -44,6 +43,17 @@ func (c change) kind() string {
 	return conditions
 }
 
+// forms are of the changes that a program can make as it runs, in the common syntax of Go
+// and C: what is put before and after the source at the point …. There, ON holds if the
+// mutant is to act. A condition is always evaluated, for its side effects.
+var forms = map[change]string{
+	always:   "((…) || ON)",
+	never:    "((…) && !ON)",
+	inverted: "(ON != !!(…))",
+	boundary: "(ON && (INSTEAD) || !ON && (…))",
+	removed:  "{ if (!ON) { … } }", // in C an else can follow
+}
+
 // mutant is one change to one place of a source file. Package, function and expression
 // name it, so that its name stays the same when code moves to another line or file.
 type mutant struct {
@@ -74,7 +84,7 @@ func (m *mutant) position() string {
 
 // isSwitched reports whether the mutant can be compiled into a program that holds other
 // mutants too. The compiler needs to know cases and constants.
-func (m *mutant) isSwitched() bool { return m.change != dropped && m.change.kind() != constants }
+func (m *mutant) isSwitched() bool { return forms[m.change] != "" }
 
 // source is a file and its mutants. The mutants are sorted: outer before inner.
 type source struct {
@@ -116,19 +126,18 @@ func (s *source) sort() *source {
 
 // number gives the mutants of a package their ids, and tells apart those that read the same.
 func number(pkg string, sources []*source) (all []*mutant) {
-	type place struct {
-		*source
-		start int
-	}
-	places := map[string][]place{}
+	last := map[string]*mutant{}
 	for _, s := range sources {
 		for _, m := range s.mutants {
-			key, here := fmt.Sprint(m.function, ":", m.expression, ":", m.change.kind()), place{s, m.start}
-			if !slices.Contains(places[key], here) {
-				places[key] = append(places[key], here)
+			key := fmt.Sprint(m.function, ":", m.expression, ":", m.change.kind())
+			if before := last[key]; before != nil && before.source == s && before.start == m.start {
+				m.nth = before.nth
+			} else if before != nil {
+				m.nth = before.nth + 1
 			}
+			last[key] = m
 			all = append(all, m)
-			m.pkg, m.nth, m.id = pkg, len(places[key])-1, len(all)
+			m.pkg, m.id = pkg, len(all)
 		}
 	}
 	return all
@@ -136,61 +145,34 @@ func number(pkg string, sources []*source) (all []*mutant) {
 
 // alone returns the mutant's file.
 func (m *mutant) alone() string {
+	if !m.isSwitched() {
+		return m.source.text[:m.start] + m.instead + m.source.text[m.end:]
+	}
 	on := "1"
 	if m.source.isGo() {
 		on = "true"
 	}
-	return m.source.render(0, len(m.source.text), []*mutant{m}, func(*mutant) string { return on })
+	return m.source.render([]*mutant{m}, func(*mutant) string { return on })
 }
 
 // together returns the file with all mutants that can be switched.
 func (s *source) together() string {
 	in := slices.DeleteFunc(slices.Clone(s.mutants), func(m *mutant) bool { return !m.isSwitched() })
-	return s.render(0, len(s.text), in, func(m *mutant) string { return "peercred_is_mutant(" + strconv.Itoa(m.id) + ")" })
+	return s.render(in, func(m *mutant) string { return fmt.Sprintf("peercred_is_mutant(%d)", m.id) })
 }
 
-// render returns text[start:end] with mutants in it. on returns the expression that holds
-// if the mutant is to act. A mutated condition is still evaluated, for its side effects.
-func (s *source) render(start, end int, in []*mutant, on func(*mutant) string) string {
+// render returns the file with mutants in it that can be switched, by what on returns.
+func (s *source) render(in []*mutant, on func(*mutant) string) string {
+	before, after := map[int]string{}, map[int]string{}
+	for _, m := range in { // outer before inner
+		form := strings.NewReplacer("ON", on(m), "INSTEAD", m.instead).Replace(forms[m.change])
+		prefix, suffix, _ := strings.Cut(form, "…")
+		before[m.start] += prefix
+		after[m.end] = suffix + after[m.end]
+	}
 	var b strings.Builder
-	for len(in) > 0 {
-		first := in[0]
-		same, inner := 0, 0
-		for ; inner < len(in) && in[inner].start < first.end; inner++ {
-			if in[inner].start == first.start && in[inner].end == first.end {
-				same++
-			}
-		}
-		b.WriteString(s.text[start:first.start])
-		if first.isSwitched() {
-			b.WriteString(wrap(in[:same], s.render(first.start, first.end, in[same:inner], on), on))
-		} else {
-			b.WriteString(first.instead)
-		}
-		start, in = first.end, in[inner:]
+	for i := range len(s.text) {
+		b.WriteString(after[i] + before[i] + s.text[i:i+1])
 	}
-	b.WriteString(s.text[start:end])
-	return b.String()
-}
-
-// wrap puts the mutants of one place around it, in the common syntax of Go and C.
-func wrap(mutants []*mutant, text string, on func(*mutant) string) string {
-	for _, m := range mutants {
-		if m.change == boundary { // the innermost, since it repeats the condition
-			text = fmt.Sprintf("(%s && (%s) || !%[1]s && (%[3]s))", on(m), m.instead, text)
-		}
-	}
-	for _, m := range mutants {
-		switch m.change {
-		case always:
-			text = fmt.Sprintf("((%s) || %s)", text, on(m))
-		case never:
-			text = fmt.Sprintf("((%s) && !%s)", text, on(m))
-		case inverted:
-			text = fmt.Sprintf("(%s != !!(%s))", on(m), text)
-		case removed:
-			text = fmt.Sprintf("{ if (!%s) { %s } }", on(m), text) // in C an else can follow
-		}
-	}
-	return text
+	return b.String() + after[len(s.text)]
 }

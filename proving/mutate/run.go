@@ -34,7 +34,7 @@ type program struct {
 	dir    string // to run it in
 	env    []string
 	only   string  // the tests that matter
-	phases []phase // the tests that pass without a mutant, the quickest first
+	phases []phase // the tests that pass without a mutant: the quicker half, half of the others, ...
 }
 
 type phase struct {
@@ -56,13 +56,11 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 		took time.Duration
 	}
 	var passed []test
-	var all time.Duration
 	for _, m := range verdict.FindAllSubmatch(out, -1) {
 		took, _ := time.ParseDuration(string(m[3]) + "s")
 		switch string(m[1]) {
 		case "PASS":
 			passed = append(passed, test{string(m[2]), took})
-			all += took
 		case "FAIL":
 			failed = append(failed, string(m[2]))
 		}
@@ -71,20 +69,14 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 		return nil, fmt.Errorf("%s: no test failed, and yet the tests did not pass: %w\n%s", p.path, err, out)
 	}
 	slices.SortFunc(passed, func(a, b test) int { return cmp.Compare(a.took, b.took) })
-	// The quickest tests, with a twentieth of the time, come first; then those up to a quarter.
-	p.phases = make([]phase, 3)
-	var sum time.Duration
-	for _, t := range passed {
-		sum += t.took
-		turn := &p.phases[2]
-		if sum <= all/20 {
-			turn = &p.phases[0]
-		} else if sum <= all/4 {
-			turn = &p.phases[1]
+	for len(passed) > 0 {
+		var ph phase
+		half := (len(passed) + 1) / 2
+		for _, t := range passed[:half] {
+			ph.tests, ph.took = append(ph.tests, t.name), ph.took+t.took
 		}
-		turn.tests, turn.took = append(turn.tests, t.name), turn.took+t.took
+		p.phases, passed = append(p.phases, ph), passed[half:]
 	}
-	p.phases = slices.DeleteFunc(p.phases, func(ph phase) bool { return ph.tests == nil })
 	return failed, nil
 }
 
