@@ -125,6 +125,14 @@ func TestShimsTrap01BSDs(t *testing.T) {
 		check("what cannot be asked", aSocket{familyErrno: 9}, ids{Err: unix.EBADF})
 		if name == "dragonfly" { // whose Unix sockets without a name have no address at all
 			check("no address", aSocket{family: noFamily}, want)
+			for what, q := range map[string]question{
+				"an address without a family": {aSocket: aSocket{family: noFamily}, own: namedLong},
+				"a family without an address": {aSocket: aSocket{family: 77}, own: nameCutShort},
+			} {
+				if got := s.ask(t, q); got != refused {
+					t.Errorf("%s, %s: %v, want %v", name, what, got, refused)
+				}
+			}
 		} else {
 			check("no address", aSocket{family: noFamily}, refused)
 		}
@@ -211,6 +219,23 @@ func TestShimsCanHavePeer(t *testing.T) {
 	for name, bad := range badInts {
 		s.compareList(t, name, listQuestion{fact: 'h', first: bad.reply}, failed(bad.err))
 		s.compareList(t, name, listQuestion{fact: 'h', first: says(words(unix.SOCK_STREAM), 4), second: bad.reply}, failed(bad.err))
+	}
+}
+
+// OpenBSD can say that it does not tell whether a socket listens.
+func TestShimsListensOnOpenBSD(t *testing.T) {
+	const noProtocolOption, notConnected = 42, syscall.Errno(57)
+	s := shimNamed(t, "openbsd")
+	for _, test := range []struct {
+		listens reply
+		want    list
+	}{
+		{says(words(0), 4), oneWord(0, nil)},
+		{says(words(1), 4), oneWord(0, notConnected)},
+		{reply{errno: noProtocolOption}, oneWord(0, nil)},
+		{reply{errno: int(unix.EPERM)}, failed(unix.EPERM)},
+	} {
+		s.compareList(t, "whether it listens", listQuestion{fact: 'h', first: test.listens}, test.want)
 	}
 }
 

@@ -226,7 +226,8 @@ getsockname(int fd, struct sockaddr *address, socklen_t *length)
 		return name(address, length, told.own_name);
 	if (told.family_error != 0)
 		return fail(told.family_error);
-	tell_address(address, length, told.family, "/", told.family == AF_UNSPEC ? 0 : told.own_name == LONG ? 255 : 16);
+	tell_address(address, length, told.family, "/", told.own_name == LONG ? 255 :
+	    told.own_name == CUT_SHORT || told.family == AF_UNSPEC ? 0 : 16);
 	return 0;
 }
 

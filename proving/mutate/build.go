@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // subject is a package to be mutated, and the tests that are to notice.
@@ -130,11 +131,13 @@ func (s *source) preprocess(ctx context.Context, other bool) error {
 
 func (s *subject) path() string { return filepath.Join(s.module, s.dir) }
 
-// command runs in the subject's module.
+// command runs in the subject's module. An interrupted "go" removes its temporary files.
 func (s *subject) command(ctx context.Context, name string, arguments ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, arguments...)
 	cmd.Dir = s.module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+s.cgo, "GOTMPDIR="+temporary)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 

@@ -39,6 +39,9 @@ import (
 
 const usage = `usage, in the folder proving, as root: go run ./mutate [flags]
 
+A mutant is named as in accepted.txt; -list shows where it is, too, and -run matches both:
+native/socket.go:16 native Kind: err != nil => false
+
 Exit status: 0 if no mutant survives that is not accepted, and none is accepted that is
 killed; 1 if one is, or if the tests cannot be run; 2 for wrong flags.
 
@@ -86,7 +89,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
-	if err := mutate(ctx, chosen, o); err != nil {
+	if err := mutate(ctx, chosen, o); ctx.Err() != nil {
+		log.Fatal("interrupted")
+	} else if err != nil {
 		log.Fatal(err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,12 +33,12 @@ type program struct {
 	dir    string // to run it in
 	env    []string
 	only   string  // the tests that matter
-	phases []phase // the tests that pass without a mutant: the quicker half, half of the others, ...
+	phases [][]test // those that pass without a mutant: the quicker half, half of the others, ...
 }
 
-type phase struct {
-	tests []string
-	took  time.Duration
+type test struct {
+	name string
+	took time.Duration // without a mutant
 }
 
 var (
@@ -51,9 +50,8 @@ var (
 // fail, which are left out from then on.
 func (p *program) measure(ctx context.Context) (failed []string, err error) {
 	out, err := p.run(ctx, 0, "-test.v", "-test.run="+p.only)
-	type test struct {
-		name string
-		took time.Duration
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	var passed []test
 	for _, m := range verdict.FindAllSubmatch(out, -1) {
@@ -69,13 +67,9 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 		return nil, fmt.Errorf("%s: no test failed, and yet the tests did not pass: %w\n%s", p.path, err, out)
 	}
 	slices.SortFunc(passed, func(a, b test) int { return cmp.Compare(a.took, b.took) })
-	for len(passed) > 0 {
-		var ph phase
-		half := (len(passed) + 1) / 2
-		for _, t := range passed[:half] {
-			ph.tests, ph.took = append(ph.tests, t.name), ph.took+t.took
-		}
-		p.phases, passed = append(p.phases, ph), passed[half:]
+	for half := 0; len(passed) > 0; passed = passed[half:] {
+		half = (len(passed) + 1) / 2
+		p.phases = append(p.phases, passed[:half])
 	}
 	return failed, nil
 }
@@ -84,20 +78,20 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 // test that fails. A test that fails must fail twice, since one failure can be the fault of
 // a slow machine. It returns "" if the mutant survives.
 func (p *program) kill(ctx context.Context, id int) (string, error) {
-	for _, ph := range p.phases {
-		for len(ph.tests) > 0 {
-			by := p.fails(ctx, id, ph)
+	for _, tests := range p.phases {
+		for len(tests) > 0 {
+			by := p.fails(ctx, id, tests)
 			if by == "" {
 				break
 			}
-			again := phase{[]string{by}, max(ph.took, 10*time.Second)}
-			if !slices.Contains(ph.tests, by) { // no test had begun
-				again.tests = ph.tests
+			again := tests // if none of them had begun
+			if i := slices.IndexFunc(tests, func(t test) bool { return t.name == by }); i >= 0 {
+				again = tests[i : i+1]
 			}
 			if p.fails(ctx, id, again) != "" {
 				return by, ctx.Err()
 			}
-			ph.tests = slices.DeleteFunc(slices.Clone(ph.tests), func(name string) bool { return slices.Contains(again.tests, name) })
+			tests = slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return slices.Contains(again, t) })
 		}
 	}
 	return "", ctx.Err()
@@ -105,10 +99,14 @@ func (p *program) kill(ctx context.Context, id int) (string, error) {
 
 // fails runs tests, and returns the one that fails, or that runs when the program crashes
 // or its time ends.
-func (p *program) fails(ctx context.Context, id int, ph phase) string {
-	ctx, cancel := context.WithTimeout(ctx, patience+10*ph.took)
+func (p *program) fails(ctx context.Context, id int, tests []test) string {
+	limit, names := patience, ""
+	for _, t := range tests {
+		limit, names = limit+10*t.took, names+"|"+t.name
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	out, err := p.run(ctx, id, "-test.v", "-test.failfast", "-test.run=^("+strings.Join(ph.tests, "|")+")$")
+	out, err := p.run(ctx, id, "-test.v", "-test.failfast", "-test.run=^("+names[1:]+")$")
 	if err == nil {
 		return ""
 	}
