@@ -266,8 +266,12 @@ func (r *run) suite(ctx context.Context, name string, texts map[string]string) (
 
 // try returns what becomes of a mutant, and the test that kills it.
 func (r *run) try(ctx context.Context, m *mutant, dir string) (result, by string, err error) {
+	left := func(i int) bool { return r.tests[i] == shims && m.source.isGo() } // they have no Go code
 	if m.isSwitched() {
-		for _, p := range r.together {
+		for i, p := range r.together {
+			if left(i) {
+				continue
+			}
 			if by, err := p.kill(ctx, m.id); by != "" || err != nil {
 				return killed, by, err
 			}
@@ -280,6 +284,9 @@ func (r *run) try(ctx context.Context, m *mutant, dir string) (result, by string
 		return "", "", err
 	}
 	for i, plain := range r.plain {
+		if left(i) {
+			continue
+		}
 		p, err := r.build(ctx, dir, i)
 		if err != nil {
 			return uncompilable, "", ctx.Err()

@@ -32,7 +32,7 @@ type program struct {
 	path   string
 	dir    string // to run it in
 	env    []string
-	only   string  // the tests that matter
+	only   string   // the tests that matter
 	phases [][]test // those that pass without a mutant: the quicker half, half of the others, ...
 }
 
