@@ -11,7 +11,7 @@ $(error -i, --ignore-errors, would have a failure pass for a success)
 endif
 
 # What needs other dependencies is a module of its own.
-MODULES := . grpcpeer benchmarks
+MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 

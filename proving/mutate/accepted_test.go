@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -15,6 +16,9 @@ func TestAcceptedExist(t *testing.T) {
 	accepted, err := parseAccepted(acceptedText)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("the C compiler says which code of the shims is compiled here: ", err)
 	}
 	t.Chdir("../..")
 	others := map[string][]string{} // by package, expression and change

@@ -84,7 +84,7 @@ func (p *program) kill(ctx context.Context, id int) (string, error) {
 			if by == "" {
 				break
 			}
-			again := tests // if none of them had begun
+			again := tests // if it is a crash, or none of them had begun
 			if i := slices.IndexFunc(tests, func(t test) bool { return t.name == by }); i >= 0 {
 				again = tests[i : i+1]
 			}
@@ -97,8 +97,8 @@ func (p *program) kill(ctx context.Context, id int) (string, error) {
 	return "", ctx.Err()
 }
 
-// fails runs tests, and returns the one that fails, or that runs when the program crashes
-// or its time ends.
+// fails runs tests, and returns the one that fails or that runs when the time ends, or says
+// that the program crashes.
 func (p *program) fails(ctx context.Context, id int, tests []test) string {
 	limit, names := patience, ""
 	for _, t := range tests {
@@ -115,10 +115,14 @@ func (p *program) fails(ctx context.Context, id int, tests []test) string {
 			return string(m[2])
 		}
 	}
+	last := "no test"
 	if all := began.FindAllSubmatch(out, -1); len(all) > 0 {
-		return string(all[len(all)-1][1])
+		last = string(all[len(all)-1][1])
 	}
-	return "start"
+	if ctx.Err() == nil { // what a test before it started can be the cause
+		return "a crash in " + last
+	}
+	return last
 }
 
 var runs atomic.Int32

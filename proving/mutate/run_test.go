@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -121,5 +122,29 @@ func TestRun(t *testing.T) {
 	}
 	if left, err := os.ReadDir(temporary); len(left) > 0 || err != nil {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// What fails once can be the fault of the machine. Each program stands for one with two tests.
+func TestKill(t *testing.T) {
+	temporary, patience = t.TempDir(), time.Second
+	t.Cleanup(func() { patience = 20 * time.Second })
+	for _, c := range []struct{ name, script, want string }{
+		{"passes", `exit 0`, ""},
+		{"fails", `echo "--- FAIL: TestB (0.01s)"; exit 1`, "TestB"},
+		{"fails once", `test -e "$0.ran" && exit 0; touch "$0.ran"; echo "--- FAIL: TestB (0.01s)"; exit 1`, ""},
+		{"crashes", `echo "=== RUN   TestA"; exit 2`, "a crash in TestA"},
+		{"crashes with both tests", `case "$*" in *TestA*TestB*) echo "=== RUN   TestB"; exit 2; esac`, "a crash in TestB"},
+		{"never ends", `echo "=== RUN   TestB"; exec sleep 1000`, "TestB"},
+		{"does not begin", `exec sleep 1000`, "no test"},
+	} {
+		path := filepath.Join(t.TempDir(), "script")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		p := &program{path: path, dir: ".", phases: [][]test{{{name: "TestA"}, {name: "TestB"}}}}
+		if got, err := p.kill(t.Context(), 1); got != c.want || err != nil {
+			t.Errorf("a program that %s: killed by %q, %v, want %q", c.name, got, err, c.want)
+		}
 	}
 }
