@@ -25,7 +25,12 @@ func goSource(path, text string) (*source, error) {
 	for _, declaration := range file.Decls {
 		switch d := declaration.(type) {
 		case *ast.FuncDecl:
-			g.function = functionName(d)
+			g.function = d.Name.Name
+			if d.Recv != nil { // without the * and the type parameters
+				t := d.Recv.List[0].Type
+				name, _, _ := strings.Cut(text[g.at(t.Pos()):g.at(t.End())], "[")
+				g.function = strings.TrimPrefix(name, "*") + "." + d.Name.Name
+			}
 			ast.Inspect(d, g.visit)
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
@@ -41,21 +46,6 @@ func goSource(path, text string) (*source, error) {
 		}
 	}
 	return g.sort(), nil
-}
-
-// functionName returns Type.name for a method.
-func functionName(f *ast.FuncDecl) string {
-	name := f.Name.Name
-	if f.Recv != nil {
-		ast.Inspect(f.Recv.List[0].Type, func(n ast.Node) bool {
-			t, found := n.(*ast.Ident)
-			if found && name == f.Name.Name {
-				name = t.Name + "." + name
-			}
-			return !found
-		})
-	}
-	return name
 }
 
 type goFinder struct {

@@ -50,7 +50,6 @@ killed; 1 if one is, or if the tests cannot be run; 2 for wrong flags.
 type options struct {
 	kinds []string
 	run   *regexp.Regexp
-	jobs  int
 	list  bool
 }
 
@@ -71,7 +70,6 @@ func main() {
 		o.run, err = regexp.Compile(text)
 		return err
 	})
-	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "try this `number` of mutants at a time")
 	flag.BoolVar(&o.list, "list", false, "list the mutants, and try none")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -82,7 +80,7 @@ func main() {
 	if err == nil {
 		o.kinds, err = pick(*kinds, []string{conditions, statements, constants})
 	}
-	if flag.NArg() > 0 || err != nil || o.jobs < 1 {
+	if flag.NArg() > 0 || err != nil {
 		log.Print(errors.Join(errors.New("wrong flags"), err))
 		flag.Usage()
 		os.Exit(2)
@@ -218,7 +216,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	close(queue)
 	var jobs sync.WaitGroup
 	begin := time.Now()
-	for job := range r.jobs {
+	for job := range runtime.GOMAXPROCS(0) {
 		jobs.Go(func() {
 			for m := range queue {
 				result, by, err := r.try(ctx, m, filepath.Join(temporary, fmt.Sprint(r.name, job)))

@@ -62,7 +62,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	r := &run{
 		subject: &subject{name: "p", module: ".", dir: ".", cgo: "0", tests: []string{"."}},
-		options: options{jobs: 2, kinds: []string{conditions, statements, constants}, run: regexp.MustCompile("")},
+		options: options{kinds: []string{conditions, statements, constants}, run: regexp.MustCompile("")},
 		accepted: map[string]string{
 			`p Allow: name == "root" => false`: "nobody asks",
 			`p Allow: uid == 1 => true`:        "a hope",
