@@ -67,9 +67,9 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 		return nil, fmt.Errorf("%s: no test failed, and yet the tests did not pass: %w\n%s", p.path, err, out)
 	}
 	slices.SortFunc(passed, func(a, b test) int { return cmp.Compare(a.took, b.took) })
-	for half := 0; len(passed) > 0; passed = passed[half:] {
-		half = (len(passed) + 1) / 2
-		p.phases = append(p.phases, passed[:half])
+	for len(passed) > 0 {
+		half := (len(passed) + 1) / 2
+		p.phases, passed = append(p.phases, passed[:half]), passed[half:]
 	}
 	return failed, nil
 }
