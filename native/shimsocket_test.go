@@ -257,3 +257,10 @@ func TestShimsTrap13(t *testing.T) {
 		s.compareList(t, test.name, listQuestion{fact: 'a', first: test.reply}, test.want)
 	}
 }
+
+// NetBSD has an errno of its own for a socket without a peer.
+func TestShimsTrap13OnNetBSD(t *testing.T) {
+	s := shimNamed(t, "netbsd")
+	s.compareList(t, "no peer", listQuestion{fact: 'a', first: reply{errno: int(unix.EINVAL)}}, oneWord(0, nil))
+	s.compareList(t, "refused", listQuestion{fact: 'a', first: reply{errno: int(unix.EPERM)}}, failed(unix.EPERM))
+}

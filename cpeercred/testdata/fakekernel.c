@@ -241,7 +241,7 @@ int _fcntl(int fd, int command, ...) { return fcntl(fd, command); }
 int _socketpair(int domain, int type, int protocol, int *pair);
 int _socketpair(int domain, int type, int protocol, int *pair) { return socketpair(domain, type, protocol, pair); }
 int __socket30(int domain, int type, int protocol);
-int __socket30(int domain, int type, int protocol) { return socket(domain, type, protocol); }
+int __socket30(int domain, int type, int protocol) { return socket(domain, type & 0xf, protocol); } /* without its SOCK_CLOEXEC */
 
 int
 getpeername(int fd, struct sockaddr *address, socklen_t *length)
