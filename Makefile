@@ -11,7 +11,7 @@ $(error -i, --ignore-errors, would have a failure pass for a success)
 endif
 
 # What needs other dependencies is a module of its own.
-MODULES := . grpcpeer benchmarks
+MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
@@ -221,8 +221,8 @@ fuzz-corpora: fuzz-c ## fuzz the C shims, then minimise what was learnt into the
 		>cpeercred/testdata/fuzz/corpus/$$system.hex; done
 
 .PHONY: mutate
-mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
-	@go run ./internal/mutate $(MUTATE)
+mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
+	@cd proving && go run ./mutate $(MUTATE)
 
 .PHONY: load
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)

@@ -45,7 +45,7 @@ var asked = map[string][2]int{
 	"linux b": {0, unix.CLOCK_BOOTTIME},
 	"linux p": {0, pidfdGetInfo}, "linux i": {0, pidfdGetInfo},
 	"darwin g": {0, 1}, "freebsd g": {0, 1}, "dragonfly g": {0, 1}, "solaris g": {0, 0},
-	"darwin t": {0, 6},
+	"darwin t": {0, 6}, "openbsd h": {0xffff, 2}, "netbsd a": {0, 3},
 }
 
 // pidfdGetInfo is PIDFD_GET_INFO with the size of the structure's first version.

@@ -125,6 +125,14 @@ func TestShimsTrap01BSDs(t *testing.T) {
 		check("what cannot be asked", aSocket{familyErrno: 9}, ids{Err: unix.EBADF})
 		if name == "dragonfly" { // whose Unix sockets without a name have no address at all
 			check("no address", aSocket{family: noFamily}, want)
+			for what, q := range map[string]question{
+				"an address without a family": {aSocket: aSocket{family: noFamily}, own: namedLong},
+				"a family without an address": {aSocket: aSocket{family: 77}, own: nameCutShort},
+			} {
+				if got := s.ask(t, q); got != refused {
+					t.Errorf("%s, %s: %v, want %v", name, what, got, refused)
+				}
+			}
 		} else {
 			check("no address", aSocket{family: noFamily}, refused)
 		}
@@ -231,6 +239,23 @@ func TestShimsCanHavePeer(t *testing.T) {
 // errConfusedEnds is CPEERCRED_CONFUSED_ENDS.
 const errConfusedEnds = syscall.Errno(1<<64 - 1)
 
+// OpenBSD can say that it does not tell whether a socket listens.
+func TestShimsListensOnOpenBSD(t *testing.T) {
+	const noProtocolOption, notConnected = 42, syscall.Errno(57)
+	s := shimNamed(t, "openbsd")
+	for _, test := range []struct {
+		listens reply
+		want    list
+	}{
+		{says(words(0), 4), oneWord(0, nil)},
+		{says(words(1), 4), oneWord(0, notConnected)},
+		{reply{errno: noProtocolOption}, oneWord(0, nil)},
+		{reply{errno: int(unix.EPERM)}, failed(unix.EPERM)},
+	} {
+		s.compareList(t, "whether it listens", listQuestion{fact: 'h', first: test.listens}, test.want)
+	}
+}
+
 // A kernel that names a peer of a socket that has none.
 func TestShimsTrap13(t *testing.T) {
 	s := shimNamed(t, "linux")
@@ -248,4 +273,11 @@ func TestShimsTrap13(t *testing.T) {
 	} {
 		s.compareList(t, test.name, listQuestion{fact: 'a', first: test.reply}, test.want)
 	}
+}
+
+// NetBSD has an errno of its own for a socket without a peer.
+func TestShimsTrap13OnNetBSD(t *testing.T) {
+	s := shimNamed(t, "netbsd")
+	s.compareList(t, "no peer", listQuestion{fact: 'a', first: reply{errno: int(unix.EINVAL)}}, oneWord(0, nil))
+	s.compareList(t, "refused", listQuestion{fact: 'a', first: reply{errno: int(unix.EPERM)}}, failed(unix.EPERM))
 }

@@ -491,7 +491,7 @@ name_as_scripted(struct call *c, enum call_kind kind, struct sockaddr *address, 
 	if (error != 0)
 		return fail(c, error);
 	if (first)
-		size = script->family == AF_UNSPEC ? 0 : script->own == LONG ? 255 : 16;
+		size = script->own == LONG ? 255 : script->own == CUT_SHORT || script->family == AF_UNSPEC ? 0 : 16;
 	else
 		size = sizes[which];
 	memset(&name, '/', sizeof(name));
