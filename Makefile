@@ -6,7 +6,7 @@
 export GOWORK := off
 
 # What needs other dependencies is a module of its own.
-MODULES := . grpcpeer benchmarks
+MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
@@ -122,111 +122,94 @@ $(GVISOR_DIR)/runsc:
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
 	@go run ./internal/testlibc
 
-# The shims as objects that link here. Darwin's is compiled to ELF for that.
-ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
-OBJECT      := $(STRICT) -O1 -c
-ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
-DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
-	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
-IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
-DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
-	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
+CROSS = go -C proving run ./cross -zig $(abspath $(ZIG_DIR))/ziglang
 
 .PHONY: test-shims
-test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
+test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
 
-# What follows finds them in a folder that is there meanwhile.
-WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
+# What follows finds the programs that it asks.
+WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(CROSS) kernel "$$dir"; export PEERCRED_SHIMS="$$dir";
 
-# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
-# possible that a call fails and errno is 0.)
-SHIM_SOURCES ?= cpeercred
-
+# The same programs in SHIMS, of the shims in SHIM_SOURCES, which mutate changes.
 .PHONY: shims
 shims: $(ZIG_DIR)/ziglang
-	@set -e; dir="$(SHIMS)"; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred socket; \
-	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred socket; \
-	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd socket; \
-	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd socket; \
-	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin socket; \
-	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
-	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
-	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
-	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
-	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
+	@$(CROSS) -sources "$(abspath $(or $(SHIM_SOURCES),cpeercred))" kernel "$(abspath $(SHIMS))"
 
 ##@ Compile and link for other systems
 
-# Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
-cross: ## compile for every port that Go knows, and the C shims for every system
-	@$(CROSS) -python $(PYTHON) tools
-	@$(MAKE) --no-print-directory cross-go cross-c cross-cgo
+cross: cross-go cross-c cross-cgo ## vet for every port that Go knows, compile the C shims for every system, and link
 
-# go vet wants to link a test program even where there are no tests, which Go
-# refuses for any package on these without cgo. The same files are vetted under
-# the system that the port is a variant of.
+# go vet links a test program, which Go refuses on these without cgo. They are built, and
+# vetted as the system that they are a variant of.
 UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
 
-# The systems for which the other modules are compiled: their dependencies are large.
+# The ports of the other modules, whose dependencies are large.
 MODULE_PORTS := darwin/arm64 freebsd/amd64 windows/amd64
 
 .PHONY: cross-go
-cross-go: ## compile and vet the Go code for every port that Go knows
-	@for port in $$(go tool dist list); do \
-		os=$${port%/*} arch=$${port#*/} tags=; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... || exit 1; \
-		case " $(UNLINKABLE) " in *" $$port "*) \
-			tags=$$os; case $$os in android) os=linux;; ios) os=darwin;; esac;; esac; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
-		echo "proven: $$port native compiled by make cross-go: $$(go env GOVERSION), vetted$${tags:+ as $$os/$$arch with the tag $$tags}"; \
-	done
+cross-go: ## vet the Go code, which compiles it, for every port that Go knows
+	@go tool dist list | CGO_ENABLED=0 xargs -P 2 -n 1 sh -c 'GOOS=$${0%/*} GOARCH=$${0#*/} tags=; export GOOS GOARCH; \
+		case " $(UNLINKABLE) " in *" $$0 "*) go build ./... || exit 255; tags=$$GOOS; case $$GOOS in android) GOOS=linux;; ios) GOOS=darwin;; esac;; esac; \
+		go vet -tags=$$tags ./... || exit 255; echo "cross: $$0 vets"'
 	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
-		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
-		echo "cross: $$module vets for $$port"; \
-	done; done
-	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
-		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
-
-CROSS = go run ./internal/cross -zig $(ZIG_DIR)/ziglang/zig
+		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; done; done
+	@CGO_ENABLED=1 go vet ./...
 
 .PHONY: cross-c
 cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check which of its calls they refer to
-	@$(CROSS) shims
+	@$(CROSS) c
 
 .PHONY: cross-cgo
 cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
-	@$(CROSS) link
+	@$(CROSS) cgo
 
 ##@ Attack
 
-FUZZ = $(WITH_SHIMS) CGO_ENABLED=1 go run ./internal/fuzz -zig $(ZIG_DIR)
+FUZZ_DIR := $(OUTSIDE)/fuzz
 
 .PHONY: fuzz
-fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz: ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
+	@$(MAKE) --no-print-directory -j2 fuzz-go fuzz-c
 
 .PHONY: fuzz-long
-fuzz-long: FUZZTIME = 10m
-fuzz-long: $(ZIG_DIR)/ziglang ## fuzz every target for 10 minutes
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz-long: ## fuzz every target for 10 minutes
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 
-.PHONY: fuzz-planted
-fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
-	@$(FUZZ) -time $(FUZZTIME) -planted
+# Go reports the end of the time as a failure if it comes within an execution
+# (golang.org/issue/75804).
+.PHONY: fuzz-go
+fuzz-go: $(ZIG_DIR)/ziglang
+	@$(WITH_SHIMS) grep -roE --include='*_test.go' '^func Fuzz[A-Za-z]+' . | sed 's/:func / /' >"$$dir/targets"; \
+	test -s "$$dir/targets"; while read -r file target; do \
+		(cd $$(dirname $$file) && go test -tags shims -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 .) </dev/null >"$$dir/log" 2>&1 || \
+		grep -A1 -m1 '^--- FAIL' "$$dir/log" | grep -qx ' *context deadline exceeded' || { cat "$$dir/log"; exit 1; }; \
+		echo "fuzz: $$target: $$(grep -o 'execs: [0-9]*' "$$dir/log" | tail -1)"; done <"$$dir/targets"
+
+# each_fuzzer goes through those of libFuzzer, one a system. What they learn is kept.
+each_fuzzer = set -e; for fuzzer in $$(find $(FUZZ_DIR) -maxdepth 1 -type f -perm -u+x); do system=$$(basename $$fuzzer)
+UNPACK := import sys, pathlib; [pathlib.Path(sys.argv[1], str(n)).write_bytes(bytes.fromhex(line)) for n, line in enumerate(sys.stdin)]
+
+.PHONY: fuzz-c
+fuzz-c: $(ZIG_DIR)/ziglang
+	@mkdir -p $(FUZZ_DIR); $(CROSS) fuzzer $(FUZZ_DIR)
+	@$(each_fuzzer); rm -rf $$fuzzer.corpus; mkdir -p $$fuzzer.corpus $$fuzzer.learnt; \
+		grep -shv '^#' cpeercred/testdata/fuzz/*/$$system.hex | $(PYTHON) -c '$(UNPACK)' $$fuzzer.corpus; \
+		$$fuzzer -max_total_time=$$(($(subst m,*60,$(FUZZTIME:s=)))) -max_len=512 -artifact_prefix=$$fuzzer- $$fuzzer.learnt $$fuzzer.corpus >$$fuzzer.log 2>&1 || \
+		{ grep -v -e '^#' -e NEW_FUNC -e '^INFO' $$fuzzer.log; echo "fuzz: run $$fuzzer with that file"; exit 1; }; \
+		echo "fuzz: the C shims of $$system: $$(tail -1 $$fuzzer.log)"; done
 
 .PHONY: fuzz-corpora
-fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
-	@$(FUZZ) -time $(FUZZTIME) -keep
+fuzz-corpora: fuzz-c ## fuzz the C shims, then minimise what was learnt into the corpora of this tree
+	@$(each_fuzzer); rm -rf $$fuzzer.merged; mkdir $$fuzzer.merged; \
+		$$fuzzer -set_cover_merge=1 -max_len=512 -use_counters=0 $$fuzzer.merged $$fuzzer.corpus $$fuzzer.learnt 2>$$fuzzer.log; \
+		for entry in $$fuzzer.merged/*; do od -An -v -tx1 $$entry | tr -d ' \n'; echo; done | awk '{ print length, $$0 }' | sort -k1n -k2 | cut -d' ' -f2 \
+		>cpeercred/testdata/fuzz/corpus/$$system.hex; done
 
 .PHONY: mutate
-mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
-	@go run ./internal/mutate $(MUTATE)
+mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
+	@cd proving && go run ./mutate $(MUTATE)
 
 .PHONY: load
 load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
@@ -255,7 +238,7 @@ lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and 
 lint-c: ## check the C shims with strict warnings
 	@checked=; for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
+		for file in cpeercred/linux.c cpeercred/socket.c cpeercred/unsupported.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 		checked="$$checked $$cc"; \
 	done; \
 	test -n "$$checked" || { echo "lint: no C compiler here: apt-get install gcc libc6-dev clang"; exit 1; }; \

@@ -40,6 +40,7 @@ type role struct {
 	Function       string          // a key of publicFunctions, or of probes, to be asked
 	Calls          []seccomp.Call  // while these calls
 	Errnos         []syscall.Errno // are answered with each of these
+	Answer         *seccomp.Answer // to calls of the role's thread
 }
 
 var roles = map[string]func(role) error{
@@ -80,9 +81,19 @@ var roles = map[string]func(role) error{
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(ioctlVariable) != "" {
+		if err := forgeIoctl(); err != nil {
+			panic(err)
+		}
+	}
 	reexec.Main(m, func(r role) error {
 		if err := reexec.TakeIDs(r.UID, r.GID, manyGroups(r.Groups)); err != nil {
 			return err
+		}
+		if r.Answer != nil {
+			if err := r.Answer.Give(); err != nil {
+				return err
+			}
 		}
 		return roles[r.Do](r)
 	})
@@ -125,7 +136,6 @@ func helperAskConnectedFile(role) error {
 // helperAskPacketFile does the same about a socket that is connected to a listener of
 // SOCK_SEQPACKET, as the last of Count questions.
 func helperAskPacketFile(r role) error {
-	runtime.LockOSThread() // strace counts calls by thread
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
 	if err != nil {
 		return err
@@ -152,7 +162,6 @@ func helperAskTCPFile(role) error {
 }
 
 func reportFile(fd int) error {
-	runtime.LockOSThread() // strace counts calls by thread
 	return reportOf(os.NewFile(uintptr(fd), "socket"))
 }
 
@@ -615,7 +624,7 @@ func straceAndUs(t testing.TB) (strace, executable string) {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skipf("needs strace, to see and to forge what passes between us and the kernel: %v", err)
+		t.Skipf("needs strace, to see what passes between us and the kernel: %v", err)
 	}
 	executable, err = os.Executable() // /proc/self/exe would be strace
 	if err != nil {

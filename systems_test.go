@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"go/build"
 	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -160,8 +162,8 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// What is said to be available on a system is what its build of the leaf packages
-// has: the file that answers "unsupported" is not among its files.
+// The data says that a fact is available on a system if that system's own file in each
+// implementation answers it.
 func TestSystemsAreWhatIsCompiled(t *testing.T) {
 	if _, err := os.Stat("native"); err != nil {
 		t.Skipf("needs the source beside the test: %v", err)
@@ -170,20 +172,23 @@ func TestSystemsAreWhatIsCompiled(t *testing.T) {
 		for _, system := range r.systems {
 			for _, implementation := range []string{"cpeercred", "native"} {
 				info := supportOn(system, implementation)
+				source := sourceOf(t, implementation, system)
 				for _, test := range []struct {
-					file string
-					fact Fact
+					method, function string
+					fact             Fact
 				}{
-					{"unsupported.go", info.UID},
-					{"groups_unsupported.go", info.Groups},
-					{"securitylabel_unsupported.go", info.SecurityLabel},
-					{"process_unsupported.go", info.Process},
-					{"audittoken_unsupported.go", info.AuditToken},
+					{"credentials", "cpeercred_credentials", info.UID},
+					{"groups", "cpeercred_groups", info.Groups},
+					{"securityLabel", "cpeercred_security_label", info.SecurityLabel},
+					{"openProcess", "cpeercred_open_process", info.Process},
+					{"auditToken", "cpeercred_audit_token", info.AuditToken},
 				} {
-					files := filesOf(t, implementation, system)
-					refuses := slices.Contains(files, test.file) || (test.file == "groups_unsupported.go" && slices.Contains(files, "groups_solaris.go"))
-					if refuses == test.fact.Available {
-						t.Errorf("%s on %s: available is %v, but it builds %q", implementation, system, test.fact.Available, files)
+					defined := regexp.MustCompile(`(?m)^(func \(\w* ?system\) ` + test.method + `|` + test.function + `)\(`).MatchString(source)
+					if refuses := implementation == "native" && test.method == "groups" && test.fact.Reason != untold("groups"); refuses {
+						defined = test.fact.Available // by a method that says why
+					}
+					if defined != test.fact.Available {
+						t.Errorf("%s on %s: the data says of %s that it is available: %v, and the source defines it: %v", implementation, system, test.method, test.fact.Available, defined)
 					}
 				}
 			}
@@ -191,7 +196,9 @@ func TestSystemsAreWhatIsCompiled(t *testing.T) {
 	}
 }
 
-func filesOf(t *testing.T, implementation, system string) []string {
+// sourceOf returns the text of what is compiled for the system and not for others, with the
+// headers that it includes.
+func sourceOf(t *testing.T, implementation, system string) string {
 	t.Helper()
 	ctx := build.Default
 	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = system, "amd64", implementation == "cpeercred"
@@ -199,29 +206,48 @@ func filesOf(t *testing.T, implementation, system string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(pkg.GoFiles, pkg.CgoFiles...)
+	var source strings.Builder
+	for _, name := range append(pkg.GoFiles, pkg.CFiles...) {
+		if name == "unsupported.c" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(implementation, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+		for _, header := range regexp.MustCompile(`#include "(\w+\.h)"`).FindAllSubmatch(text, -1) {
+			text, err := os.ReadFile(filepath.Join(implementation, string(header[1])))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	return source.String()
 }
 
-// The names and reasons in the data are those that this build's questions give.
+// The data says that a fact is available if the linked implementation answers it, and else
+// the reason that the implementation gives.
 func TestSupportIsWhatIsLinked(t *testing.T) {
 	info := supportOn(runtime.GOOS, Implementation)
 	for _, test := range []struct {
 		fact   Fact
-		call   string
 		ask    func() error
 		failed string
 	}{
-		{info.UID, call, func() error { _, err := askCredentials(-1); return err }, "peer credentials"},
-		{info.Groups, groupsCall, func() error { _, err := askGroups(-1); return err }, "failed to get the peer's groups:"},
-		{info.SecurityLabel, securityLabelCall, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
-		{info.Process, processCall, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
-		{info.AuditToken, auditTokenCall, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
+		{info.UID, func() error { _, err := askCredentials(-1); return err }, "peer credentials"},
+		{info.Groups, func() error { _, err := askGroups(-1); return err }, "failed to get the peer's groups:"},
+		{info.SecurityLabel, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
+		{info.Process, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
+		{info.AuditToken, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
 	} {
-		if test.fact.Available && test.fact.Call != test.call {
-			t.Errorf("the data names %s, the build calls %s", test.fact.Call, test.call)
+		err := test.ask()
+		if unsupported := errors.Is(err, errors.ErrUnsupported); err == nil || unsupported == test.fact.Available {
+			t.Errorf("the data says that it is available: %v, and asking about no descriptor says %v", test.fact.Available, err)
 		}
 		want := test.failed + " unavailable on " + runtime.GOOS + ": " + test.fact.Reason
-		if err := test.ask(); !test.fact.Available && (err == nil || err.Error() != want) {
+		if !test.fact.Available && (err == nil || err.Error() != want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
