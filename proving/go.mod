@@ -2,6 +2,9 @@ module example.com/peercred/proving
 
 go 1.26.0
 
-require example.com/peercred v0.0.0
+require (
+	example.com/peercred v0.0.0
+	golang.org/x/sys v0.49.0
+)
 
 replace example.com/peercred => ../
