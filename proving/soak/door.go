@@ -74,23 +74,20 @@ func (d *door) open(s *server) (err error) {
 		Policy: policy, MaxConns: maxConns, MaxConnsPerUID: maxConns, CloseOnExit: d.Kind == exits,
 		OnDeny: func(denial *guard.Denied) { d.reported.Add(1); s.checkDenied(d, denial) },
 	}
-	abstract := strings.HasPrefix(d.Address, "@")
-	if abstract {
+	if strings.HasPrefix(d.Address, "@") {
 		config.Ask = guard.AskGroups | guard.AskSecurityLabel | guard.AskProcess
 	} else {
 		config.Mode = 0o666
 	}
-	if d.Kind == web {
+	switch d.Kind {
+	case plain:
+		d.listener, err = net.Listen(d.Network, d.Address)
+		return err
+	case web:
 		config.Policy = guard.Func("anybody", func(guard.Peer) error { return nil })
 	}
-	if d.Kind != plain {
-		d.listener, err = guard.Listen(context.Background(), d.Network, d.Address, config)
-		return err
-	}
-	if d.listener, err = net.Listen(d.Network, d.Address); err != nil || abstract {
-		return err
-	}
-	return unix.Chmod(d.Address, 0o666)
+	d.listener, err = guard.Listen(context.Background(), d.Network, d.Address, config)
+	return err
 }
 
 // serve returns when the listener is closed.

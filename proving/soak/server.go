@@ -49,7 +49,7 @@ func newServer(ctx context.Context, o options) (_ *server, err error) {
 	}
 	for _, d := range []*door{
 		{Kind: plain, Network: "unix", Address: s.claims + "stream"},
-		{Kind: plain, Network: "unixpacket", Address: filepath.Join(s.dir, "packet")},
+		{Kind: plain, Network: "unixpacket", Address: s.claims + "packet"},
 		{Kind: guarded, Network: "unix", Address: filepath.Join(s.dir, "guarded")},
 		{Kind: guarded, Network: "unixpacket", Address: s.claims + "guarded"},
 		{Kind: exits, Network: "unix", Address: filepath.Join(s.dir, "exits")},
@@ -141,7 +141,7 @@ func (s *server) exhaust(ctx context.Context) {
 		var limit unix.Rlimit
 		err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 		if err == nil {
-			few := unix.Rlimit{Cur: uint64(rand.IntN(100)), Max: limit.Max} // some of which are taken
+			few := unix.Rlimit{Cur: uint64(1 + rand.IntN(100)), Max: limit.Max} // poll(2) requires 1
 			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &few)
 			wait(ctx, 30*time.Millisecond)
 			err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))

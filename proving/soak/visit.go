@@ -51,7 +51,9 @@ func (v *visit) closeWrite() { _ = v.conn.(interface{ CloseWrite() error }).Clos
 func (v *visit) read() {
 	conn, plain := v.conn.(*net.UnixConn)
 	if !plain || rand.IntN(4) == 0 { // then the kernel drops the descriptor
-		_, _ = v.conn.Read(make([]byte, 128))
+		if _, err := v.conn.Read(make([]byte, 128)); errors.Is(err, net.ErrClosed) {
+			v.check("open connection", false, err, nil, v.peer.want)
+		}
 		return
 	}
 	control := make([]byte, unix.CmsgSpace(4))
@@ -64,19 +66,22 @@ func (v *visit) read() {
 	if err == nil && len(messages) == 1 {
 		descriptors, err = unix.ParseUnixRights(&messages[0])
 	}
+	if err != nil || len(descriptors) == 0 {
+		v.check("handed over", false, err, descriptors, "a descriptor")
+	}
 	for _, fd := range descriptors {
 		file := os.NewFile(uintptr(fd), "handed over")
-		defer file.Close()
-		var got *peercred.PeerCredentials
-		got, err = peercred.GetPeerCredentialsOf(file)
+		got, err := peercred.GetPeerCredentialsOf(file)
 		v.check("handed over", got != nil && *got == v.peer.want, err, got, &v.peer.want)
+		file.Close()
 	}
 }
 
-// closeMeanwhile closes the connection while it is asked about.
+// closeMeanwhile has the connection closed while it is asked about.
 func (v *visit) closeMeanwhile() {
 	v.closing = true
 	go v.conn.Close()
+	v.ask()
 }
 
 // ask asks for the credentials, and now and then for more.
