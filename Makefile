@@ -110,9 +110,9 @@ GVISOR_DIR     := $(OUTSIDE)/gvisor-$(GVISOR_RELEASE)
 
 .PHONY: test-gvisor
 test-gvisor: ## run the tests on gVisor, an old one that answers for the caller and a current one (needs root)
-	@go run ./internal/testgvisor -runsc "$(RUNSC)"
+	@proving/gvisor/gvisor.sh "$(RUNSC)"
 	@$(MAKE) --no-print-directory $(GVISOR_DIR)/runsc
-	@go run ./internal/testgvisor -runsc $(GVISOR_DIR)/runsc
+	@proving/gvisor/gvisor.sh $(GVISOR_DIR)/runsc
 
 $(GVISOR_DIR)/runsc:
 	@echo "building gVisor $(GVISOR_RELEASE) in $(GVISOR_DIR), which takes some minutes"
@@ -212,17 +212,17 @@ mutate: ## show which changes of conditions the tests do not notice: make mutate
 	@cd proving && go run ./mutate $(MUTATE)
 
 .PHONY: load
-load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
-	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
+load: ## ask about 30,000 connections, 20,000 of them guarded, of clients that die and come again (needs root)
+	@cd proving && for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./soak -connections 30000 || exit 1; done
 
-# How long, and how many connections at least, in each setting.
+# How long, and how many connections, at least, in each setting.
 SOAKTIME        ?= 5m
 SOAKCONNECTIONS ?= 500000
 
 .PHONY: soak
-soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
-	@for cgo in 1 0; do \
-		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+soak: ## the same with a million connections, for 10 minutes in all (needs root)
+	@cd proving && for cgo in 1 0; do \
+		CGO_ENABLED=$$cgo go run ./soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
 
 ##@ Check the source and what it depends on
 
