@@ -202,8 +202,9 @@ func TestPidfdKeepsItsFlags(t *testing.T) {
 	for _, i := range implementations {
 		t.Run(i.name, func(t *testing.T) {
 			trace := filepath.Join(t.TempDir(), "trace")
-			inject := fmt.Sprintf("inject=fcntl:retval=%d", unix.O_RDWR|unix.O_APPEND)
-			cmd := straced(t, role{Do: "probe", Implementation: i.name, Function: "OpenProcess"}, "-o", trace, "-e", "trace=fcntl", "-e", inject)
+			const calls = "fcntl,?fcntl64" // the latter on 32 bits
+			inject := fmt.Sprintf("inject=%s:retval=%d", calls, unix.O_RDWR|unix.O_APPEND)
+			cmd := straced(t, role{Do: "probe", Implementation: i.name, Function: "OpenProcess"}, "-o", trace, "-e", "trace="+calls, "-e", inject)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", cmd, err, out)
 			}
