@@ -94,12 +94,12 @@ cover: ## show which share of each function the tests reach, in both settings
 ##@ Test elsewhere
 
 .PHONY: test-arch
-test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
-	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
+test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x (needs root)
+	@GOTESTSUM="$(GOTESTSUM)" ZIG_DIR="$(ZIG_DIR)" proving/arch.sh $(subst $(comma), ,$(ARCH))
 
 .PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
-	@go run ./internal/testkernel -boot '$(BOOT)'
+test-kernel: ## run the tests on Debian's kernels, in virtual machines: all boots, or those that match BOOT=quick
+	@cd proving && go run ./kernels -boot '$(BOOT)'
 
 # gVisor's command, the machine's and a current one; Go's checksum database vouches
 # for the latter.
@@ -120,7 +120,7 @@ $(GVISOR_DIR)/runsc:
 
 .PHONY: test-libc
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
-	@go run ./internal/testlibc
+	@GOTESTSUM="$(GOTESTSUM)" proving/libc.sh
 
 CROSS = go -C proving run ./cross -zig $(abspath $(ZIG_DIR))/ziglang
 

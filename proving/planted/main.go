@@ -1,5 +1,5 @@
-// Command planted has the bug that its argument names, for a sanitizer to catch; or
-// says which libc it is linked to.
+// Command planted has the bug that its argument names, which a sanitizer must catch. It
+// also tells which libc it is linked to.
 package main
 
 /*
