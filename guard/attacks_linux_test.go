@@ -3,12 +3,14 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -156,5 +158,105 @@ func TestBindThatHasNotEnded(t *testing.T) {
 		if won != 1 {
 			t.Fatalf("round %d: %d of %d servers listen, want 1", round, won, len(servers))
 		}
+	}
+}
+
+// The text of a link of /proc is a path that can lead elsewhere for us: the check of that
+// path does not apply to the directory of another user to which the link leads.
+func TestLinkThatLeadsElsewhere(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	eve.Expect("mounted")
+	elsewhere := fmt.Sprintf("/proc/%d/root%s", eve.PID(), dir)
+	info, err := os.Stat(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 4242 {
+		t.Fatalf("%s belongs to uid %d, want 4242", elsewhere, uid)
+	}
+	open, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	for path, want := range map[string]string{
+		elsewhere: "is not the directory",
+		fmt.Sprintf("/proc/self/fd/%d", open.Fd()): "",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	eve.Proceed()
+	eve.Finish()
+}
+
+// helperMount mounts a file system with the options Mount over Address.
+func helperMount(r role) error {
+	if err := unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	reexec.Step("mounted")
+	return nil
+}
+
+// In a user namespace every group that it does not map looks like 65534. The socket does
+// not stay in such a group, which a set-group-ID directory gave it.
+func TestGroupThatIsNotMapped(t *testing.T) {
+	needRoot(t)
+	needUserNamespaces(t)
+	const nobody, eves, base = 65534, 6666, 100000
+	for _, test := range []struct {
+		name   string
+		mapped bool // as in a rootless container
+		mode   uint32
+		want   string
+		gid    uint32 // outside
+	}{
+		{"mapped", true, 0o660, "", base + nobody},
+		{"not mapped", false, 0o660, "only if gid 65534 is mapped", 0},
+		{"not mapped, for the owner alone", false, 0o600, "", eves},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, owner := openDirectory(t), 0
+			if test.mapped {
+				owner = base + nobody
+			}
+			if err := errors.Join(os.Chown(dir, owner, eves), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "s")
+			server := reexec.Start(t, role{Do: "start", Address: path, Mode: test.mode, Shared: true}, func(c *exec.Cmd) {
+				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+				if test.mapped {
+					ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: base, Size: 65536}}
+					c.SysProcAttr.UidMappings, c.SysProcAttr.GidMappings, c.SysProcAttr.GidMappingsEnableSetgroups = ids, ids, true
+					c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+				}
+			})
+			server.Expect("ready")
+			server.Proceed()
+			var said string
+			server.Decode(&said)
+			if (said == "") != (test.want == "") || !strings.Contains(said, test.want) {
+				t.Errorf("%q, want %q", said, test.want)
+			}
+			if said == "" {
+				var stat unix.Stat_t
+				if err := unix.Lstat(path, &stat); err != nil || stat.Gid != test.gid || stat.Mode != unix.S_IFSOCK|test.mode {
+					t.Errorf("gid %d, mode %#o, %v, want gid %d and mode %#o", stat.Gid, stat.Mode, err, test.gid, test.mode)
+				}
+			} else {
+				assertEmpty(t, dir)
+			}
+			server.Proceed()
+			server.Finish()
+		})
 	}
 }
