@@ -57,7 +57,6 @@ var roles = map[string]func(role) error{
 	"ask a connected file":      helperAskConnectedFile,
 	"ask often":                 helperAskOften,
 	"ask groups often":          helperAskGroupsOften,
-	"come and go":               helperComeAndGo,
 	"connect and execute":       helperConnectAndExecute,
 	"connect under six ids":     helperConnectUnderSixIDs,
 	"pause":                     helperPause,
@@ -170,21 +169,12 @@ func reportOf(file *os.File) error {
 	return reexec.Report(report{Peer: peer, Err: errString(err)})
 }
 
-// batch is how many connections a helper makes before it waits for the test to
-// accept them: less than the listener's queue holds.
-const batch = 1000
-
 func helperConnect(r role) error {
-	for n := range max(1, r.Count) {
-		conn, err := net.Dial(r.Network, r.Address)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if (n+1)%batch == 0 {
-			reexec.Step("a batch")
-		}
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
 	}
+	defer conn.Close()
 	reexec.Step("connected")
 	if r.Then != nil {
 		if err := syscall.Setgroups(nil); err != nil {
@@ -438,21 +428,6 @@ func helperAskAboutOurselvesOften(r role) error {
 	defer listener.Close()
 	r.Network, r.Address = "unix", listener.Addr().String()
 	return helperAskOften(r)
-}
-
-// helperComeAndGo connects and closes Count times.
-func helperComeAndGo(r role) error {
-	for n := range r.Count {
-		conn, err := net.Dial(r.Network, r.Address)
-		if err != nil {
-			return err
-		}
-		conn.Close()
-		if (n+1)%batch == 0 {
-			reexec.Step("a batch")
-		}
-	}
-	return nil
 }
 
 // helperAskWithoutDescriptors asks about a connection to itself, first when no

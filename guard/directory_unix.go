@@ -93,9 +93,13 @@ type step struct {
 	writable bool // by others; in a sticky directory they can rename only what is theirs
 }
 
-// lookAt looks at a link itself, not at its target.
+// lookAt looks at a link itself, not at its target. Of a mount point it looks at the root of
+// what is mounted there. Walking on has autofs mount what it mounts on demand.
 func lookAt(path string) (step, error) {
 	info, err := os.Lstat(path)
+	if err == nil && info.IsDir() {
+		info, err = os.Lstat(path + "/.")
+	}
 	if err != nil {
 		return step{}, err
 	}

@@ -56,6 +56,7 @@ var roles = map[string]func(role) error{
 	"forge":                helperForge,
 	"listen":               helperListen,
 	"mount":                helperMount,
+	"mount on demand":      helperMountOnDemand,
 	"serve one":            helperServeOne,
 	"connect and stay":     helperConnectAndStay,
 	"overflow ids":         helperOverflowIDs,
