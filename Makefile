@@ -1,15 +1,15 @@
 # The targets that developers and .ci/run call. "make help" lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cgo test-nocgo test-go cover test-arch test-kernel test-gvisor test- \
-	libc test-shims shims cross cross-go cross-c cross-cgo fuzz fuzz-long fuzz-corpora \
-	mutate load soak lint lint-go lint-c lint-workflows api-diff licences vulncheck \
-	vulncheck-offline bench-check systems bench tag-check reproducible dist sboms rename
+.PHONY: help demo test test-cgo test-nocgo test-go test-arch test-kernel test-gvisor test-libc \
+	test-shims shims cross cross-go cross-c cross-cgo fuzz fuzz-long fuzz-corpora mutate load \
+	soak lint lint-go lint-c lint-workflows api-diff licences vulncheck bench-check systems \
+	bench tag-check reproducible dist sboms rename
 
-# A workspace around this folder is the user's affair, not ours.
+# A workspace of the user does not apply here.
 export GOWORK := off
 
-# What needs other dependencies is a module of its own.
+# Code with further dependencies is in a module of its own.
 MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
@@ -21,29 +21,8 @@ GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
-FUZZTIME    ?= 30s
-
-STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
-
-# What is installed outside the tree.
-PYTHON  ?= python3
-OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
-
-# folder_of names the folder for what a file of pip's requirements names, after what is
-# in that file: another version, or another hash, is installed anew.
-folder_of = $(OUTSIDE)/$(1)-$(firstword $(shell cksum <.ci/$(1).txt))
-
-ZIG_DIR := $(or $(ZIG_DIR),$(call folder_of,ziglang))
-ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
-
-# install puts what a file of pip's requirements names, with hashes, into a folder.
-define install
-echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
-$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
-endef
-
-$(ZIG_DIR)/ziglang:
-	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
+# Zig, installed outside the tree.
+ZIG_DIR ?= $(or $(shell .ci/pip ziglang),$(error .ci/pip failed))
 
 ##@ See
 
@@ -51,10 +30,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## show a server that learns who connects, through both implementations
-	@for cgo in 1 0; do \
-		echo "== CGO_ENABLED=$$cgo"; \
-		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then \
-			echo "left out: there is no C compiler ($$(go env CC))"; continue; fi; \
+	@for cgo in 1 0; do echo "== CGO_ENABLED=$$cgo"; \
+		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then echo "left out: there is no C compiler"; continue; fi; \
 		CGO_ENABLED=$$cgo go run ./cmd/peercred demo || exit 1; done
 
 ##@ Test here
@@ -75,24 +52,16 @@ test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
 	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) $(SKIPS) -- -count=1 ./...)
 
-# The two that Go supports. They are fetched as Go fetches them: by the module proxy,
-# held against the checksum database.
+# The releases that Go supports. Go fetches them from the module proxy.
 GO_RELEASES := go1.26.11 go1.27.4
 
 test-go: ## run all tests under both releases of Go that are supported
-	@for release in $(GO_RELEASES); do \
-		echo "== $$release"; GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
-
-cover: ## show which share of each function the tests reach, in both settings
-	@for cgo in 1 0; do \
-		echo "== CGO_ENABLED=$$cgo"; \
-		CGO_ENABLED=$$cgo go test -count=1 -coverpkg=./... -coverprofile=cover.$$cgo ./... >/dev/null && \
-		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
-	done
+	@for release in $(GO_RELEASES); do echo "== $$release"; \
+		GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
 
 ##@ Test elsewhere
 
-test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x (needs root)
+test-arch: ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x (needs root)
 	@GOTESTSUM="$(GOTESTSUM)" ZIG_DIR="$(ZIG_DIR)" proving/arch.sh $(subst $(comma), ,$(ARCH))
 
 test-kernel: ## run the tests on Debian's kernels, in virtual machines: all boots, or those that match BOOT=quick
@@ -105,54 +74,43 @@ test-gvisor: ## run the tests on gVisor: the installed release, which answers fo
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
 	@GOTESTSUM="$(GOTESTSUM)" proving/libc.sh
 
-CROSS = go -C proving run ./cross -zig $(abspath $(ZIG_DIR))/ziglang
+CROSS = go -C proving run ./cross -zig $(ZIG_DIR)/ziglang
 
-test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
+test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
 
-# What follows finds the programs that it asks.
+# PEERCRED_SHIMS is the folder of the programs that the tests ask.
 WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(CROSS) kernel "$$dir"; export PEERCRED_SHIMS="$$dir";
 
 # The same programs in SHIMS, of the shims in SHIM_SOURCES, which mutate changes.
-shims: $(ZIG_DIR)/ziglang
+shims:
 	@$(CROSS) -sources "$(abspath $(or $(SHIM_SOURCES),cpeercred))" kernel "$(abspath $(SHIMS))"
 
 ##@ Compile and link for other systems
 
 cross: cross-go cross-c cross-cgo ## vet for every port that Go knows, compile the C shims for every system, and link
 
-# go vet links a test program, which Go refuses on these without cgo. They are built, and
-# vetted as the system that they are a variant of.
-UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
-
-# The ports of the other modules, whose dependencies are large.
-MODULE_PORTS := darwin/arm64 freebsd/amd64 windows/amd64
-
 cross-go: ## vet the Go code, which compiles it, for every port that Go knows
-	@go tool dist list | CGO_ENABLED=0 xargs -P 2 -n 1 sh -c 'GOOS=$${0%/*} GOARCH=$${0#*/} tags=; export GOOS GOARCH; \
-		case " $(UNLINKABLE) " in *" $$0 "*) go build ./... || exit 255; tags=$$GOOS; case $$GOOS in android) GOOS=linux;; ios) GOOS=darwin;; esac;; esac; \
-		go vet -tags=$$tags ./... || exit 255; echo "cross: $$0 vets"'
-	@for module in $(filter-out . proving,$(MODULES)); do for port in $(MODULE_PORTS); do \
-		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; done; done
-	@CGO_ENABLED=1 go vet ./...
+	@proving/cross/ports.sh $(filter-out . proving,$(MODULES))
 
-cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check which of its calls they refer to
+cross-c: ## compile the C shims for every system, and check which of its calls they refer to
 	@$(CROSS) c
 
-cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
+cross-cgo: ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
 	@$(CROSS) cgo
 
 ##@ Attack
 
+FUZZTIME ?= 30s
 FUZZ = $(WITH_SHIMS) CROSS="$(CROSS)" FUZZTIME=$(FUZZTIME) proving/fuzz.sh
 
-fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
+fuzz: ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
 	@$(FUZZ)
 
 fuzz-long: ## fuzz every target for 10 minutes
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 
-fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz the C shims, then minimise what was learnt into the corpora of this tree
+fuzz-corpora: ## fuzz the C shims, then minimise what was learnt into the corpora of this tree
 	@$(FUZZ) corpora
 
 mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
@@ -166,8 +124,7 @@ SOAKTIME        ?= 5m
 SOAKCONNECTIONS ?= 500000
 
 soak: ## the same with a million connections, for 10 minutes in all (needs root)
-	@cd proving && for cgo in 1 0; do \
-		CGO_ENABLED=$$cgo go run ./soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+	@cd proving && for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
 
 ##@ Check the source and what it depends on
 
@@ -179,16 +136,11 @@ lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and 
 
 lint-c: ## check the C shims with the strict warnings of gcc and clang
 	@for cc in gcc clang; do for file in linux socket unsupported; do \
-		$$cc $(STRICT) -c -o /dev/null cpeercred/$$file.c || exit 1; done; done
+		$$cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion -c -o /dev/null cpeercred/$$file.c || exit 1; done; done
 
-ZIZMOR_DIR := $(call folder_of,zizmor)
-
-lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
+lint-workflows: ## check the workflows, for mistakes and for what an attacker could do with them
 	@$(ACTIONLINT)
-	@$(ZIZMOR_DIR)/bin/zizmor --offline --quiet --persona=pedantic .github
-
-$(ZIZMOR_DIR)/bin/zizmor:
-	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
+	@$$(.ci/pip zizmor)/bin/zizmor --offline --quiet --persona=pedantic .github
 
 # The modules that are meant to be imported.
 IMPORTED := . grpcpeer
@@ -204,20 +156,18 @@ licences: ## check that the licences of all dependencies ask for no more than ou
 			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
 		echo "licences: $$module is clean"; done
 
-# What is released is built, and looked at, with this one, whatever is installed.
+# A release is built and checked with the newest.
 vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
+# Without the internet: make vulncheck VULNDB="file://$$(.ci/vulndb)"
 VULNDB ?= https://vuln.go.dev
 
 # govulncheck reports nothing if its database is empty. So the database must know an old
 # vulnerability of net/http first.
 vulncheck: ## look for known vulnerabilities in the code that is called, also in Go itself
-	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json stdlib@v1.18.0 | grep -q CVE-2022-27664 || \
+	@$(GOVULNCHECK) -db="$(VULNDB)" -mode=query -json stdlib@v1.18.0 | grep -q CVE-2022-27664 || \
 		{ echo "vulncheck: $(VULNDB) does not know CVE-2022-27664"; exit 1; }
-	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
-
-vulncheck-offline: ## the same with a database from the module proxy
-	@dir=$$(.ci/vulndb) && $(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
+	$(call in_modules,$(GOVULNCHECK) -db="$(VULNDB)" ./...)
 
 bench-check: ## hold allocations, system calls and instructions against benchmarks/baseline.json (BASELINE=update writes it)
 	@cd benchmarks && go run . $(or $(BASELINE),check)
@@ -245,10 +195,7 @@ dist: ## build the files of a release in DIST (bin): the command for each system
 	@.ci/dist "$(DIST)"
 
 sboms: ## write a CycloneDX bill of materials of each module that is imported in DIST (bin)
-	@mkdir -p "$(DIST)"; for module in $(IMPORTED); do \
-		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod -json -noserial -notimestamp -type library -licenses -output "$$file" $$module || exit 1; \
-		echo "sboms: $$file"; done
+	@CYCLONEDX="$(CYCLONEDX)" .ci/sboms "$(DIST)" $(IMPORTED)
 
 rename: ## rename the module throughout: make rename MODULE=host/path
 	@.ci/rename "$(MODULE)" $(MODULES)
