@@ -270,15 +270,10 @@ api-diff: ## show what the changes since BASE (HEAD, or make api-diff BASE=v1.0.
 		echo "== $$path since $(BASE)"; if test -s "$$dir/changes"; then cat "$$dir/changes"; else echo "the same API"; fi; \
 	done
 
-# benchmarks draws with svgo (CC-BY-4.0) and freetype (the FreeType License), which
-# go-licenses does not know. It is built by developers, and given to nobody.
-DRAWING := --ignore github.com/ajstarks/svgo --ignore github.com/golang/freetype
-
 .PHONY: licences
 licences: ## check that the licences of all dependencies ask for no more than ours does
 	@ours=$$(go list -m) && for module in $(MODULES); do \
-		test $$module = benchmarks && drawing="$(DRAWING)" || drawing=; \
-		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours $$drawing \
+		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours \
 			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
 		echo "licences: $$module is clean"; done
 
@@ -300,8 +295,8 @@ vulncheck-offline: ## the same with a database from the module proxy
 	@dir=$$(.ci/vulndb) && $(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
 .PHONY: bench-check
-bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
-	@cd benchmarks && go run . -check
+bench-check: ## hold allocations, system calls and instructions against benchmarks/baseline.json (BASELINE=update writes it)
+	@cd benchmarks && go run . $(or $(BASELINE),check)
 
 ##@ Write what is committed
 
@@ -310,8 +305,8 @@ systems: ## write the table of docs/systems.md from systems.go
 	@go test -count=1 -run '^TestSystemsDocument$$' . -update
 
 .PHONY: bench
-bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
-	@cd benchmarks && go run .
+bench: ## measure what a question costs, beside other libraries, into benchmarks/ (ROUNDS=20 BENCHTIME=200ms)
+	@benchmarks/bench.sh
 
 ##@ Release
 
