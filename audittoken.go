@@ -21,7 +21,7 @@ import "net"
 //
 // Source: LOCAL_PEERTOKEN in bsd/kern/uipc_usrreq.c of macOS, audit_token_t in
 // mach/message.h.
-func GetPeerAuditToken(conn net.Conn) ([8]uint32, error) { return auditTokenOf.ofConn(conn) }
+func GetPeerAuditToken(conn net.Conn) ([8]uint32, error) { return auditTokenOf.of(conn) }
 
 var auditTokenOf = &question[[8]uint32]{failed: failedAuditToken, ask: askAuditToken, trusts: true}
 

@@ -31,7 +31,7 @@ import "net"
 //
 // Source: SO_PEERGROUPS in net/core/sock.c of Linux; unix(4) of macOS, FreeBSD and
 // DragonFly; ucred_get(3C) of illumos.
-func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.ofConn(conn) }
+func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.of(conn) }
 
 var groupsOf = &question[[]uint32]{failed: failedGroups, ask: askGroups, trusts: true}
 

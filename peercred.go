@@ -1,7 +1,6 @@
 package peercred
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -91,7 +90,7 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
-	p, err := credentialsOfConn(conn)
+	p, err := askPeer(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -109,47 +108,57 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
-	p, err := credentialsOfSyscallConn(conn)
+	p, err := askPeer(conn)
 	if err != nil {
 		return nil, err
 	}
 	return &p, nil
 }
 
-// ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
-// errors.As; it is always a pointer.
-type ErrNotUnixSocket struct {
-	// ConnType is what the connection is instead: "TCP" for a stream over IP,
-	// "UDP" for datagrams over IP, or "unknown".
-	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
-	// descriptor, so that the kernel cannot be asked.
-	ConnType string
+var credentialsOf = &question[PeerCredentials]{failed: failedCredentials, ask: askCredentials}
+
+const failedCredentials = "failed to get peer credentials"
+
+// askPeer is credentialsOf.of with a short path for a connected *net.UnixConn, which nearly
+// every connection is. It is one function and returns its result by value, so that the
+// caller's frame can hold it: each further call would cost one per cent more.
+func askPeer(conn any) (PeerCredentials, error) {
+	c, ok := conn.(*net.UnixConn)
+	if !ok || c == nil || !supported || !isConnectedStream(c) {
+		return credentialsOf.of(conn)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return PeerCredentials{}, credentialsOf.fail(err)
+	}
+	var p PeerCredentials
+	asked := errNoDescriptor
+	err = raw.Control(func(fd uintptr) { p.PID, p.UID, p.GID, asked = credentials(int(fd)) })
+	if err != nil {
+		return PeerCredentials{}, credentialsOf.fail(err)
+	}
+	if asked != nil || p.PID == self {
+		return believe(p, asked)
+	}
+	return p, nil
 }
 
-func (e *ErrNotUnixSocket) Error() string {
-	return "peer credentials only available for Unix sockets, got " + e.ConnType
+func askCredentials(fd int) (p PeerCredentials, err error) {
+	p.PID, p.UID, p.GID, err = credentials(fd)
+	return believe(p, err)
 }
 
-// ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
-// peer, or something else that was asked about it, are unavailable here. Find it with
-// errors.As; it is always a pointer.
-// errors.Is(err, errors.ErrUnsupported) holds for it.
+// believe explains an error, and doubts an answer that names this process.
 //
-// If the credentials are not what is unavailable, it is wrapped by an error that says
-// what is, as in "failed to get the peer's security label: unavailable on linux: ...".
-// So print the error that the function returned.
-type ErrPeerCredentialsUnavailable struct {
-	// Platform is the system, as runtime.GOOS names it.
-	Platform string
-	// Reason is for people: what the system or its kernel lacks, or denies us.
-	Reason string
-}
-
-func (e *ErrPeerCredentialsUnavailable) Error() string {
-	return "peer credentials unavailable on " + e.Platform + ": " + e.Reason
-}
-
-// Is reports whether target is errors.ErrUnsupported.
-func (e *ErrPeerCredentialsUnavailable) Is(target error) bool {
-	return target == errors.ErrUnsupported
+//go:noinline
+func believe(p PeerCredentials, err error) (PeerCredentials, error) {
+	if err != nil {
+		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, err)
+	}
+	if p.PID == self {
+		if err := checkKernel(); err != nil {
+			return PeerCredentials{}, err
+		}
+	}
+	return p, nil
 }

@@ -25,7 +25,7 @@ import "net"
 // 255 bytes (and four more for "unixpacket"). It is safe for concurrent use.
 //
 // Source: unix(7), and the getpeersec_stream hooks in security/ of Linux.
-func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.ofConn(conn) }
+func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.of(conn) }
 
 var securityLabelOf = &question[string]{failed: failedSecurityLabel, ask: askSecurityLabel, trusts: true}
 
