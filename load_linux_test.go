@@ -213,10 +213,10 @@ func TestSupportWithoutDescriptors(t *testing.T) {
 	helper.Finish()
 	for name, fact := range got.Facts() {
 		if fact.Available {
-			t.Errorf("%s is available, on the basis %q", name, fact.Basis)
+			t.Errorf("%s is available", name)
 		}
 	}
-	if got.UID.Basis != peercred.Probed || !strings.Contains(got.UID.Reason, unix.EMFILE.Error()) {
+	if !strings.Contains(got.UID.Reason, unix.EMFILE.Error()) {
 		t.Errorf("the uid: %+v, want the reason %v", got.UID, unix.EMFILE)
 	}
 }
