@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -219,4 +220,26 @@ func TestSupportWithoutDescriptors(t *testing.T) {
 	if !strings.Contains(got.UID.Reason, unix.EMFILE.Error()) {
 		t.Errorf("the uid: %+v, want the reason %v", got.UID, unix.EMFILE)
 	}
+}
+
+// helperComeAndGo connects and closes Count times.
+func helperComeAndGo(r role) error {
+	for n := range r.Count {
+		conn, err := net.Dial(r.Network, r.Address)
+		if err != nil {
+			return err
+		}
+		conn.Close()
+		if (n+1)%batch == 0 {
+			reexec.Step("a batch")
+		}
+	}
+	return nil
+}
+
+func helperSupportAndNoDescriptor(role) error {
+	if err := forbidDescriptors(); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
 }

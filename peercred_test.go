@@ -4,14 +4,14 @@
 //
 // TestTrapNN tests, here and in other packages, a trap of Unix-socket credentials:
 //
-//	 1 root by accident          9 numbers by hand
-//	 2 fail-open stubs          10 ask right after accept
-//	 3 success without a peer   11 Control, never File
-//	 4 pid 0, high ids          12 listen and chmod
-//	 5 NetBSD's connecting end  13 a kernel that answers for the caller
-//	 6 connector is not writer
-//	 7 a pid is not an identity
-//	 8 no credentials as text
+//	1 root by accident          9 numbers by hand
+//	2 fail-open stubs          10 ask right after accept
+//	3 success without a peer   11 Control, never File
+//	4 pid 0, high ids          12 listen and chmod
+//	5 NetBSD's connecting end  13 a kernel that answers for the caller
+//	6 connector is not writer
+//	7 a pid is not an identity
+//	8 no credentials as text
 package peercred_test
 
 import (
