@@ -24,6 +24,9 @@ type question[T any] struct {
 // A method of conn may panic. The error of that does not depend on what recover returns,
 // which is nil for a panic(nil) under GODEBUG=panicnil=1.
 func (q *question[T]) of(conn any) (answer T, err error) {
+	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // which does not panic
+		return q.ofUnixConn(c)
+	}
 	finished := false
 	defer func() {
 		if !finished {
@@ -71,6 +74,8 @@ func reach(conn any) (syscall.Conn, error) {
 			if c == nil {
 				return nil, errNil
 			}
+			return c, nil
+		case *os.File:
 			return c, nil
 		case *net.TCPConn:
 			return nil, &ErrNotUnixSocket{ConnType: "TCP"}

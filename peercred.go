@@ -90,7 +90,7 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
-	p, err := askPeer(conn)
+	p, err := credentialsOfConn(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
-	p, err := askPeer(conn)
+	p, err := credentialsOfSyscallConn(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +119,17 @@ var credentialsOf = &question[PeerCredentials]{failed: failedCredentials, ask: a
 
 const failedCredentials = "failed to get peer credentials"
 
-// askPeer is credentialsOf.of with a short path for a connected *net.UnixConn, which nearly
-// every connection is. It is one function and returns its result by value, so that the
-// caller's frame can hold it: each further call would cost one per cent more.
-func askPeer(conn any) (PeerCredentials, error) {
+// reply is what the linked implementation says.
+type reply struct {
+	pid      int32
+	uid, gid uint32
+	err      error
+}
+
+// credentialsOfConn is credentialsOf.of with a short path for a connected *net.UnixConn,
+// which nearly every connection is. It is one function and returns its result by value, so
+// that the caller's frame can hold it: each further call would cost one per cent more.
+func credentialsOfConn(conn net.Conn) (PeerCredentials, error) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok || c == nil || !supported || !isConnectedStream(c) {
 		return credentialsOf.of(conn)
@@ -131,34 +138,41 @@ func askPeer(conn any) (PeerCredentials, error) {
 	if err != nil {
 		return PeerCredentials{}, credentialsOf.fail(err)
 	}
-	var p PeerCredentials
-	asked := errNoDescriptor
-	err = raw.Control(func(fd uintptr) { p.PID, p.UID, p.GID, asked = credentials(int(fd)) })
+	r := reply{err: errNoDescriptor}
+	err = raw.Control(func(fd uintptr) { r.pid, r.uid, r.gid, r.err = credentials(int(fd)) })
 	if err != nil {
 		return PeerCredentials{}, credentialsOf.fail(err)
 	}
-	if asked != nil || p.PID == self {
-		return believe(p, asked)
+	if r.err != nil || r.pid == self {
+		return r.judge()
 	}
-	return p, nil
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
 
-func askCredentials(fd int) (p PeerCredentials, err error) {
-	p.PID, p.UID, p.GID, err = credentials(fd)
-	return believe(p, err)
+func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
+	if c, ok := conn.(*net.UnixConn); ok {
+		return credentialsOfConn(c)
+	}
+	return credentialsOf.of(conn)
 }
 
-// believe explains an error, and doubts an answer that names this process.
+func askCredentials(fd int) (PeerCredentials, error) {
+	var r reply
+	r.pid, r.uid, r.gid, r.err = credentials(fd)
+	return r.judge()
+}
+
+// judge explains a refusal, and doubts an answer that names this process.
 //
 //go:noinline
-func believe(p PeerCredentials, err error) (PeerCredentials, error) {
-	if err != nil {
-		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, err)
+func (r reply) judge() (PeerCredentials, error) {
+	if r.err != nil {
+		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, r.err)
 	}
-	if p.PID == self {
+	if r.pid == self {
 		if err := checkKernel(); err != nil {
 			return PeerCredentials{}, err
 		}
 	}
-	return p, nil
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
