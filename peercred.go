@@ -54,8 +54,9 @@ func (p *PeerCredentials) LogValue() slog.Value {
 }
 
 // GetPeerCredentials asks the kernel which process is at the other end of conn:
-// on a server's accepted conn the client, on a client's conn whoever serves. Ask
-// right after Accept, since some systems forget when the peer closes.
+// the client on a server's accepted conn, and the process that called listen(2) on a
+// client's conn. Ask right after Accept, because some systems forget the peer when it
+// closes.
 //
 // conn is a *net.UnixConn, or wraps one so that its descriptor can be reached:
 // by NetConn() net.Conn, as *tls.Conn does, or by SyscallConn, as a struct that
@@ -65,7 +66,7 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //
 // It returns credentials or an error, never both and never neither:
 //
-//   - *[ErrNotUnixSocket] if conn is something else than a Unix socket.
+//   - *[ErrNotUnixSocket] if conn is not a Unix socket.
 //   - *[ErrPeerCredentialsUnavailable], for which errors.Is(err,
 //     errors.ErrUnsupported) holds, if this system, or this kernel, does not
 //     tell. Its Reason says why.
@@ -97,7 +98,7 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 	return &p, nil // small enough to be inlined: the caller's frame holds p
 }
 
-// GetPeerCredentialsOf is [GetPeerCredentials] for whatever gives access to its
+// GetPeerCredentialsOf is [GetPeerCredentials] for a value that gives access to its
 // descriptor: an *os.File (a socket inherited or received from another process),
 // a net.Conn, or a type of your own. It makes the same checks, returns the same
 // errors, and leaves the descriptor as it is: not duplicated, not switched to

@@ -38,13 +38,13 @@ type PeerProcess struct {
 	failure error         // why it was stopped, nil if the process has ended
 }
 
-// OpenPeerProcess opens a handle on the process at the other end of conn: on a
-// server's accepted conn the client that called connect(2), on a client's conn
-// whoever called listen(2). conn may be what it may be for [GetPeerCredentials].
+// OpenPeerProcess opens a handle on the process at the other end of conn. On a
+// server's accepted conn that is the client, which called connect(2). On a client's
+// conn it is the process that called listen(2). It takes the same conns as
+// [GetPeerCredentials].
 //
-// It works on Linux 6.5 and newer. There is no fall-back to a handle made from the
-// pid: between the two calls the pid can be taken by another process, which is the
-// race that a handle exists to end.
+// It requires Linux 6.5 or newer. It never makes a handle from the pid, because
+// another process can have the pid by then.
 //
 // It returns a handle or an error:
 //
