@@ -1,462 +1,201 @@
 # The targets that developers and .ci/run call. "make help" lists them.
 
 .DEFAULT_GOAL := help
+.PHONY: help demo test test-cgo test-nocgo test-go test-arch test-kernel test-gvisor test-libc \
+	test-shims shims cross cross-go cross-c cross-cgo fuzz fuzz-long fuzz-corpora mutate load \
+	soak lint lint-go lint-c lint-workflows api-diff licences vulncheck bench-check systems \
+	bench tag-check reproducible dist sboms rename
 
-# A workspace around this folder is the user's affair, not ours.
+# A workspace of the user does not apply here.
 export GOWORK := off
 
-# What fails and goes on prints what it did not show, and with -s not even that it failed.
-ifneq (,$(findstring i,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))
-$(error -i, --ignore-errors, would have a failure pass for a success)
-endif
-
-# What needs other dependencies is a module of its own.
-MODULES := . grpcpeer benchmarks
+# Code with further dependencies is in a module of its own.
+MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
-# What "make proof" collects.
-proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
-
-# Not what go-for put into a hidden folder.
-go_files = $$(find . -path './.?*' -prune -o -name '*.go' -print)
-
-GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
+GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-INDEXDB     := go run golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
-FUZZTIME    ?= 30s
-
-STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion
-
-# What is installed outside the tree.
-PYTHON  ?= python3
-OUTSIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/peercred
-
-# folder_of names the folder for what a file of pip's requirements names, after what is
-# in that file: another version, or another hash, is installed anew.
-folder_of = $(OUTSIDE)/$(1)-$(firstword $(shell cksum <.ci/$(1).txt))
-
-ZIG_DIR := $(or $(ZIG_DIR),$(call folder_of,ziglang))
-ZIG     := PYTHONPATH=$(ZIG_DIR) $(PYTHON) -m ziglang
-
-# install puts what a file of pip's requirements names, with hashes, into a folder.
-define install
-echo "installing $(2) in $(1)"; rm -rf "$(1).part"; \
-$(PYTHON) -m pip install --quiet --root-user-action=ignore --no-deps --require-hashes --target "$(1).part" -r $(2) && mv "$(1).part" "$(1)"
-endef
-
-$(ZIG_DIR)/ziglang:
-	@$(call install,$(ZIG_DIR),.ci/ziglang.txt)
+# Zig, installed outside the tree.
+ZIG_DIR ?= $(or $(shell .ci/pip ziglang),$(error .ci/pip failed))
 
 ##@ See
 
-.PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo
 demo: ## show a server that learns who connects, through both implementations
-	@for cgo in 1 0; do \
-		echo "== CGO_ENABLED=$$cgo"; \
-		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then \
-			echo "left out: there is no C compiler ($$(go env CC))"; continue; fi; \
+	@for cgo in 1 0; do echo "== CGO_ENABLED=$$cgo"; \
+		if test $$cgo = 1 && ! command -v $$(go env CC) >/dev/null; then echo "left out: there is no C compiler"; continue; fi; \
 		CGO_ENABLED=$$cgo go run ./cmd/peercred demo || exit 1; done
 
 ##@ Test here
 
-.PHONY: test
 test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race detector) and CGO_ENABLED=0
+
+# Skipped tests are counted by reason.
+SKIPS := --hide-summary=skipped --post-run-command $(CURDIR)/.ci/skipped
 
 # Empty it on a system for which Go has no race detector.
 RACE ?= -race
 
-.PHONY: test-cgo
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
 	@echo "== CGO_ENABLED=1, both implementations$(if $(RACE),$(comma) race detector)"
-	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- $(RACE) -count=1 ./...)
-	@$(call proven,cpeercred); $(call proven,native)
+	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) $(SKIPS) -- $(RACE) -count=1 ./...)
 
-.PHONY: test-nocgo
 test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
-	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
-	@$(call proven,native)
+	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) $(SKIPS) -- -count=1 ./...)
 
-# The two that Go supports. They are fetched as Go fetches them: by the module proxy,
-# held against the checksum database.
+# The releases that Go supports. Go fetches them from the module proxy.
 GO_RELEASES := go1.26.11 go1.27.4
 
-.PHONY: test-go
 test-go: ## run all tests under both releases of Go that are supported
-	@for release in $(GO_RELEASES); do \
-		echo "== $$release"; GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
-
-.PHONY: cover
-cover: ## show which share of each function the tests reach, in both settings
-	@for cgo in 1 0; do \
-		echo "== CGO_ENABLED=$$cgo"; \
-		CGO_ENABLED=$$cgo go test -count=1 -coverpkg=./... -coverprofile=cover.$$cgo ./... >/dev/null && \
-		CGO_ENABLED=$$cgo go tool cover -func=cover.$$cgo || exit 1; \
-	done
+	@for release in $(GO_RELEASES); do echo "== $$release"; \
+		GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
 
 ##@ Test elsewhere
 
-.PHONY: test-arch
-test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
-	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
+test-arch: ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x (needs root)
+	@GOTESTSUM="$(GOTESTSUM)" ZIG_DIR="$(ZIG_DIR)" proving/arch.sh $(subst $(comma), ,$(ARCH))
 
-.PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
-	@go run ./internal/testkernel -boot '$(BOOT)'
+test-kernel: ## run the tests on Debian's kernels, in virtual machines: all boots, or those that match BOOT=quick
+	@cd proving && go run ./kernels -boot '$(BOOT)'
 
-# gVisor's command, the machine's and a current one; Go's checksum database vouches
-# for the latter.
-RUNSC          ?= runsc
-GVISOR_RELEASE := 20260905.0
-GVISOR         := gvisor.dev/gvisor/runsc@v0.0.0-20260905035102-160fafc42237
-GVISOR_DIR     := $(OUTSIDE)/gvisor-$(GVISOR_RELEASE)
+test-gvisor: ## run the tests on gVisor: the installed release, which answers for the caller, and a current one (needs root)
+	@proving/gvisor/gvisor.sh runsc
+	@proving/gvisor/gvisor.sh current
 
-.PHONY: test-gvisor
-test-gvisor: ## run the tests on gVisor, an old one that answers for the caller and a current one (needs root)
-	@go run ./internal/testgvisor -runsc "$(RUNSC)"
-	@$(MAKE) --no-print-directory $(GVISOR_DIR)/runsc
-	@go run ./internal/testgvisor -runsc $(GVISOR_DIR)/runsc
-
-$(GVISOR_DIR)/runsc:
-	@echo "building gVisor $(GVISOR_RELEASE) in $(GVISOR_DIR), which takes some minutes"
-	@GOBIN="$(GVISOR_DIR)" CGO_ENABLED=0 go install -ldflags "-X gvisor.dev/gvisor/runsc/version.version=release-$(GVISOR_RELEASE)" $(GVISOR)
-
-.PHONY: test-libc
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
-	@go run ./internal/testlibc
+	@GOTESTSUM="$(GOTESTSUM)" proving/libc.sh
 
-# The shims as objects that link here. Darwin's is compiled to ELF for that.
-ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
-OBJECT      := $(STRICT) -O1 -c
-ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
-DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
-	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
-IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
-DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
-	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
+CROSS = go -C proving run ./cross -zig $(ZIG_DIR)/ziglang
 
-.PHONY: test-shims
 test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
 
-# What follows finds them in a folder that is there meanwhile.
-WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
+# PEERCRED_SHIMS is the folder of the programs that the tests ask.
+WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(CROSS) kernel "$$dir"; export PEERCRED_SHIMS="$$dir";
 
-# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
-# possible that a call fails and errno is 0.)
-SHIM_SOURCES ?= cpeercred
-
-.PHONY: shims
-shims: $(ZIG_DIR)/ziglang
-	@set -e; dir="$(SHIMS)"; \
-	of() { system=$$1 compiler=$$2; for file in $$system socket unsupported; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	of freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd"; \
-	of dragonfly "$(DRAGONFLY_OBJECT)"; \
-	of netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd"; \
-	of openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd"; \
-	of darwin    "$(DARWIN_OBJECT)"; \
-	of linux     "cc $(OBJECT) -Wno-maybe-uninitialized"; \
-	of solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris"; \
-	of aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix"; \
-	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		case $$system in solaris|aix) address=-DADDRESS_WITHOUT_LENGTH;; *) address=;; esac; \
-		cc -Wall -Wextra -Werror -no-pie $$address -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
+# The same programs in SHIMS, of the shims in SHIM_SOURCES, which mutate changes.
+shims:
+	@$(CROSS) -sources "$(abspath $(or $(SHIM_SOURCES),cpeercred))" kernel "$(abspath $(SHIMS))"
 
 ##@ Compile and link for other systems
 
-# Every port that Go knows, then the C shims of other systems.
-.PHONY: cross
-cross: ## compile for every port that Go knows, and the C shims for every system
-	@$(CROSS) -python $(PYTHON) tools
-	@$(MAKE) --no-print-directory cross-go cross-c cross-cgo
+cross: cross-go cross-c cross-cgo ## vet for every port that Go knows, compile the C shims for every system, and link
 
-# go vet wants to link a test program even where there are no tests, which Go
-# refuses for any package on these without cgo. The same files are vetted under
-# the system that the port is a variant of.
-UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
+cross-go: ## vet the Go code, which compiles it, for every port that Go knows
+	@proving/cross/ports.sh $(filter-out . proving,$(MODULES))
 
-# The systems for which the other modules are compiled: their dependencies are large.
-MODULE_PORTS := darwin/arm64 freebsd/amd64 windows/amd64
+cross-c: ## compile the C shims for every system, and check which of its calls they refer to
+	@$(CROSS) c
 
-.PHONY: cross-go
-cross-go: ## compile and vet the Go code for every port that Go knows
-	@for port in $$(go tool dist list); do \
-		os=$${port%/*} arch=$${port#*/} tags=; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... || exit 1; \
-		case " $(UNLINKABLE) " in *" $$port "*) \
-			tags=$$os; case $$os in android) os=linux;; ios) os=darwin;; esac;; esac; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
-		echo "proven: $$port native compiled by make cross-go: $$(go env GOVERSION), vetted$${tags:+ as $$os/$$arch with the tag $$tags}"; \
-	done
-	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
-		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
-		echo "cross: $$module vets for $$port"; \
-	done; done
-	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
-		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
-
-CROSS = go run ./internal/cross -zig $(ZIG_DIR)/ziglang/zig
-
-.PHONY: cross-c
-cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check which of its calls they refer to
-	@$(CROSS) shims
-
-.PHONY: cross-cgo
-cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
-	@$(CROSS) link
+cross-cgo: ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
+	@$(CROSS) cgo
 
 ##@ Attack
 
-FUZZ = $(WITH_SHIMS) CGO_ENABLED=1 go run ./internal/fuzz -zig $(ZIG_DIR)
+FUZZTIME ?= 30s
+FUZZ = $(WITH_SHIMS) CROSS="$(CROSS)" FUZZTIME=$(FUZZTIME) proving/fuzz.sh
 
-.PHONY: fuzz
-fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz: ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
+	@$(FUZZ)
 
-.PHONY: fuzz-long
-fuzz-long: FUZZTIME = 10m
-fuzz-long: $(ZIG_DIR)/ziglang ## fuzz every target for 10 minutes
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz-long: ## fuzz every target for 10 minutes
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 
-.PHONY: fuzz-planted
-fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
-	@$(FUZZ) -time $(FUZZTIME) -planted
+fuzz-corpora: ## fuzz the C shims, then minimise what was learnt into the corpora of this tree
+	@$(FUZZ) corpora
 
-.PHONY: fuzz-corpora
-fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
-	@$(FUZZ) -time $(FUZZTIME) -keep
+mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
+	@cd proving && go run ./mutate $(MUTATE)
 
-.PHONY: mutate
-mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
-	@go run ./internal/mutate $(MUTATE)
+load: ## ask about 30,000 connections, 20,000 of them guarded, of clients that die and come again (needs root)
+	@cd proving && for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./soak -connections 30000 || exit 1; done
 
-.PHONY: load
-load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
-	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
-
-# How long, and how many connections at least, in each setting.
+# How long, and how many connections, at least, in each setting.
 SOAKTIME        ?= 5m
 SOAKCONNECTIONS ?= 500000
 
-.PHONY: soak
-soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
-	@for cgo in 1 0; do \
-		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+soak: ## the same with a million connections, for 10 minutes in all (needs root)
+	@cd proving && for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
 
 ##@ Check the source and what it depends on
 
-.PHONY: lint
 lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the workflows
 
-.PHONY: lint-go
 lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	@bad=$$(gofmt -l $$(git ls-files '*.go')) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
-.PHONY: lint-c
-lint-c: ## check the C shims with strict warnings
-	@checked=; for cc in gcc clang; do \
-		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in cpeercred/linux.c cpeercred/socket.c cpeercred/unsupported.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
-		checked="$$checked $$cc"; \
-	done; \
-	test -n "$$checked" || { echo "lint: no C compiler here: apt-get install gcc libc6-dev clang"; exit 1; }; \
-	echo "lint: the C shims are clean for$$checked"
+lint-c: ## check the C shims with the strict warnings of gcc and clang
+	@for cc in gcc clang; do for file in linux socket unsupported; do \
+		$$cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion -c -o /dev/null cpeercred/$$file.c || exit 1; done; done
 
-ZIZMOR_DIR := $(call folder_of,zizmor)
-
-.PHONY: lint-workflows
-lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes and for what an attacker could do with them
+lint-workflows: ## check the workflows, for mistakes and for what an attacker could do with them
 	@$(ACTIONLINT)
-	@$(ZIZMOR_DIR)/bin/zizmor --offline --quiet --persona=pedantic .github
+	@$$(.ci/pip zizmor)/bin/zizmor --offline --quiet --persona=pedantic .github
 
-$(ZIZMOR_DIR)/bin/zizmor:
-	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
-
-# The modules that are meant to be imported; the systems that the API is compared
-# on, with cgo too as Zig compiles for them.
-IMPORTED  := . grpcpeer
-API_PORTS := darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd windows/amd64=x86_64-windows-gnu
-API       = PYTHONPATH=$(ZIG_DIR) go run ./internal/api -zig "$(PYTHON) -m ziglang" \
-	-ports "$(foreach pair,$(API_PORTS),$(firstword $(subst =, ,$(pair))))" -cgo-ports "$(API_PORTS)"
-
-.PHONY: api-check
-api-check: $(ZIG_DIR)/ziglang ## check that each module exports, on every system, what its api.txt says
-	@$(API) $(IMPORTED)
+# The modules that are meant to be imported.
+IMPORTED := . grpcpeer
 
 BASE ?= HEAD
 
-.PHONY: api-diff
 api-diff: ## show what the changes since BASE (HEAD, or make api-diff BASE=v1.0.0) do to those who import the modules
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	mkdir "$$dir/base"; git archive $(BASE) | tar -x -C "$$dir/base"; \
-	for module in $(IMPORTED); do \
-		path=$$(cd $$module && go list -m); \
-		(cd "$$dir/base/$$module" && $(APIDIFF) -m -w "$$dir/old" $$path); \
-		(cd $$module && $(APIDIFF) -m "$$dir/old" $$path) >"$$dir/changes"; \
-		echo "== $$path since $(BASE)"; if test -s "$$dir/changes"; then cat "$$dir/changes"; else echo "the same API"; fi; \
-	done
+	@APIDIFF="$(APIDIFF)" .ci/api-diff $(BASE) $(IMPORTED)
 
-# benchmarks draws with svgo (CC-BY-4.0) and freetype (the FreeType License), which
-# go-licenses does not know. It is built by developers, and given to nobody.
-DRAWING := --ignore github.com/ajstarks/svgo --ignore github.com/golang/freetype
-
-.PHONY: licences
 licences: ## check that the licences of all dependencies ask for no more than ours does
 	@ours=$$(go list -m) && for module in $(MODULES); do \
-		test $$module = benchmarks && drawing="$(DRAWING)" || drawing=; \
-		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours $$drawing \
+		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours \
 			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
 		echo "licences: $$module is clean"; done
 
-# What is released is built, and looked at, with this one, whatever is installed.
-vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+# A release is built and checked with the newest.
+vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
+# Without the internet: make vulncheck VULNDB="file://$$(.ci/vulndb)"
 VULNDB ?= https://vuln.go.dev
 
-# What everyone knows of net/http in Go 1.18: a database without it knows of nothing.
-KNOWN_IN := stdlib@v1.18.0
-KNOWN    := CVE-2022-27664
+# govulncheck reports nothing if its database is empty. So the database must know an old
+# vulnerability of net/http first.
+vulncheck: ## look for known vulnerabilities in the code that is called, also in Go itself
+	@$(GOVULNCHECK) -db="$(VULNDB)" -mode=query -json stdlib@v1.18.0 | grep -q CVE-2022-27664 || \
+		{ echo "vulncheck: $(VULNDB) does not know CVE-2022-27664"; exit 1; }
+	$(call in_modules,$(GOVULNCHECK) -db="$(VULNDB)" ./...)
 
-.PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
-	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | go run ./internal/vulncheck -known $(KNOWN)
-	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
-	@echo "vulncheck: none, as $(VULNDB) knows"
-
-# The database is made by a fixed program from the latest reports, which the module proxy
-# has too: Go's checksum database vouches for both. The reports do not say when they were
-# modified, so that the database's date is theirs.
-.PHONY: vulncheck-offline
-vulncheck-offline: ## the same where only the module proxy can be reached
-	@set -e; reports=golang.org/x/vulndb; \
-	latest=$$(go list -m -f '{{.Version}} {{.Time.UTC.Format "2006-01-02T15:04:05Z"}}' $$reports@latest); \
-	version=$${latest% *} time=$${latest#* }; \
-	dir="$(OUTSIDE)/vulndb-$$version"; \
-	if ! test -d "$$dir"; then \
-		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
-		go mod download $$reports@$$version; \
-		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
-		mv "$$dir.part" "$$dir"; fi; \
-	printf '{"modified":"%s"}' "$$time" >"$$dir/index/db.json"; \
-	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
-
-.PHONY: bench-check
-bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
-	@cd benchmarks && go run . -check
+bench-check: ## hold allocations, system calls and instructions against benchmarks/baseline.json (BASELINE=update writes it)
+	@cd benchmarks && go run . $(or $(BASELINE),check)
 
 ##@ Write what is committed
 
-.PHONY: readme
-readme: ## write the README's table of systems from systems.go
-	@go test -count=1 -run '^TestREADMESystems$$' . -update
+systems: ## write the table of docs/systems.md from systems.go
+	@go test -count=1 -run '^TestSystemsDocument$$' . -update
 
-.PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output" RAN=what,ran,whole
-	@go run ./internal/proof -write -ran "$(RAN)" $(LOGS)
-
-.PHONY: api
-api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
-	@$(API) -w $(IMPORTED)
-
-.PHONY: bench
-bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
-	@cd benchmarks && go run .
+bench: ## measure what a question costs, beside other libraries, into benchmarks/ (ROUNDS=20 BENCHTIME=200ms)
+	@benchmarks/bench.sh
 
 ##@ Release
 
-.PHONY: tag-check
 tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
-	@go run ./internal/tagcheck "$$TAG"
+	@.ci/tag-check "$(TAG)"
 
-COMMAND := -trimpath -o
+# The files of a release are put here.
+DIST ?= bin
 
-.PHONY: reproducible
-reproducible: ## build the command of HEAD twice, in two folders, once with an empty cache, and compare
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	for folder in here elsewhere/deeper; do git clone -q . "$$dir/$$folder"; done; \
-	for cgo in 1 0; do \
-		export CGO_ENABLED=$$cgo; \
-		(cd "$$dir/here" && go build $(COMMAND) "$$dir/one" ./cmd/peercred); \
-		(cd "$$dir/elsewhere/deeper" && GOCACHE="$$dir/cache" go build $(COMMAND) "$$dir/other" ./cmd/peercred); \
-		cmp "$$dir/one" "$$dir/other"; \
-		echo "reproducible: CGO_ENABLED=$$cgo, sha256 $$(sha256sum <"$$dir/one" | cut -c1-64)"; \
-	done
+reproducible: ## build the command of HEAD in two folders, once with an empty cache, and compare
+	@.ci/reproducible
 
-# Where what a release consists of is put.
-DIST       ?= bin
-DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
-	dragonfly/amd64 illumos/amd64
+dist: ## build the files of a release in DIST (bin): the command for each system, and checksums
+	@.ci/dist "$(DIST)"
 
-# The release workflow calls these apart, so that no program but Go has run where the
-# commands are built.
-.PHONY: dist
-dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
-	@$(MAKE) --no-print-directory sboms-check checksums
+sboms: ## write a CycloneDX bill of materials of each module that is imported in DIST (bin)
+	@CYCLONEDX="$(CYCLONEDX)" .ci/sboms "$(DIST)" $(IMPORTED)
 
-.PHONY: commands
-commands: ## build the command for each system, into DIST (bin)
-	@mkdir -p "$(DIST)"
-	@for port in $(DIST_PORTS); do \
-		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred || exit 1; \
-		echo "commands: $$file"; done
-
-SBOM := -json -noserial -notimestamp
-
-.PHONY: sboms
-sboms: commands ## write a CycloneDX SBOM of each command and of each module that is imported, into DIST (bin)
-	@for port in $(DIST_PORTS); do \
-		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; echo "sboms: $$file.cdx.json"; done
-	@for module in $(IMPORTED); do \
-		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
-
-# The release workflow builds the commands anew, beside SBOMs from another machine. Each
-# of these has the checksum of the command that it was written of.
-.PHONY: sboms-check
-sboms-check: ## check that the commands in DIST (bin) are those that the SBOMs beside them describe
-	@cd "$(DIST)" && for port in $(DIST_PORTS); do \
-		file="peercred-$${port%/*}-$${port#*/}"; \
-		sum=$$(sed -n '/"cdx:gomod:binary:hash:SHA-256"/{n;s/.*"value": "\([0-9a-f]*\)".*/\1/p;}' "$$file.cdx.json") && \
-		echo "$$sum  $$file" | sha256sum --strict -c - || { \
-			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done && \
-	set -- *.cdx.json && test $$# = $(words $(DIST_PORTS) $(IMPORTED)) || { \
-		echo "sboms-check: there are other SBOMs than those of the commands and modules"; exit 1; }
-
-.PHONY: checksums
-checksums: ## write the checksums of what is in DIST (bin)
-	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "checksums: $(DIST)/SHA256SUMS"
-
-.PHONY: go-for
-go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
-go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
-	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
-	@go mod download $(release)
-	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
-	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
-	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
-	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
-
-.PHONY: rename
-rename: OLD = $(shell go list -m)
 rename: ## rename the module throughout: make rename MODULE=host/path
-	@test -n "$(MODULE)" || { echo "say how: make rename MODULE=host/path"; exit 2; }
-	go mod edit -module "$(MODULE)"
-	@git grep -lF '$(OLD)' | while read -r file; do \
-		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
-	gofmt -w $(go_files)
-	$(call in_modules,go build ./...)
-	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md, and \"Reporting\" in SECURITY.md"
+	@.ci/rename "$(MODULE)" $(MODULES)

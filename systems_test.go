@@ -16,14 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the README's table of systems (make readme)")
+var update = flag.Bool("update", false, "write the table of docs/systems.md (make systems)")
 
 const (
-	tableBegin = "<!-- The table is written by \"make readme\" from systems.go. -->\n"
+	tableBegin = "<!-- The table is written by \"make systems\" from systems.go. -->\n"
 	tableEnd   = "<!-- End of the table. -->\n"
 )
 
-// row is one of the README's: systems of which the same is known.
+// row is one of the table's: systems of which the same is known.
 type row struct {
 	title   string
 	systems []string
@@ -120,26 +120,26 @@ func orDash(text string) string {
 	return text
 }
 
-// The README's table is the one that is made from the data.
-func TestREADMESystems(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+// The table is the one that is made from the data.
+func TestSystemsDocument(t *testing.T) {
+	readme, err := os.ReadFile("docs/systems.md")
 	if err != nil {
 		t.Skipf("needs the source beside the test: %v", err)
 	}
 	before, rest, begins := strings.Cut(string(readme), tableBegin)
 	got, after, ends := strings.Cut(rest, tableEnd)
 	if !begins || !ends {
-		t.Fatalf("README.md has no place for the table, between %q and %q", tableBegin, tableEnd)
+		t.Fatalf("docs/systems.md has no place for the table, between %q and %q", tableBegin, tableEnd)
 	}
 	want := "\n" + systemsTable()
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+		if err := os.WriteFile("docs/systems.md", []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("run \"make readme\" (-want +README.md):\n%s", diff)
+		t.Errorf("run \"make systems\" (-want +docs/systems.md):\n%s", diff)
 	}
 }
 
@@ -337,7 +337,7 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
-// What is documented of a fact and is not in the README's table.
+// What is documented of a fact and is not in the table.
 func TestDocumentedFacts(t *testing.T) {
 	linux := supportOn("linux", "native")
 	if got := linux.SecurityLabel.Client; got != AtConnect {

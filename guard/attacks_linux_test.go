@@ -2,13 +2,16 @@ package guard
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -157,4 +160,214 @@ func TestBindThatHasNotEnded(t *testing.T) {
 			t.Fatalf("round %d: %d of %d servers listen, want 1", round, won, len(servers))
 		}
 	}
+}
+
+// The text of a link of /proc is a path that can lead elsewhere for us: the check of that
+// path does not apply to the directory of another user to which the link leads.
+func TestLinkThatLeadsElsewhere(t *testing.T) {
+	needRoot(t)
+	needOwnCalls(t)
+	dir := openDirectory(t)
+	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	eve.Expect("mounted")
+	elsewhere := fmt.Sprintf("/proc/%d/root%s", eve.PID(), dir)
+	info, err := os.Stat(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 4242 {
+		t.Fatalf("%s belongs to uid %d, want 4242", elsewhere, uid)
+	}
+	open, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	for path, want := range map[string]string{
+		elsewhere: "is not the directory",
+		fmt.Sprintf("/proc/self/fd/%d", open.Fd()): "",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	eve.Proceed()
+	eve.Finish()
+}
+
+// helperMount mounts a file system with the options Mount over Address.
+func helperMount(r role) error {
+	if err := unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	reexec.Step("mounted")
+	return nil
+}
+
+// In a user namespace every group that it does not map looks like 65534. The socket does
+// not stay in such a group, which a set-group-ID directory gave it.
+func TestGroupThatIsNotMapped(t *testing.T) {
+	needRoot(t)
+	needOwnCalls(t)
+	needUserNamespaces(t)
+	const nobody, eves, base = 65534, 6666, 100000
+	for _, test := range []struct {
+		name   string
+		mapped bool // as in a rootless container
+		mode   uint32
+		want   string
+		gid    uint32 // outside
+	}{
+		{"mapped", true, 0o660, "", base + nobody},
+		{"not mapped", false, 0o660, "only if gid 65534 is mapped", 0},
+		{"not mapped, for the owner alone", false, 0o600, "", eves},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, owner := openDirectory(t), 0
+			if test.mapped {
+				owner = base + nobody
+			}
+			if err := errors.Join(os.Chown(dir, owner, eves), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "s")
+			server := reexec.Start(t, role{Do: "start", Address: path, Mode: test.mode, Shared: true}, func(c *exec.Cmd) {
+				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+				if test.mapped {
+					ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: base, Size: 65536}}
+					c.SysProcAttr.UidMappings, c.SysProcAttr.GidMappings, c.SysProcAttr.GidMappingsEnableSetgroups = ids, ids, true
+					c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+				}
+			})
+			server.Expect("ready")
+			server.Proceed()
+			var said string
+			server.Decode(&said)
+			if (said == "") != (test.want == "") || !strings.Contains(said, test.want) {
+				t.Errorf("%q, want %q", said, test.want)
+			}
+			if said == "" {
+				var stat unix.Stat_t
+				if err := unix.Lstat(path, &stat); err != nil || stat.Gid != test.gid || stat.Mode != unix.S_IFSOCK|test.mode {
+					t.Errorf("gid %d, mode %#o, %v, want gid %d and mode %#o", stat.Gid, stat.Mode, err, test.gid, test.mode)
+				}
+			} else {
+				assertEmpty(t, dir)
+			}
+			server.Proceed()
+			server.Finish()
+		})
+	}
+}
+
+// A socket of another user that we may not connect to is left alone. The error says that
+// the address is in use, as for any other file that is there.
+func TestSocketOfAnotherUser(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	live := place(t, path, serve)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	uid := uint32(4242)
+	helper := reexec.Start(t, role{Do: "start", Address: path, UID: &uid, GID: &uid})
+	helper.Expect("ready")
+	helper.Proceed()
+	var said string
+	helper.Decode(&said)
+	if !strings.Contains(said, "permission denied") || !strings.HasSuffix(said, "address already in use") {
+		t.Errorf("%q, want that permission is denied and that the address is in use", said)
+	}
+	helper.Proceed()
+	helper.Finish()
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) {
+		t.Errorf("it was replaced: %v", err)
+	}
+}
+
+// While we look at the file of another server, that server may set its mode. We do not
+// undo that.
+func TestModeThatItsServerSet(t *testing.T) {
+	at := openAt(t, filepath.Join(t.TempDir(), "s"))
+	bindAt(t, at, ours(0))
+	inode, err := at.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inode.close()
+	for now, want := range map[uint32]os.FileMode{
+		0o200: 0o000, // as checkStale left it
+		0o660: 0o660, // as its server set it
+	} {
+		if err := errors.Join(inode.chmod(now), restoreMode(inode, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if stat, err := inode.stat(); err != nil || permissions(stat) != want {
+			t.Errorf("from the mode %#o: %#o, %v, want %#o", now, permissions(stat), err, want)
+		}
+	}
+}
+
+// A file system that autofs(5) mounts on demand is mounted before its root is checked.
+func TestMountOnDemand(t *testing.T) {
+	needRoot(t)
+	needOwnCalls(t)
+	systems, err := os.ReadFile("/proc/filesystems")
+	if err != nil || !strings.Contains(string(systems), "\tautofs\n") {
+		t.Skipf("needs autofs in /proc/filesystems: %v", err)
+	}
+	dir := openDirectory(t)
+	var got forgedEntry
+	helper := reexec.Start(t, role{Do: "mount on demand", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	helper.Decode(&got)
+	helper.Finish()
+	if want := dir + " belongs to uid 4242"; !strings.Contains(got.Err, want) {
+		t.Errorf("%q, want %q", got.Err, want)
+	}
+}
+
+// helperMountOnDemand has another process listen in Address, where it mounts a file system
+// with the options Mount as soon as the kernel asks for it. The kernel does not ask for the
+// processes of this process group.
+//
+// Source: linux/auto_fs.h.
+func helperMountOnDemand(r role) error {
+	asked, asks, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	options := fmt.Sprintf("fd=%d,pgrp=%d,minproto=5,maxproto=5,direct", asks.Fd(), unix.Getpgrp())
+	if err := unix.Mount("peercred", r.Address, "autofs", 0, options); err != nil {
+		return fmt.Errorf("mount autofs: %w", err)
+	}
+	root, err := os.Open(r.Address)
+	if err != nil {
+		return err
+	}
+	go func() {
+		const ready, token = 0x9360, 8 // AUTOFS_IOC_READY, and wait_queue_token of autofs_v5_packet
+		packet := make([]byte, 4096)
+		_, err := asked.Read(packet)
+		err = errors.Join(err, unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount))
+		err = errors.Join(err, unix.IoctlSetInt(int(root.Fd()), ready, int(binary.NativeEndian.Uint32(packet[token:]))))
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}()
+	listen, err := reexec.Command(role{Do: "listen", Network: "unix", Address: filepath.Join(r.Address, "s")})
+	if err != nil {
+		return err
+	}
+	listen.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	listen.Stdout, listen.Stderr = os.Stdout, os.Stderr
+	return listen.Run()
 }

@@ -30,27 +30,29 @@ const maxLinks = 40
 //
 // If shared is set, others may rename files in the directory itself. It then also trusts
 // users whom our user namespace does not map. The path must be absolute. checkDirectory
-// walks it from the root, as the kernel does.
-func checkDirectory(path string, shared bool) error {
+// walks it from the root, as the kernel does, and returns where it arrived. The kernel
+// arrives elsewhere if a link on the way leads elsewhere than its text says, as
+// /proc/PID/root does.
+func checkDirectory(path string, shared bool) (where string, err error) {
 	here, ahead := "/", components(path)
 	root, err := lookAt(here)
 	if err != nil {
-		return err
+		return "", err
 	}
 	parent := root
 	if err := root.check(shared && len(ahead) == 0, shared); err != nil {
-		return err
+		return "", err
 	}
 	for links := 0; len(ahead) > 0; {
 		next := filepath.Join(here, ahead[0]) // ".." is right, since here leads through no link
 		ahead = ahead[1:]
 		now, err := lookAt(next)
 		if err != nil {
-			return err
+			return "", err
 		}
 		last := len(ahead) == 0 && !now.isLink
 		if err := now.check(shared && last && (!parent.writable || !now.isOthers()), shared); err != nil {
-			return err
+			return "", err
 		}
 		if !now.isLink {
 			here, parent = next, now
@@ -58,17 +60,17 @@ func checkDirectory(path string, shared bool) error {
 		}
 		target, err := os.Readlink(next)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if links++; links > maxLinks {
-			return &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
+			return "", &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
 		}
 		if filepath.IsAbs(target) {
 			here, parent = "/", root
 		}
 		ahead = append(components(target), ahead...)
 	}
-	return nil
+	return here, nil
 }
 
 // components returns the names in a path, without "" and ".".
@@ -91,9 +93,13 @@ type step struct {
 	writable bool // by others; in a sticky directory they can rename only what is theirs
 }
 
-// lookAt looks at a link itself, not at its target.
+// lookAt looks at a link itself, not at its target. Of a mount point it looks at the root of
+// what is mounted there. Walking on has autofs mount what it mounts on demand.
 func lookAt(path string) (step, error) {
 	info, err := os.Lstat(path)
+	if err == nil && info.IsDir() {
+		info, err = os.Lstat(path + "/.")
+	}
 	if err != nil {
 		return step{}, err
 	}

@@ -36,7 +36,7 @@ type role struct {
 	Umask   int
 	Mode    uint32
 	Shared  bool   // as AllowSharedDirectory
-	Mount   string // over Address
+	Mount   string // over Address: a directory, or the options of a file system
 
 	CloseOnExit bool
 	Names       []string // of sockets to inherit
@@ -55,6 +55,8 @@ var roles = map[string]func(role) error{
 	"run out":              helperRunOut,
 	"forge":                helperForge,
 	"listen":               helperListen,
+	"mount":                helperMount,
+	"mount on demand":      helperMountOnDemand,
 	"serve one":            helperServeOne,
 	"connect and stay":     helperConnectAndStay,
 	"overflow ids":         helperOverflowIDs,

@@ -401,7 +401,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 // helperStart listens at Address when it is told to, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
-	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody()})
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody(), Mode: fs.FileMode(r.Mode), AllowSharedDirectory: r.Shared})
 	said := ""
 	if err != nil {
 		said = err.Error()

@@ -36,8 +36,8 @@ const backlog = 1<<16 - 1
 //
 // The file gets its attributes between bind and listen(2). Nobody can connect until listen.
 // But a connect(2) may have passed the permission check by then, and can find the socket
-// listening a moment later. So the file starts with permissions for its owner alone, and
-// gets those of group and others last.
+// listening a moment later. So on Linux the file starts with permissions for its owner
+// alone, and gets those of group and others last.
 func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
 	at, err := openSocketPath(path, want.shared)
 	if err != nil {
@@ -155,7 +155,7 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 	switch {
 	case err != nil:
 		return err
-	case !hasACL && want.areOf(stat):
+	case !hasACL && want.areOf(stat) && !want.groupIsUnknown():
 		return nil
 	case p.shared && unknown != nil:
 		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, since others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
@@ -165,8 +165,13 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
 		}
 	}
-	if int64(stat.Gid) != int64(want.gid) {
-		if err := inode.chown(-1, want.gid); err != nil {
+	if int64(stat.Gid) != int64(want.gid) || want.groupIsUnknown() {
+		err := inode.chown(-1, want.gid)
+		switch {
+		case errors.Is(err, unix.EINVAL) && want.groupIsUnknown():
+			return fmt.Errorf("%s can have the mode %#o only if gid %d is mapped, because that gid stands for every group that our user namespace does not map: map our group, or set Group: %w",
+				p.path, want.mode, want.gid, err)
+		case err != nil:
 			return fmt.Errorf("give %s to gid %d: %w", p.path, want.gid, err)
 		}
 	}
@@ -199,6 +204,14 @@ func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) e
 // areOf reports whether a file has these attributes.
 func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
 	return permissions(stat) == a.mode && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
+}
+
+// groupIsUnknown reports whether the mode permits something to a group that stat(2) cannot
+// tell from others: the overflow gid stands for every group that our user namespace does
+// not map, such as that of a set-group-ID directory. Only chown(2) tells whether it is also
+// a mapped group.
+func (a socketAttributes) groupIsUnknown() bool {
+	return a.mode&0o070 != 0 && int64(a.gid) == overflow().gid
 }
 
 func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode & 0o7777) }

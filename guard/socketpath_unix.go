@@ -61,11 +61,12 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	if err != nil {
 		return err
 	}
-	if err := checkDirectory(absolute, false); err != nil {
+	where, err := checkDirectory(absolute, false)
+	if err != nil {
 		if !allowShared || errors.Is(err, unix.ENOENT) {
 			return err
 		}
-		if err := checkDirectory(absolute, true); err != nil {
+		if where, err = checkDirectory(absolute, true); err != nil {
 			return err
 		}
 		if !canVerify {
@@ -77,7 +78,7 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	if err != nil {
 		return err
 	}
-	if err := checkIsSame(directory, absolute); err != nil {
+	if err := checkIsSame(directory, where); err != nil {
 		directory.Close()
 		return err
 	}
@@ -85,18 +86,20 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	return nil
 }
 
-// checkIsSame returns an error if the path led elsewhere when it was checked.
-func checkIsSame(directory *os.File, path string) error {
+// checkIsSame returns an error if another directory was opened than the one that was
+// checked.
+func checkIsSame(directory *os.File, checked string) error {
 	opened, err := directory.Stat()
 	if err != nil {
 		return err
 	}
-	now, err := os.Stat(path)
+	now, err := os.Lstat(checked)
 	if err != nil {
 		return err
 	}
 	if !os.SameFile(opened, now) {
-		return fmt.Errorf("%s was replaced meanwhile: try again", path)
+		return fmt.Errorf("%s is not the directory %s, to which the links on the way lead by their text: "+
+			"it was replaced meanwhile, or a link of /proc leads elsewhere: use a path without such links", directory.Name(), checked)
 	}
 	return nil
 }
