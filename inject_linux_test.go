@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"example.com/peercred/internal/seccomp"
 )
 
@@ -502,4 +504,135 @@ func needPidfdInfo(t *testing.T) {
 	if errors.Is(asked, errors.ErrUnsupported) {
 		t.Skip("needs PIDFD_GET_INFO, which Linux has since 6.13")
 	}
+}
+
+// helperAskListeningFile asks about a listening socket, and makes no other call
+// of getsockopt.
+func helperAskListeningFile(role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: abstract()}); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return err
+	}
+	return reportFile(fd)
+}
+
+// helperAskConnectedFile does the same about a socket that is connected to this
+// process.
+func helperAskConnectedFile(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fds[0])
+}
+
+// helperAskPacketFile does the same about a socket that is connected to a listener of
+// SOCK_SEQPACKET, as the last of Count questions.
+func helperAskPacketFile(r role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.Address}); err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fd), "socket")
+	for range r.Count - 1 {
+		if peer, err := peercred.GetPeerCredentialsOf(file); err == nil {
+			return fmt.Errorf("an answer before the last question: %v", peer)
+		}
+	}
+	return reportOf(file)
+}
+
+// helperAskTCPFile does the same about a socket of another family.
+func helperAskTCPFile(role) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fd)
+}
+
+func reportFile(fd int) error {
+	return reportOf(os.NewFile(uintptr(fd), "socket"))
+}
+
+func reportOf(file *os.File) error {
+	peer, err := peercred.GetPeerCredentialsOf(file)
+	return reexec.Report(report{Peer: peer, Err: errString(err)})
+}
+
+// helperAskOnce reports the same of a server.
+func helperAskOnce(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return reportPeer(conn)
+}
+
+func helperAskGroups(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.groups(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerGroups(conn); return err })
+}
+
+func helperAskLabel(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.securityLabel(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerSecurityLabel(conn); return err })
+}
+
+func helperAskProcess(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { return openAndClose(i, fd) },
+		func(conn net.Conn) error { _, err := peercred.OpenPeerProcess(conn); return err })
+}
+
+// openAndClose opens a pidfd, which must be -1 beside an error.
+func openAndClose(i implementation, fd int) error {
+	pidfd, err := i.openProcess(fd)
+	switch {
+	case err == nil:
+		return unix.Close(pidfd)
+	case pidfd != -1:
+		return fmt.Errorf("pidfd %d beside an error: %w", pidfd, err)
+	}
+	return err
+}
+
+// reportFact reports the errors of one question.
+func reportFact(r role, ask func(implementation, int) error, askPublic func(net.Conn) error) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	got := report{Implementations: map[string]answer{}}
+	err = raw.Control(func(fd uintptr) {
+		for _, i := range implementations {
+			got.Implementations[i.name] = answer{Err: errString(ask(i, int(fd)))}
+		}
+	})
+	got.Err = errString(askPublic(conn))
+	return errors.Join(err, reexec.Report(got))
+}
+
+// helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
+func helperSupport(role) error { return reexec.Report(peercred.Support()) }
+
+func helperSupportAndNoStdin(role) error {
+	if err := unix.Close(0); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
 }
