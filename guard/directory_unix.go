@@ -28,29 +28,31 @@ const maxLinks = 40
 // if they can rename files in the directory, or in one that leads to it. They could also if
 // they can change a symbolic link on the way.
 //
-// If shared is set, others may rename files in the directory itself. It then also trusts
-// users whom our user namespace does not map. The path must be absolute. checkDirectory
-// walks it from the root, as the kernel does.
-func checkDirectory(path string, shared bool) error {
-	here, ahead := "/", components(path)
-	root, err := lookAt(here)
-	if err != nil {
-		return err
-	}
-	parent := root
-	if err := root.check(shared && len(ahead) == 0, shared); err != nil {
-		return err
-	}
+// If allowShared is set, others may rename files in the directory itself. Users whom our
+// user namespace does not map are trusted then, too. The result says whether the directory
+// requires that.
+//
+// The path must be absolute. checkDirectory walks it from the root, as the kernel does.
+func checkDirectory(path string, allowShared bool) (shared bool, err error) {
+	here, parent, ahead := "/", step{}, components(path)
 	for links := 0; len(ahead) > 0; {
 		next := filepath.Join(here, ahead[0]) // ".." is right, since here leads through no link
 		ahead = ahead[1:]
 		now, err := lookAt(next)
 		if err != nil {
-			return err
+			return false, err
 		}
-		last := len(ahead) == 0 && !now.isLink
-		if err := now.check(shared && last && (!parent.writable || !now.isOthers()), shared); err != nil {
-			return err
+		err = now.check(allowShared)
+		if err != nil && allowShared {
+			shared = true
+			if len(ahead) > 0 || now.isLink || parent.writable && now.isOthers() {
+				err = now.checkUnlessUnmapped(allowShared)
+			} else {
+				err = nil
+			}
+		}
+		if err != nil {
+			return false, err
 		}
 		if !now.isLink {
 			here, parent = next, now
@@ -58,22 +60,26 @@ func checkDirectory(path string, shared bool) error {
 		}
 		target, err := os.Readlink(next)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if links++; links > maxLinks {
-			return &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
+			return false, &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
 		}
 		if filepath.IsAbs(target) {
-			here, parent = "/", root
+			here, parent = "/", step{}
 		}
 		ahead = append(components(target), ahead...)
 	}
-	return nil
+	return shared, nil
 }
 
-// components returns the names in a path, without "" and ".".
+// components returns the names in a path, without "" and ".". An absolute path begins with
+// "/".
 func components(path string) []string {
 	var names []string
+	if filepath.IsAbs(path) {
+		names = []string{"/"}
+	}
 	for name := range strings.SplitSeq(path, "/") {
 		if name != "" && name != "." {
 			names = append(names, name)
@@ -98,33 +104,45 @@ func lookAt(path string) (step, error) {
 		return step{}, err
 	}
 	isLink := info.Mode().Type() == fs.ModeSymlink // whose mode means nothing
+	if !isLink && !info.IsDir() {
+		return step{}, fmt.Errorf("%s is not a directory, and the socket cannot be in it: use another path: %w", path, syscall.ENOTDIR)
+	}
 	return step{path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid, isLink, !isLink && info.Mode()&0o022 != 0}, nil
 }
 
 // check refuses a directory or a link that belongs to another user. It also refuses a
-// directory in which others can rename our files. If may is set, both are allowed.
+// directory in which others can rename our files.
 //
 // The overflow id stands for all users whom our user namespace does not map. It counts as
-// another user, even if it is our own uid. If mayUnmapped is set, it is trusted.
-func (s step) check(may, mayUnmapped bool) error {
-	unmapped := int64(s.uid) == overflow().uid
-	switch {
-	case may:
-		return nil
-	case unmapped && !mayUnmapped:
+// another user, even if it is our own uid.
+func (s step) check(allowShared bool) error {
+	if s.isUnmapped() {
 		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, including root: "+
 			"mount a file system of your own there, or map its owner (AllowSharedDirectory trusts it)", s.path, s.uid)
-	case s.isOthers() && !unmapped:
-		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: %s", s.path, s.uid, s.advice())
+	}
+	return s.checkUnlessUnmapped(allowShared)
+}
+
+// checkUnlessUnmapped is check, and trusts users whom our user namespace does not map.
+func (s step) checkUnlessUnmapped(allowShared bool) error {
+	switch {
+	case s.isOthers() && !s.isUnmapped():
+		return fmt.Errorf("%s belongs to uid %d, who could put another file in the socket's place: %s", s.path, s.uid, advice(allowShared))
 	case s.writable && s.mode&fs.ModeSticky == 0:
-		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: chmod go-w it, or %s", s.path, s.mode, s.advice())
+		return fmt.Errorf("%s can be written by others (%v), who could put another file in the socket's place: chmod go-w it, or %s", s.path, s.mode, advice(allowShared))
 	}
 	return nil
 }
 
+func (s step) isUnmapped() bool { return int64(s.uid) == overflow().uid }
+
 // isOthers reports whether the owner is neither our user nor root.
 func (s step) isOthers() bool { return s.uid != uint32(os.Geteuid()) && s.uid != 0 }
 
-func (step) advice() string {
-	return "use a directory of your own, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR (AllowSharedDirectory allows it for the socket's directory alone)"
+func advice(allowShared bool) string {
+	text := "use a directory of your own, such as systemd's RuntimeDirectory= or $XDG_RUNTIME_DIR"
+	if !allowShared {
+		text += " (AllowSharedDirectory allows it for the socket's directory alone)"
+	}
+	return text
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"example.com/peercred"
 )
 
 // ErrNotActivated means that no service manager handed a socket to this process. A program
@@ -81,11 +83,14 @@ func guardFile(file *os.File, config Config) (*Listener, error) {
 		return nil, err
 	}
 	l, err := guardListener(inner, config)
-	if err != nil {
-		inner.Close()
-		return nil, err
+	if err == nil {
+		return l, nil
 	}
-	return l, nil
+	if other, ok := errors.AsType[*peercred.ErrNotUnixSocket](err); ok {
+		err = fmt.Errorf("it listens on %v, not on a Unix socket: set ListenStream= in the socket unit to a path: %w", inner.Addr(), other)
+	}
+	inner.Close()
+	return nil, err
 }
 
 // inherited records which descriptors were taken. Their numbers may mean other files by

@@ -201,7 +201,17 @@ func listenAbstract(ctx context.Context, network, address string, config Config)
 		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, and everybody can connect: leave out Mode, Owner and Group: %w", syscall.EINVAL)
 	}
 	listen := net.ListenConfig{Control: socketAttributes{receives: config.ReceiveDescriptors}.control()}
-	return listen.Listen(ctx, network, address)
+	inner, err := listen.Listen(ctx, network, address)
+	if err == nil {
+		return inner, nil
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // Listen adds the rest of it
+	}
+	if isInUse(err) {
+		err = fmt.Errorf("%w: another process has this name: stop it, or use another name", err)
+	}
+	return nil, err
 }
 
 // file returns the attributes that the socket file gets.
@@ -214,10 +224,12 @@ func (c Config) file() (f socketAttributes, err error) {
 		f.mode = 0o600
 	}
 	if f.uid, err = idOf(c.Owner, os.Geteuid(), lookUpUser); err != nil {
-		return f, err
+		return f, fmt.Errorf("Owner: %w", err)
 	}
-	f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup)
-	return f, err
+	if f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup); err != nil {
+		return f, fmt.Errorf("Group: %w", err)
+	}
+	return f, nil
 }
 
 // badMode explains a mode with more than permission bits. A caller who writes 660 means

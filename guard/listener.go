@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,9 @@ func (c Config) check() error {
 func checkListener(inner net.Listener, config Config) error {
 	if inner == nil {
 		return fmt.Errorf("the listener is nil: %w", syscall.EINVAL)
+	}
+	if v := reflect.ValueOf(inner); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("the listener is a nil %T: check the error of the call that made it: %w", inner, syscall.EINVAL)
 	}
 	raw, err := rawSocket(inner)
 	switch {

@@ -369,7 +369,8 @@ func TestListenersThatAreRefused(t *testing.T) {
 	}{
 		{"no policy", unix, Config{}, syscall.EINVAL, "the Config has no Policy: set one such as CurrentUser(), or Nobody() to deny every peer"},
 		{"nil", nil, Config{Policy: everybody()}, syscall.EINVAL, "the listener is nil"},
-		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, ""},
+		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, "the listener is a nil *net.UnixListener: check the error"},
+		{"a nil listener, descriptors", (*unwrapping)(nil), Config{Policy: everybody(), ReceiveDescriptors: true}, syscall.EINVAL, "the listener is a nil *guard.unwrapping"},
 		{"TCP", tcp, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP, descriptors", tcp, Config{Policy: everybody(), ReceiveDescriptors: true}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP within", unwrapping{tcp}, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},

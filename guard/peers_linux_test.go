@@ -324,8 +324,10 @@ func TestAbstractNames(t *testing.T) {
 	if said, err := io.ReadAll(dialPlain(t, listener)); string(said) != "welcome" || err != nil {
 		t.Errorf("it says %q, %v", said, err)
 	}
-	if _, err := Listen(t.Context(), "unix", name, Config{Policy: Nobody()}); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("a second listener: %v, want EADDRINUSE", err)
+	_, err = Listen(t.Context(), "unix", name, Config{Policy: Nobody()})
+	want := "listen unix " + name + ": bind: address already in use: another process has this name: stop it, or use another name"
+	if !errors.Is(err, unix.EADDRINUSE) || err.Error() != want {
+		t.Errorf("a second listener: %v, want %s", err, want)
 	}
 }
 

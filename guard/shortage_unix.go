@@ -13,3 +13,6 @@ import (
 func isShortage(err error) bool {
 	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)
 }
+
+// isInUse recognizes the errno of bind(2) for an address that is taken.
+func isInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }

@@ -415,6 +415,11 @@ func TestParentOfOthers(t *testing.T) {
 
 func TestAddressesThatAreNone(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("x", 120))
+	others := t.TempDir()
+	file, linkToFile := filepath.Join(others, "file"), filepath.Join(others, "link")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(file, linkToFile)); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		network, address string
 		config           Config
@@ -434,8 +439,11 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unixgram", long, Config{Policy: Nobody()}, "unknown network unixgram"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: fs.ModeSetuid | 0o600}, "the mode 0o40000600 has more than permission bits: use a number such as 0o660"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: 660}, "the mode 660 has more than permission bits: write 0o660"},
-		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, "unknown user"},
-		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, "unknown group"},
+		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, `: Owner: unknown user "no such user"`},
+		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, `: Group: unknown group "no such group"`},
+		{"unix", filepath.Join(file, "s"), Config{Policy: Nobody()}, file + " is not a directory, and the socket cannot be in it: use another path: not a directory"},
+		{"unix", filepath.Join(file, "dir/s"), Config{Policy: Nobody(), AllowSharedDirectory: true}, file + " is not a directory"},
+		{"unix", filepath.Join(linkToFile, "s"), Config{Policy: Nobody()}, file + " is not a directory"},
 		{"unix", "s", Config{Policy: Nobody(), Owner: "4294967295"}, "unknown user"},
 		{"unix", "s", Config{Policy: Nobody(), Owner: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
 		{"unix", "s", Config{Policy: Nobody(), Group: "010"}, `the id "010" has needless zeros: write "10" for decimal 10`},
@@ -621,12 +629,17 @@ func TestAncestorsOfOthers(t *testing.T) {
 		{filepath.Join(mine) + "/../shared/mine/s", false}, // as the kernel reads it
 		{filepath.Join(base, "link") + "/../mine/s", true}, // likewise
 	} {
-		listener, err := Listen(t.Context(), "unix", test.path, Config{Policy: Nobody()})
-		if err == nil {
-			listener.Close()
-		}
-		if (err == nil) != test.ok || err != nil && !strings.Contains(err.Error(), shared+" can be written by others") {
-			t.Errorf("%s: %v, want it to be taken: %v", test.path, err, test.ok)
+		for _, allow := range []bool{false, true} {
+			listener, err := Listen(t.Context(), "unix", test.path, Config{Policy: Nobody(), AllowSharedDirectory: allow})
+			if err == nil {
+				listener.Close()
+			}
+			if (err == nil) != test.ok || err != nil && !strings.Contains(err.Error(), shared+" can be written by others") {
+				t.Errorf("%s: %v, want it to be taken: %v", test.path, err, test.ok)
+			}
+			if err != nil && strings.Contains(err.Error(), "AllowSharedDirectory") == allow {
+				t.Errorf("%s: %v, want AllowSharedDirectory only if it is not set (it is: %v)", test.path, err, allow)
+			}
 		}
 	}
 }

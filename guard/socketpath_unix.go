@@ -61,17 +61,12 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	if err != nil {
 		return err
 	}
-	if err := checkDirectory(absolute, false); err != nil {
-		if !allowShared || errors.Is(err, unix.ENOENT) {
-			return err
-		}
-		if err := checkDirectory(absolute, true); err != nil {
-			return err
-		}
-		if !canVerify {
-			return errors.New("AllowSharedDirectory requires Linux: other systems do not tell which file is the socket's, so another user could make us change a file of their choice")
-		}
-		p.shared = true
+	p.shared, err = checkDirectory(absolute, allowShared)
+	switch {
+	case err != nil:
+		return err
+	case p.shared && !canVerify:
+		return errors.New("AllowSharedDirectory requires Linux: other systems do not tell which file is the socket's, so another user could make us change a file of their choice")
 	}
 	directory, err := openParent(parent)
 	if err != nil {
