@@ -39,6 +39,13 @@ func (f fileFlags) config() guard.Config {
 	return guard.Config{Mode: mode, Group: f.group, Owner: f.owner, AllowSharedDirectory: f.shared}
 }
 
+// flagNames replaces the fields of [guard.Config] that errors name by our flags.
+var flagNames = strings.NewReplacer(
+	"(AllowSharedDirectory ", "(--allow-shared-directory ",
+	": AllowSharedDirectory requires ", ": --allow-shared-directory requires ",
+	": Owner: ", ": --owner: ", ": Group: ", ": --group: ",
+)
+
 // fileMode is a flag for permission bits.
 type fileMode fs.FileMode
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os/signal"
 
 	"golang.org/x/sys/unix"
@@ -16,3 +17,6 @@ func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(unix.SIGPIPE)
 	return signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 }
+
+// isBrokenPipe reports whether the reader of our output went away.
+func isBrokenPipe(err error) bool { return errors.Is(err, unix.EPIPE) }
