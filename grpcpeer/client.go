@@ -16,8 +16,8 @@ import (
 // Policy connects to nobody, and so does a target that is no Unix socket.
 //
 // The server is whoever called listen(2), which under socket activation is the
-// service manager. On NetBSD, whose connecting end is told its own ids, nobody is
-// let in.
+// service manager. On NetBSD every server is denied, because some releases tell the
+// connecting end its own ids.
 //
 // The handshake fails with an error that wraps *[guard.Denied] and is not temporary,
 // or with that of its context, which is respected even if the policy blocks. gRPC
