@@ -1,22 +1,76 @@
 package guard
 
 import (
+	"math"
 	"net"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// closer closes the connections of denied peers in its own goroutines, so that nobody waits
-// for a close(2) that a peer makes slow: see [promptly].
-type closer struct {
+// queue passes values to do, in its own goroutines. A goroutine ends when no value is left.
+type queue[T any] struct {
+	do   func(T)
 	most int           // goroutines
-	took chan struct{} // has an element after a goroutine took a waiting connection
+	room int           // for values that wait
+	took chan struct{} // has an element after a goroutine took a value; can be nil
 
 	mu      sync.Mutex
-	waiting []net.Conn
+	waiting []T
 	running int
 }
+
+// add adds a value. It returns ok=false if there is no room, and atOnce=true if a goroutine
+// is free.
+func (q *queue[T]) add(value T) (ok, atOnce bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= q.room {
+		return false, false
+	}
+	q.waiting = append(q.waiting, value)
+	if q.running >= q.most {
+		return true, false
+	}
+	q.running++
+	go q.run()
+	return true, true
+}
+
+func (q *queue[T]) run() {
+	finished := false
+	defer func() {
+		if !finished { // do ended the goroutine
+			go q.run()
+		}
+	}()
+	for value, ok := q.next(); ok; value, ok = q.next() {
+		q.do(value)
+	}
+	finished = true
+}
+
+// next returns false if no value is left. The goroutine then counts as ended.
+func (q *queue[T]) next() (value T, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.waiting = nil
+		q.running--
+		return value, false
+	}
+	value, q.waiting[0] = q.waiting[0], value
+	q.waiting = q.waiting[1:]
+	select {
+	case q.took <- struct{}{}:
+	default:
+	}
+	return value, true
+}
+
+// closer closes the connections of denied peers in its own goroutines, so that nobody waits
+// for a close(2) that a peer makes slow: see [promptly].
+type closer struct{ queue[net.Conn] }
 
 const (
 	// maxAside bounds the goroutines of a closer. A goroutine that waits in the kernel has
@@ -31,15 +85,19 @@ const (
 // that are being closed take at most an eighth of them, unless all goroutines wait in the
 // kernel.
 func newCloser(descriptors int) *closer {
-	return &closer{most: min(max(1, descriptors/8), maxAside), took: make(chan struct{}, 1)}
+	return &closer{queue[net.Conn]{
+		do: closeForeign, most: min(max(1, descriptors/8), maxAside), room: math.MaxInt, took: make(chan struct{}, 1),
+	}}
 }
 
 // close closes conn in the background. If all goroutines are busy, it waits a short time
-// until one takes a connection, so that a flood does not take all descriptors.
+// until one takes a connection, so that a flood does not take all descriptors. A share of
+// the goroutines for each user would not shorten the wait of others: connections are
+// accepted in the order in which they were made.
 //
 // The connection can be nil, or of a foreign type that panics.
 func (c *closer) close(conn net.Conn) {
-	if c.add(conn) {
+	if _, atOnce := c.add(conn); atOnce {
 		return
 	}
 	timer := time.NewTimer(waitForCloser)
@@ -48,55 +106,6 @@ func (c *closer) close(conn net.Conn) {
 	case <-c.took:
 	case <-timer.C:
 	}
-}
-
-// add reports whether a goroutine takes conn at once.
-func (c *closer) add(conn net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, conn)
-	if c.running >= c.most {
-		return false
-	}
-	c.running++
-	go c.run()
-	return true
-}
-
-func (c *closer) run() {
-	finished := false
-	defer func() {
-		if !finished { // a foreign Close ended the goroutine
-			go c.run()
-		}
-	}()
-	for {
-		conn, ok := c.next()
-		if !ok {
-			finished = true
-			return
-		}
-		closeForeign(conn)
-	}
-}
-
-// next returns false if no connection is left. The goroutine then counts as ended.
-func (c *closer) next() (net.Conn, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
-		c.waiting = nil
-		c.running--
-		return nil, false
-	}
-	conn := c.waiting[0]
-	c.waiting[0] = nil
-	c.waiting = c.waiting[1:]
-	select {
-	case c.took <- struct{}{}:
-	default:
-	}
-	return conn, true
 }
 
 // closeForeign closes conn, and recovers if a foreign type panics.

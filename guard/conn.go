@@ -132,16 +132,20 @@ func (c *Conn) Close() error {
 	return closeLast(socketWithin(c.Conn), c.Conn.Close)
 }
 
-// socketWithin returns what gives access to the socket of conn. It returns nil if nothing
-// does, and if the NetConn of a foreign type panics.
-func socketWithin(conn net.Conn) (socket syscall.Conn) {
+// socketWithin returns what gives access to the socket of a connection or a listener: itself
+// or one that it wraps. It returns nil if nothing does, and if a foreign type panics.
+func socketWithin(outer any) (socket syscall.Conn) {
 	defer func() { _ = recover() }()
 	for range maxWrappers {
-		switch c := conn.(type) {
+		switch o := outer.(type) {
 		case syscall.Conn:
-			return c
+			return o
 		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
+			outer = o.NetConn()
+		case interface{ NetListener() net.Listener }:
+			outer = o.NetListener()
+		case interface{ Unwrap() net.Listener }:
+			outer = o.Unwrap()
 		default:
 			return nil
 		}

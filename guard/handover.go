@@ -3,7 +3,6 @@ package guard
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"syscall"
 )
@@ -51,22 +50,4 @@ func (l *Listener) SetUnlinkOnClose(unlink bool) {
 	if inner, ok := l.socket.(interface{ SetUnlinkOnClose(bool) }); ok {
 		inner.SetUnlinkOnClose(unlink)
 	}
-}
-
-// socketOf returns l, or the listener that it wraps, whichever gives access to its socket.
-// It returns nil if there is none.
-func socketOf(l net.Listener) syscall.Conn {
-	for range maxWrappers {
-		switch inner := l.(type) {
-		case syscall.Conn:
-			return inner
-		case interface{ NetListener() net.Listener }:
-			l = inner.NetListener()
-		case interface{ Unwrap() net.Listener }:
-			l = inner.Unwrap()
-		default:
-			return nil
-		}
-	}
-	return nil
 }

@@ -26,7 +26,7 @@ type Listener struct {
 	limits   *limits
 	watch    *watch // nil unless CloseOnExit
 	counters counters
-	reporter reporter
+	reporter *reporter
 	closer   *closer
 	closed   chan struct{}
 	close    func() error
@@ -98,7 +98,7 @@ func checkListener(inner net.Listener, config Config) error {
 	raw, err := rawSocket(inner)
 	switch {
 	case err == nil:
-		if err := checkUnix(inner, socketOf(inner)); err != nil || config.ReceiveDescriptors {
+		if err := checkUnix(inner, socketWithin(inner)); err != nil || config.ReceiveDescriptors {
 			return err
 		}
 		return refuseDescriptors("", "", raw)
@@ -109,7 +109,7 @@ func checkListener(inner net.Listener, config Config) error {
 }
 
 func rawSocket(inner net.Listener) (syscall.RawConn, error) {
-	socket := socketOf(inner)
+	socket := socketWithin(inner)
 	if socket == nil {
 		return nil, errors.ErrUnsupported
 	}
@@ -133,12 +133,12 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 func newListener(inner net.Listener, config Config) (*Listener, error) {
 	descriptors := descriptorLimit()
 	l := &Listener{
-		inner: inner, socket: socketOf(inner), policy: config.Policy, wanted: config.Ask,
+		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Ask,
 		limits: config.limits(descriptors), closer: newCloser(descriptors),
-		reporter: reporter{hook: config.OnDeny}, closed: make(chan struct{}),
+		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
 	}
 	if config.OnDeny == nil {
-		l.reporter.hook = new(sparingLog).deny
+		l.reporter = newReporter(new(sparingLog).deny)
 	}
 	l.refuses = !config.ReceiveDescriptors && l.socket != nil && descriptorsAreRefused(l.socket)
 	if config.CloseOnExit {

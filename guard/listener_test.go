@@ -72,28 +72,20 @@ func newGuarded(t testing.TB, inner net.Listener, config Config) *Listener {
 // nothing of this test is seen by the next, in the log or among the descriptors.
 func (l *Listener) settle() {
 	l.closer.wait()
-	for l.reporter.isRunning() {
+	l.reporter.wait()
+}
+
+// wait waits until the queue is empty.
+func (q *queue[T]) wait() {
+	for q.busy() > 0 {
 		runtime.Gosched()
 	}
 }
 
-// wait waits until no connection is being closed.
-func (c *closer) wait() {
-	for c.busy() > 0 {
-		runtime.Gosched()
-	}
-}
-
-func (c *closer) busy() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.running
-}
-
-func (r *reporter) isRunning() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.running
+func (q *queue[T]) busy() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.running
 }
 
 func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
@@ -543,7 +535,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 			text := logged(t)
 			synctest.Test(t, func(t *testing.T) { // which ends when the reporter has
 				calls := make(chan *Denied)
-				r := reporter{hook: func(d *Denied) { calls <- d; leave() }}
+				r := newReporter(func(d *Denied) { calls <- d; leave() })
 				for n := range 3 {
 					want := &Denied{Rule: strings.Repeat("x", n)}
 					if !r.report(want) {
@@ -574,7 +566,7 @@ func TestHooksInTheLog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			text := logged(t)
 			synctest.Test(t, func(t *testing.T) {
-				r := reporter{hook: test.hook}
+				r := newReporter(test.hook)
 				r.report(&Denied{Rule: "r"})
 				synctest.Wait() // for a goroutine that goes on and on, for ever
 			})

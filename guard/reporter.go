@@ -2,70 +2,32 @@ package guard
 
 import (
 	"log/slog"
-	"sync"
 	"time"
 )
 
-// reporter calls a hook with one denial after the other, in a goroutine that ends when none
-// is left.
-type reporter struct {
-	hook    func(*Denied)
-	mu      sync.Mutex
-	waiting []*Denied
-	running bool
-}
+// reporter calls a hook with one denial after the other, in its own goroutine.
+type reporter struct{ queue[*Denied] }
 
 const maxWaiting = 1024
 
+func newReporter(hook func(*Denied)) *reporter {
+	return &reporter{queue[*Denied]{do: func(d *Denied) { callHook(hook, d) }, most: 1, room: maxWaiting}}
+}
+
 // report returns false if too many are waiting.
 func (r *reporter) report(d *Denied) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.waiting) >= maxWaiting {
-		return false
-	}
-	r.waiting = append(r.waiting, d)
-	if !r.running {
-		r.running = true
-		go r.run()
-	}
-	return true
+	ok, _ := r.add(d)
+	return ok
 }
 
-func (r *reporter) run() {
-	finished := false
-	defer func() {
-		if !finished { // the hook has ended the goroutine
-			go r.run()
-		}
-	}()
-	for d, ok := r.next(); ok; d, ok = r.next() {
-		r.call(d)
-	}
-	finished = true
-}
-
-// next returns false if no denial is left. The goroutine then ends.
-func (r *reporter) next() (*Denied, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.waiting) == 0 {
-		r.waiting, r.running = nil, false
-		return nil, false
-	}
-	d := r.waiting[0]
-	r.waiting = r.waiting[1:]
-	return d, true
-}
-
-// call recovers if the hook panics, as net/http does for a handler.
-func (r *reporter) call(d *Denied) {
+// callHook recovers if the hook panics, as net/http does for a handler.
+func callHook(hook func(*Denied), d *Denied) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			slog.Error("guard: OnDeny panicked", "panic", reason, "denied", d)
 		}
 	}()
-	r.hook(d)
+	hook(d)
 }
 
 // sparingLog is the default OnDeny. It logs to [slog.Default], but at most maxLogged
