@@ -4,6 +4,7 @@ package grpcpeer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -286,7 +287,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 			if n%2 == 0 {
 				return nil
 			}
-			return guard.ErrDenied
+			return errors.New("refused")
 		}
 	}())
 	listener, target := listen(t)

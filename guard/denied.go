@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"errors"
 	"io/fs"
 	"log/slog"
 	"strconv"
@@ -9,12 +8,10 @@ import (
 	"example.com/peercred"
 )
 
-// ErrDenied matches every denial: errors.Is(err, ErrDenied) is true for a *[Denied].
-var ErrDenied = errors.New("the peer is denied")
-
-// Denied says that a peer was denied, and why. It is for the log of the server, and nothing
-// of it goes to the peer. It is always a pointer, which errors.As finds. errors.Is(err,
-// [ErrDenied]) and errors.Is(err, [fs.ErrPermission]) are true for it.
+// Denied is the error for a peer that was denied. It is for the log of the server. Nothing
+// of it is sent to the peer. It is always a pointer, which [errors.As] finds:
+//
+//	if denied, ok := errors.AsType[*guard.Denied](err); ok { ... }
 type Denied struct {
 	// Credentials are the peer's. They are nil if the kernel did not tell them.
 	Credentials *peercred.PeerCredentials
@@ -39,8 +36,9 @@ func (d *Denied) Error() string {
 	return text
 }
 
-// Is reports whether target is ErrDenied or fs.ErrPermission.
-func (d *Denied) Is(target error) bool { return target == ErrDenied || target == fs.ErrPermission }
+// Is reports whether target is [fs.ErrPermission], as it is for a socket file that we may
+// not connect to.
+func (d *Denied) Is(target error) bool { return target == fs.ErrPermission }
 
 // Unwrap returns Err.
 func (d *Denied) Unwrap() error { return d.Err }

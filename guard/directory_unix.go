@@ -29,18 +29,20 @@ const maxLinks = 40
 // they can change a symbolic link on the way.
 //
 // If allowShared is set, others may rename files in the directory itself. Users whom our
-// user namespace does not map are trusted then, too. The result says whether the directory
-// requires that.
+// user namespace does not map are trusted then, too. The result shared says whether the
+// directory requires that.
 //
-// The path must be absolute. checkDirectory walks it from the root, as the kernel does.
-func checkDirectory(path string, allowShared bool) (shared bool, err error) {
+// The path must be absolute. checkDirectory walks it from the root, as the kernel does, and
+// returns where it arrived. The kernel arrives elsewhere if a link on the way leads
+// elsewhere than its text says, as /proc/PID/root does.
+func checkDirectory(path string, allowShared bool) (where string, shared bool, err error) {
 	here, parent, ahead := "/", step{}, components(path)
 	for links := 0; len(ahead) > 0; {
 		next := filepath.Join(here, ahead[0]) // ".." is right, since here leads through no link
 		ahead = ahead[1:]
 		now, err := lookAt(next)
 		if err != nil {
-			return false, err
+			return "", false, err
 		}
 		err = now.check(allowShared)
 		if err != nil && allowShared {
@@ -52,7 +54,7 @@ func checkDirectory(path string, allowShared bool) (shared bool, err error) {
 			}
 		}
 		if err != nil {
-			return false, err
+			return "", false, err
 		}
 		if !now.isLink {
 			here, parent = next, now
@@ -60,17 +62,17 @@ func checkDirectory(path string, allowShared bool) (shared bool, err error) {
 		}
 		target, err := os.Readlink(next)
 		if err != nil {
-			return false, err
+			return "", false, err
 		}
 		if links++; links > maxLinks {
-			return false, &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
+			return "", false, &fs.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
 		}
 		if filepath.IsAbs(target) {
 			here, parent = "/", step{}
 		}
 		ahead = append(components(target), ahead...)
 	}
-	return shared, nil
+	return here, shared, nil
 }
 
 // components returns the names in a path, without "" and ".". An absolute path begins with

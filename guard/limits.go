@@ -18,7 +18,7 @@ type limits struct {
 // are for a process that may have this many descriptors.
 func (c Config) limits(descriptors int) *limits {
 	each := 1 // descriptors of a connection
-	if c.CloseOnExit || c.Ask&AskProcess != 0 {
+	if c.CloseOnExit || c.Prefetch&PrefetchProcess != 0 {
 		each = 2
 	}
 	available := descriptors / each

@@ -51,7 +51,7 @@ type Config struct {
 	//
 	// 0 means the default. The default of MaxConns is half of the descriptors that the
 	// process may have (RLIMIT_NOFILE, as of when it begins to listen). It is a quarter if
-	// CloseOnExit or AskProcess takes a second descriptor for each connection. The default
+	// CloseOnExit or PrefetchProcess takes a second descriptor for each connection. The default
 	// of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of the
 	// default of MaxConns. A negative number means no limit.
 	//
@@ -68,9 +68,9 @@ type Config struct {
 	// 6.5, and is an error elsewhere.
 	CloseOnExit bool
 
-	// Ask names the facts to ask for as soon as a peer is admitted, besides its
+	// Prefetch names the facts to ask for as soon as a peer is admitted, besides its
 	// credentials.
-	Ask Facts
+	Prefetch Prefetch
 	// OnDeny is called for each denied peer, one at a time, as its connection is closed. It
 	// runs in its own goroutine, so a slow OnDeny does not delay peers. Up to 1024 denials
 	// wait for it, and further ones are counted as [Counts].Unreported. If OnDeny panics,

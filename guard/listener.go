@@ -22,7 +22,7 @@ type Listener struct {
 	refuses  bool         // descriptors, as far as the kernel can
 	quick    atomic.Bool  // so do all connections that are accepted from now on
 	policy   Policy
-	wanted   Facts
+	wanted   Prefetch
 	limits   *limits
 	watch    *watch // nil unless CloseOnExit
 	counters counters
@@ -133,7 +133,7 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 func newListener(inner net.Listener, config Config) (*Listener, error) {
 	descriptors := descriptorLimit()
 	l := &Listener{
-		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Ask,
+		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Prefetch,
 		limits: config.limits(descriptors), closer: newCloser(descriptors),
 		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
 	}

@@ -88,6 +88,12 @@ func (q *queue[T]) busy() int {
 	return q.running
 }
 
+// isDenied reports whether err is a denial.
+func isDenied(err error) bool {
+	_, denied := errors.AsType[*Denied](err)
+	return denied
+}
+
 func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
 	t.Helper()
 	conn, err := net.Dial("unix", listener.Addr().String())
@@ -669,8 +675,8 @@ func TestCounts(t *testing.T) {
 // Facts that are wanted are there at once; the handle goes with the connection.
 func TestFacts(t *testing.T) {
 	support := peercred.Support()
-	for _, ask := range []Facts{0, AskGroups | AskSecurityLabel | AskProcess} {
-		listener := listenAs(t, Config{Policy: everybody(), Ask: ask})
+	for _, ask := range []Prefetch{0, PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess} {
+		listener := listenAs(t, Config{Policy: everybody(), Prefetch: ask})
 		client := dialPlain(t, listener)
 		conn := acceptPeer(t, listener)
 		peer := conn.Peer()
@@ -707,13 +713,13 @@ func TestFacts(t *testing.T) {
 
 // Each fact is asked for at once if that one is wanted: then it is known after the end.
 func TestFactsAreAskedForAtOnce(t *testing.T) {
-	facts := map[Facts]func(Peer) error{
-		AskGroups:        func(p Peer) error { _, err := p.Groups(); return err },
-		AskSecurityLabel: func(p Peer) error { _, err := p.SecurityLabel(); return err },
-		AskProcess:       func(p Peer) error { _, err := p.Process(); return err },
+	facts := map[Prefetch]func(Peer) error{
+		PrefetchGroups:        func(p Peer) error { _, err := p.Groups(); return err },
+		PrefetchSecurityLabel: func(p Peer) error { _, err := p.SecurityLabel(); return err },
+		PrefetchProcess:       func(p Peer) error { _, err := p.Process(); return err },
 	}
 	for wanted := range facts {
-		listener := listenAs(t, Config{Policy: everybody(), Ask: wanted})
+		listener := listenAs(t, Config{Policy: everybody(), Prefetch: wanted})
 		dialPlain(t, listener)
 		conn := acceptPeer(t, listener)
 		conn.Close()
@@ -735,7 +741,7 @@ func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
 			return refuseUnless(limited)
 		})
 		reports := make(chan *Denied, 1)
-		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
+		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})
 		if limited {
 			dialPlain(t, listener)
 			acceptPeer(t, listener)
@@ -834,24 +840,24 @@ func TestAdmit(t *testing.T) {
 	if peer, ok := FromContext(ConnContext(t.Context(), embedding{conn})); again.Peer() != conn.Peer() || peer != conn.Peer() || !ok {
 		t.Error("the peer of an embedded *Conn is another")
 	}
-	if got, err := Admit(embedding{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of an embedded nil: %v, %v, want ErrDenied", got, err)
+	if got, err := Admit(embedding{}, everybody()); got != nil || !isDenied(err) {
+		t.Errorf("of an embedded nil: %v, %v, want *Denied", got, err)
 	}
-	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("Admit = %v, %v, want ErrDenied", got, err)
+	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !isDenied(err) {
+		t.Errorf("Admit = %v, %v, want *Denied", got, err)
 	}
 	isClosed(t, client) // the refusal closed it
-	if got, err := Admit(nil, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of nil: %v, %v, want ErrDenied", got, err)
+	if got, err := Admit(nil, everybody()); got != nil || !isDenied(err) {
+		t.Errorf("of nil: %v, %v, want *Denied", got, err)
 	}
-	if got, err := Admit((*Conn)(nil), everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of a nil *Conn: %v, %v, want ErrDenied", got, err)
+	if got, err := Admit((*Conn)(nil), everybody()); got != nil || !isDenied(err) {
+		t.Errorf("of a nil *Conn: %v, %v, want *Denied", got, err)
 	}
-	if got, err := Admit(endless{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of one that wraps itself: %v, %v, want ErrDenied", got, err)
+	if got, err := Admit(endless{}, everybody()); got != nil || !isDenied(err) {
+		t.Errorf("of one that wraps itself: %v, %v, want *Denied", got, err)
 	}
-	if got, err := Admit(&Conn{Conn: client}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of a *Conn that nobody admitted: %v, %v, want ErrDenied", got, err)
+	if got, err := Admit(&Conn{Conn: client}, everybody()); got != nil || !isDenied(err) {
+		t.Errorf("of a *Conn that nobody admitted: %v, %v, want *Denied", got, err)
 	}
 }
 
@@ -907,7 +913,7 @@ func TestDial(t *testing.T) {
 	other := UIDs(uint32(os.Geteuid()) + 1)
 	got, err := Dial(t.Context(), "unix", address, other)
 	denied, ok := errors.AsType[*Denied](err)
-	if got != nil || !ok || denied.Rule != other.String() || !errors.Is(err, ErrDenied) || !strings.HasPrefix(err.Error(), "dial unix "+address+": peer denied") {
+	if got != nil || !ok || denied.Rule != other.String() || !strings.HasPrefix(err.Error(), "dial unix "+address+": peer denied") {
 		t.Errorf("Dial = %v, %v, want *Denied by %v", got, err, other)
 	}
 	isClosed(t, acceptPeer(t, listener)) // and nothing was sent

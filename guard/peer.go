@@ -31,7 +31,7 @@ func (p Peer) Credentials() *peercred.PeerCredentials {
 }
 
 // Groups returns the peer's supplementary groups as of connect time. They are
-// asked for once, at the first call, unless [Config].Ask has done so already. Its
+// asked for once, at the first call, unless [Config].Prefetch has done so already. Its
 // errors are those of [peercred.GetPeerGroups], an error that wraps [net.ErrClosed]
 // among them if the connection was closed before they were asked for. The zero Peer
 // has none, which is an error too.
@@ -70,14 +70,14 @@ func (p Peer) Process() (*peercred.PeerProcess, error) {
 
 // ask finds out what is wanted at once. What cannot be had is an error of the
 // method that returns it, later on.
-func (p Peer) ask(wanted Facts) {
-	if wanted&AskGroups != 0 {
+func (p Peer) ask(wanted Prefetch) {
+	if wanted&PrefetchGroups != 0 {
 		_, _ = p.groups()
 	}
-	if wanted&AskSecurityLabel != 0 {
+	if wanted&PrefetchSecurityLabel != 0 {
 		_, _ = p.SecurityLabel()
 	}
-	if wanted&AskProcess != 0 {
+	if wanted&PrefetchProcess != 0 {
 		_, _ = p.Process()
 	}
 }
@@ -88,17 +88,16 @@ func (p Peer) String() string { return p.Credentials().String() }
 // LogValue returns the credentials as a slog group.
 func (p Peer) LogValue() slog.Value { return p.Credentials().LogValue() }
 
-// Facts are what to ask for beside the credentials, as soon as a connection is
-// accepted.
-type Facts uint8
+// Prefetch names facts about a peer, as bits. See [Config].Prefetch.
+type Prefetch uint8
 
-// The facts. Those that are not asked for at once are asked for when a policy or
-// the program wants them, which is as good on Linux; illumos forgets them when the
-// peer closes.
+// The facts that [Config].Prefetch can name. Other facts are asked for when a Policy or the
+// program needs them. On Linux the answer is the same then. illumos forgets the groups when
+// the peer closes its end.
 const (
-	AskGroups Facts = 1 << iota
-	AskSecurityLabel
-	AskProcess
+	PrefetchGroups Prefetch = 1 << iota
+	PrefetchSecurityLabel
+	PrefetchProcess
 )
 
 // facts are what is known of a peer besides its credentials.

@@ -142,7 +142,7 @@ func TestPeerThatChanged(t *testing.T) {
 			if err := lost.Allow(peer); err != nil {
 				t.Errorf("%v: %v, and that is who it was", lost, err)
 			}
-			if err := gained.Allow(peer); !errors.Is(err, ErrDenied) {
+			if err := gained.Allow(peer); !isDenied(err) {
 				t.Errorf("%v: %v, and that is who it is now", gained, err)
 			}
 		})
@@ -164,8 +164,8 @@ func TestDialOtherUsers(t *testing.T) {
 	if diff := cmp.Diff(want, conn.Peer().Credentials()); diff != "" {
 		t.Errorf("the server (-want +got):\n%s", diff)
 	}
-	if conn, err := Dial(t.Context(), "unix", address, CurrentUser()); conn != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("Dial = %v, %v, want ErrDenied: root is not there", conn, err)
+	if conn, err := Dial(t.Context(), "unix", address, CurrentUser()); conn != nil || !isDenied(err) {
+		t.Errorf("Dial = %v, %v, want *Denied: root is not there", conn, err)
 	}
 	server.Finish()
 }
@@ -543,7 +543,7 @@ var hostile = []struct {
 // Peers that are gone before they are accepted, that never speak, and that shut down
 // half are let in like any other, and nothing of them is left.
 func TestHostilePeersThatAreLetIn(t *testing.T) {
-	listener := listenAs(t, Config{Policy: CurrentUser(), Ask: AskGroups | AskSecurityLabel | AskProcess})
+	listener := listenAs(t, Config{Policy: CurrentUser(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess})
 	before := descriptors(t)
 	for _, test := range hostile {
 		client := dialPlain(t, listener)
@@ -568,7 +568,7 @@ func TestHostilePeersThatAreLetIn(t *testing.T) {
 // So they are refused.
 func TestHostilePeersThatAreRefused(t *testing.T) {
 	reports := make(chan *Denied)
-	listener := listenAs(t, Config{Policy: UIDs(), Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
+	listener := listenAs(t, Config{Policy: UIDs(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})
 	done := make(chan error)
 	before := descriptors(t)
 	go func() { _, err := listener.Accept(); done <- err }()

@@ -45,8 +45,8 @@ func verdictOf(t *testing.T, err error) verdict {
 		return verdict{}
 	}
 	denied, ok := errors.AsType[*Denied](err)
-	if !ok || !errors.Is(err, ErrDenied) || !errors.Is(err, fs.ErrPermission) {
-		t.Fatalf("%v is no *Denied that errors.Is finds", err)
+	if !ok {
+		t.Fatalf("%v is no *Denied", err)
 	}
 	if denied.Failed && denied.Err == nil {
 		t.Errorf("%v: it failed for no reason", err)
@@ -202,7 +202,7 @@ func TestDeniedUnwraps(t *testing.T) {
 
 func TestDeniedIsNothingElse(t *testing.T) {
 	err := UIDs(0).Allow(reticent(1, 1))
-	for target, want := range map[error]bool{ErrDenied: true, fs.ErrPermission: true, fs.ErrNotExist: false, errRefused: false} {
+	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errRefused: false} {
 		if got := errors.Is(err, target); got != want {
 			t.Errorf("errors.Is(a refusal, %v) = %v, want %v", target, got, want)
 		}

@@ -37,8 +37,8 @@ func TestCloseAfterRefusal(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn := way(t, socket.(*net.UnixConn))
-			if _, err := Admit(conn, UIDs()); !errors.Is(err, ErrDenied) {
-				t.Errorf("Admit = %v, want ErrDenied", err)
+			if _, err := Admit(conn, UIDs()); !isDenied(err) {
+				t.Errorf("Admit = %v, want *Denied", err)
 			}
 			if err := socket.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("the connection is open when Admit returns: %v", err)

@@ -61,37 +61,39 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	if err != nil {
 		return err
 	}
-	p.shared, err = checkDirectory(absolute, allowShared)
+	where, shared, err := checkDirectory(absolute, allowShared)
 	switch {
 	case err != nil:
 		return err
-	case p.shared && !canVerify:
+	case shared && !canVerify:
 		return errors.New("AllowSharedDirectory requires Linux: other systems do not tell which file is the socket's, so another user could make us change a file of their choice")
 	}
 	directory, err := openParent(parent)
 	if err != nil {
 		return err
 	}
-	if err := checkIsSame(directory, absolute); err != nil {
+	if err := checkIsSame(directory, where); err != nil {
 		directory.Close()
 		return err
 	}
-	p.directory = directory
+	p.directory, p.shared = directory, shared
 	return nil
 }
 
-// checkIsSame returns an error if the path led elsewhere when it was checked.
-func checkIsSame(directory *os.File, path string) error {
+// checkIsSame returns an error if another directory was opened than the one that was
+// checked.
+func checkIsSame(directory *os.File, checked string) error {
 	opened, err := directory.Stat()
 	if err != nil {
 		return err
 	}
-	now, err := os.Stat(path)
+	now, err := os.Lstat(checked)
 	if err != nil {
 		return err
 	}
 	if !os.SameFile(opened, now) {
-		return fmt.Errorf("%s was replaced meanwhile: try again", path)
+		return fmt.Errorf("%s is not the directory %s, to which the links on the way lead by their text: "+
+			"it was replaced meanwhile, or a link of /proc leads elsewhere: use a path without such links", directory.Name(), checked)
 	}
 	return nil
 }
