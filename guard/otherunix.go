@@ -5,6 +5,7 @@ package guard
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"syscall"
 
@@ -54,3 +55,45 @@ func (socketInode) hasACL() (bool, error) { return false, nil }
 func (socketInode) removeACL() error { return errors.ErrUnsupported }
 
 func (socketInode) isOf(*os.File) (bool, error) { return false, errors.ErrUnsupported }
+
+// duplicate returns a second descriptor of a socket, which is closed on exec.
+func duplicate(socket syscall.Conn) (fd int, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd = -1
+	err = onDescriptor(socket, func(from int) (err error) {
+		if fd, err = unix.Dup(from); err == nil {
+			unix.CloseOnExec(fd)
+		}
+		return os.NewSyscallError("dup", err)
+	})
+	return fd, err
+}
+
+// refuseDescriptors does nothing: only Linux can refuse descriptors.
+func refuseDescriptors(string, string, syscall.RawConn) error { return nil }
+
+func descriptorsAreRefused(syscall.Conn) bool { return false }
+
+func hasNoDescriptors(net.Conn) bool { return false }
+
+// checkPackets does nothing: only emulators of Linux confuse the ends of packet sockets.
+func checkPackets() error { return nil }
+
+// closeLast calls end and returns its result. A way to end a close that a peer makes slow is
+// known only for Linux.
+func closeLast(_ syscall.Conn, end func() error) error { return end() }
+
+func (c *Conn) read(b []byte) (int, error) { return c.Conn.Read(b) }
+
+// watch is never used: [Config.check] refuses CloseOnExit on systems without a handle on a
+// process.
+type watch struct{}
+
+func newWatch(*closer) (*watch, error) { return nil, errors.ErrUnsupported }
+
+func (*watch) add(*Conn) error { return errors.ErrUnsupported }
+
+func (*watch) remove(*Conn) {}
+
+func (*watch) close() {}

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -218,3 +220,60 @@ func (s *socketFile) Close() error {
 	s.at.close()
 	return errors.Join(err, s.UnixListener.Close())
 }
+
+// onDescriptor calls do with the descriptor of a file or a socket, which stays open
+// meanwhile.
+func onDescriptor(open syscall.Conn, do func(fd int) error) error {
+	raw, err := open.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
+	return errors.Join(err, done)
+}
+
+// setCloseOnExec returns an error if fd is no descriptor.
+func setCloseOnExec(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+	return os.NewSyscallError("fcntl(F_SETFD)", err)
+}
+
+// checkListens returns an error if file is no listening socket.
+func checkListens(file *os.File) error {
+	return onDescriptor(file, func(fd int) error {
+		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		switch {
+		case err != nil:
+			return os.NewSyscallError("getsockopt(SO_ACCEPTCONN)", err)
+		case listens == 0:
+			return fmt.Errorf("the socket does not listen: the socket unit requires ListenStream= or ListenSequentialPacket=, and Accept=no: %w", unix.EINVAL)
+		}
+		return nil
+	})
+}
+
+// descriptorLimit returns how many descriptors this process may have (RLIMIT_NOFILE), or
+// the usual 1024 if the system does not tell.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return usualDescriptorLimit
+	}
+	return inInt(limit.Cur)
+}
+
+// inInt returns n, or the largest int32 if n is larger, as the value for no limit is. The
+// type differs on FreeBSD.
+func inInt[T int64 | uint64](n T) int { return int(min(n, math.MaxInt32)) }
+
+const usualDescriptorLimit = 1024
+
+// isShortage recognizes the errnos that Go does not call temporary: those of accept(2) for
+// a lack of memory, and that of epoll_ctl(2) when a user has no watches left.
+func isShortage(err error) bool {
+	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)
+}
+
+// isInUse recognizes the errno of bind(2) for an address that is taken.
+func isInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
