@@ -16,6 +16,10 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
+func init() {
+	roles["forge"] = helperForge
+}
+
 // A sandbox that forbids the calls that the decisions rest on, or makes nothing of
 // them and reports success (a seccomp filter of our own): nobody is let in, and the
 // refusal says why.

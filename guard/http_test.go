@@ -23,8 +23,9 @@ import (
 	"testing"
 	"time"
 
-	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred"
 )
 
 // whoAmI tells a client who it is.
@@ -381,5 +382,29 @@ func TestRequireAllocatesNothing(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {
 		t.Errorf("%v allocations for a request", n)
+	}
+}
+
+// eventsWriter notes when an answer is sent.
+type eventsWriter struct {
+	http.ResponseWriter
+	events *[]string
+}
+
+func (w eventsWriter) WriteHeader(status int) {
+	*w.events = append(*w.events, fmt.Sprint("answer ", status))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// The hooks of Require run before the answer, in their order.
+func TestRequireCallsHooksFirst(t *testing.T) {
+	var events []string
+	hook := func(name string) func(*http.Request, *Denied) {
+		return func(*http.Request, *Denied) { events = append(events, name) }
+	}
+	handler := Require(CurrentUser(), hook("first"), hook("second"))(http.NotFoundHandler())
+	handler.ServeHTTP(eventsWriter{httptest.NewRecorder(), &events}, httptest.NewRequest(http.MethodGet, "/", nil))
+	if diff := cmp.Diff([]string{"first", "second", "answer 500"}, events); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

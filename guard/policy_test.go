@@ -11,8 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred"
 )
 
 // peerWith is a peer of whom everything is known.

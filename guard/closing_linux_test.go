@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,8 +19,299 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
+func init() {
+	roles["linger"] = helperLinger
+}
+
 // Peers that make the kernel take long to close their connections: a TCP socket that
 // lingers for 300 s, whose peer does not read, is sent along and nobody receives it.
+
+// within fails the test if do takes as long as the peer likes.
+func within(t *testing.T, what string, release func(), do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Errorf("%s waits for the peer", what)
+		release()
+		<-done
+	}
+}
+
+// lingeringConn is an accepted connection whose peer has sent count sockets that linger.
+func lingeringConn(t *testing.T, count int) (conn *Conn, release func()) {
+	t.Helper()
+	inner := listenOpenly(t)
+	listener := newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})
+	client, err := net.Dial("unix", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	conn = acceptPeer(t, listener)
+	var readers []net.Conn
+	err = onDescriptor(client.(*net.UnixConn), func(fd int) (err error) {
+		readers, err = sendLingering(fd, count)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = func() {
+		for _, reader := range readers {
+			reader.Close()
+		}
+	}
+	t.Cleanup(release)
+	return conn, release
+}
+
+// read(2) drops descriptors that come with what it reads, and waits for them itself.
+func TestReadOfWhatLingers(t *testing.T) {
+	conn, release := lingeringConn(t, 1)
+	within(t, "Read", release, func() {
+		if n, err := conn.Read(make([]byte, 10)); n != 1 || err != nil {
+			t.Errorf("Read = %d, %v, want the byte that the socket came with", n, err)
+		}
+	})
+}
+
+// A goroutine that uses the connection keeps Close from being the one that closes it.
+func TestCloseOfWhatLingersWhileInUse(t *testing.T) {
+	conn, release := lingeringConn(t, 20)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan struct{}, 1)
+	go raw.Read(func(uintptr) bool {
+		select {
+		case waits <- struct{}{}:
+		default:
+		}
+		return false
+	})
+	<-waits
+	within(t, "Close", release, func() { conn.Close() })
+}
+
+// A Read on a connection that can hold descriptors is like any other.
+func TestReadOfAConnection(t *testing.T) {
+	inner := listenOpenly(t)
+	listener := newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})
+	client := dialPlain(t, listener)
+	conn := acceptPeer(t, listener)
+	if _, err := io.WriteString(client, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 10)
+	if n, err := conn.Read(b); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("Read = %q, %v", b[:n], err)
+	}
+	if n, err := conn.Read(nil); n != 0 || err != nil {
+		t.Errorf("Read of nothing = %d, %v", n, err)
+	}
+	if err := conn.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var op *net.OpError
+	if n, err := conn.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &op) || op.Op != "read" || !op.Timeout() {
+		t.Errorf("Read after its deadline = %d, %v, want that error, of read", n, err)
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if n, err := conn.Read(b); n != 0 || err != io.EOF {
+		t.Errorf("Read at the end = %d, %v, want io.EOF", n, err)
+	}
+	conn.Close()
+	if n, err := conn.Read(b); n != 0 || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read after Close = %d, %v, want net.ErrClosed", n, err)
+	}
+}
+
+// A listener that was handed over goes on serving, and Close ends it: to hand its file to a
+// process must not make the socket blocking for us.
+func TestServingAfterFile(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	file, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	_ = file.Fd() // as os/exec does with ExtraFiles
+	dialPlain(t, listener)
+	acceptPeer(t, listener)
+	accepting := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		close(accepting)
+		_, err := listener.AcceptPeer()
+		ended <- err
+	}()
+	<-accepting
+	within(t, "Close", func() { dialPlain(t, listener) }, func() {
+		listener.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+// A refused peer that has sent nothing is closed at once, even while all closers are busy.
+func TestRefusedWithoutData(t *testing.T) {
+	listener := newGuarded(t, listenOpenly(t), Config{Policy: Nobody(), OnDeny: func(*Denied) {}, ReceiveDescriptors: true})
+	listener.closer.most = 0
+	client := dialPlain(t, listener)
+	go listener.Accept()
+	isClosed(t, client)
+	if waiting := len(listener.closer.waiting); waiting != 0 {
+		t.Errorf("%d connections wait to be closed", waiting)
+	}
+}
+
+// hostile is what a peer does, and what can be read of it after.
+var hostile = []struct {
+	name string
+	do   func(*net.UnixConn) error
+	said string
+}{
+	{"closed", (*net.UnixConn).Close, ""},
+	{"never speaks", func(*net.UnixConn) error { return nil }, ""},
+	{"shut down for writing", (*net.UnixConn).CloseWrite, ""},
+	{"shut down for reading", (*net.UnixConn).CloseRead, ""},
+	{"spoke, and is gone", func(c *net.UnixConn) error {
+		_, err := io.WriteString(c, "a secret word")
+		return errors.Join(err, c.Close())
+	}, "a secret word"},
+}
+
+// Peers that are gone before they are accepted, that never speak, and that shut down
+// half are let in like any other, and nothing of them is left.
+func TestHostilePeersThatAreLetIn(t *testing.T) {
+	listener := listenAs(t, Config{Policy: CurrentUser(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess})
+	before := descriptors(t)
+	for _, test := range hostile {
+		client := dialPlain(t, listener)
+		if err := test.do(client); err != nil {
+			t.Fatal(err)
+		}
+		conn := acceptPeer(t, listener)
+		if got := conn.Peer().Credentials(); got.PID != int32(os.Getpid()) {
+			t.Errorf("%s: the peer is %v", test.name, got)
+		}
+		client.Close()
+		if said, err := io.ReadAll(conn); string(said) != test.said || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: it said %q, %v", test.name, said, err)
+		}
+		conn.Close()
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+}
+
+// So they are refused.
+func TestHostilePeersThatAreRefused(t *testing.T) {
+	reports := make(chan *Denied)
+	listener := listenAs(t, Config{Policy: UIDs(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})
+	done := make(chan error)
+	before := descriptors(t)
+	go func() { _, err := listener.Accept(); done <- err }()
+	for _, test := range hostile {
+		client := dialPlain(t, listener)
+		err := test.do(client)
+		if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ENOTCONN) { // it may be refused by now
+			t.Fatal(err)
+		}
+		if d := <-reports; d.Failed || d.Credentials.PID != int32(os.Getpid()) {
+			t.Errorf("%s: %v", test.name, d)
+		}
+		client.Close()
+	}
+	listener.closer.wait()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+	listener.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
+
+// needPassRights returns a descriptor that can be sent, on a kernel that can be told to
+// refuse it.
+func needPassRights(t *testing.T) (fd int) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1); err != nil {
+		t.Skipf("needs SO_PASSRIGHTS, of Linux 6.16: %v", err)
+	}
+	return fd
+}
+
+// On a kernel that can, a peer cannot even send what it could linger with, unless that
+// is wanted.
+func TestDescriptorsAreRefused(t *testing.T) {
+	fd := needPassRights(t)
+	for _, test := range []struct {
+		address string
+		listen  func(address string, config Config) (*Listener, error)
+	}{
+		{filepath.Join(t.TempDir(), "s"), listenForUs}, {abstract(), listenForUs}, {abstract(), guardForUs},
+	} {
+		for _, receive := range []bool{false, true} {
+			listener, err := test.listen(test.address, Config{Policy: CurrentUser(), ReceiveDescriptors: receive})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, early := connectAndSend(t, listener.Addr(), fd)
+			conn := acceptPeer(t, listener)
+			late := unix.Sendmsg(client, []byte{0}, unix.UnixRights(fd), nil, 0)
+			for when, sent := range map[string]error{"before": early, "after": late} {
+				if want := map[bool]error{false: unix.EPERM, true: nil}[receive]; sent != want {
+					t.Errorf("%s, wanted %v: to send a descriptor %s it was accepted: %v, want %v", test.address, receive, when, sent, want)
+				}
+			}
+			if want := !receive; listener.quick.Load() != want {
+				t.Errorf("%s, wanted %v: a close is taken for quick: %v, want %v", test.address, receive, listener.quick.Load(), want)
+			}
+			conn.Close()
+			listener.Close()
+		}
+	}
+}
+
+// A socket that cannot be told to refuse descriptors is an error, unless no socket of
+// this kernel can.
+func TestDescriptorsThatCannotBeRefused(t *testing.T) {
+	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
+		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
+	}
+	if descriptorsAreRefused(unasked{}) {
+		t.Error("descriptors are refused, says a kernel that could not be asked")
+	}
+}
+
+// unasked has a socket that the kernel cannot be asked about.
+type unasked struct{}
+
+func (unasked) SyscallConn() (syscall.RawConn, error) { return noDescriptor{}, nil }
+
+// noDescriptor hands out what no descriptor is.
+type noDescriptor struct{ syscall.RawConn }
+
+func (noDescriptor) Control(f func(uintptr)) error { f(1<<31 - 1); return nil }
 
 // lingeringSocket is such a socket, and the connection of the peer that does not read.
 func lingeringSocket() (fd int, reader net.Conn, err error) {

@@ -2,10 +2,10 @@ package guard
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +25,231 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
-// Attacks of other users on a socket file in a directory where they can exchange files.
+func init() {
+	roles["exchange"] = helperExchange
+	roles["start"] = helperStart
+}
+
+// Attacks of other users on a socket file, above all where they can exchange files.
+
+// connect(2) checks the permission first and then whether the socket listens. A peer that
+// passes the check before listen(2) can find the socket listening after it. So no other
+// group may have the permissions of the group that was asked for, even before listen(2).
+func TestGroupBitsWaitForTheGroup(t *testing.T) {
+	needRoot(t)
+	withUmask(t, 0o022)
+	dir := openDirectory(t)
+	path := filepath.Join(dir, "s")
+	nobody, ours := uint32(65534), uint32(os.Getegid())
+	watching := reexec.Start(t, role{Do: "watch", Address: path, UID: &nobody, GID: &ours})
+	watching.Expect("watching")
+	for range 2000 {
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660, Group: "2424"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watching.Proceed()
+	var saw sight
+	watching.Decode(&saw)
+	watching.Finish()
+	if saw.Files["0140660 0 2424"] == 0 {
+		t.Errorf("the watcher never saw the socket in %d looks, so it proves nothing: %v", saw.Looks, saw.Files)
+	}
+	for file, times := range saw.Files {
+		if !strings.HasSuffix(file, " 2424") && !strings.HasPrefix(file, "0140600 ") {
+			t.Errorf("seen %d times: %s, want no permission for another group than 2424", times, file)
+		}
+	}
+	if saw.Passed > 0 {
+		t.Errorf("it let in a peer of another group %d times", saw.Passed)
+	}
+}
+
+// The socket of another server took the place of ours after bind(2): its mode is not changed, it
+// is not taken for ours, and so not removed by Close.
+func TestAnotherSocketAfterBind(t *testing.T) {
+	needUnixDiag(t)
+	for _, mode := range []os.FileMode{0o600, 0o666} {
+		path := filepath.Join(t.TempDir(), "s")
+		want := ours(mode)
+		at := openAt(t, path)
+		socket := bindAt(t, at, want)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		other, err := Listen(t.Context(), "unix", path, Config{Policy: CurrentUser()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := at.settle(socket, want); !errors.Is(err, errReplaced) {
+			t.Errorf("mode %#o: settle = %v, want %v", mode, err, errReplaced)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("mode %#o: the other server's file: %v, %v, want mode 0600", mode, info, err)
+		}
+		other.Close()
+	}
+}
+
+// A server that was killed between bind(2) and chmod(2) under the umask 0777 leaves a stale file
+// that an ordinary user may not connect to.
+func TestStaleFileThatWeMayNotWrite(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	id := uint32(4242)
+	if err := os.Chown(dir, int(id), int(id)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Close(fd), os.Chmod(path, 0), os.Chown(path, int(id), int(id))); err != nil {
+		t.Fatal(err)
+	}
+	start := reexec.Start(t, role{Do: "start", Address: path, UID: &id, GID: &id})
+	start.Expect("ready")
+	start.Proceed()
+	var said string
+	start.Decode(&said)
+	start.Proceed()
+	start.Finish()
+	if said != "" {
+		t.Errorf("Listen = %s, want a listener", said)
+	}
+}
+
+// bind(2) makes the file before it enters the socket in the kernel's table. Until then the file
+// looks stale. A file system that writes directories at once makes this take long.
+func TestBindThatHasNotEnded(t *testing.T) {
+	needRoot(t)
+	needOwnCalls(t)
+	needTool(t, "mkfs.ext4", "e2fsprogs")
+	place := t.TempDir()
+	image, dir := filepath.Join(place, "image"), filepath.Join(place, "mnt")
+	for _, step := range []func() error{
+		func() error { return os.Mkdir(dir, 0o755) },
+		func() error { return os.WriteFile(image, nil, 0o600) },
+		func() error { return os.Truncate(image, 64<<20) },
+		exec.Command("mkfs.ext4", "-q", image).Run,
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("mount", "-o", "loop,dirsync", image, dir).CombinedOutput(); err != nil {
+		t.Skipf("needs to mount a file system with dirsync: %v: %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	path := filepath.Join(dir, "s")
+	for round := range 150 {
+		stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale.SetUnlinkOnClose(false)
+		stale.Close()
+		var servers [4]*Listener
+		var starting sync.WaitGroup
+		for i := range servers {
+			starting.Go(func() {
+				servers[i], _ = Listen(context.Background(), "unix", path, Config{Policy: CurrentUser()})
+			})
+		}
+		starting.Wait()
+		won := 0
+		for _, server := range servers {
+			if server != nil {
+				won++
+				server.Close()
+			}
+		}
+		if won != 1 {
+			t.Fatalf("round %d: %d of %d servers listen, want 1", round, won, len(servers))
+		}
+	}
+}
+
+// A directory of somebody whom we cannot tell from ourselves is not ours.
+func TestDirectoryOfOverflowID(t *testing.T) {
+	needRoot(t)
+	needUserNamespaces(t)
+	for _, test := range []struct {
+		name  string
+		where reexec.Option
+		says  string
+	}{
+		{"we are mapped", inUserNamespace(0, 0), ""},
+		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, "/ belongs to uid 65534"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got forgedEntry
+			reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s")}, test.where).Decode(&got)
+			if (got.Err == "") != (test.says == "") || !strings.Contains(got.Err, test.says) {
+				t.Errorf("%q, want %q", got.Err, test.says)
+			}
+		})
+	}
+}
+
+// A link that is another's, or that leads through another's directory, can be led
+// elsewhere by them.
+func TestLinksOfOthers(t *testing.T) {
+	needRoot(t)
+	base, err := filepath.EvalSymlinks(openDirectory(t)) // whose links would count
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, eve, shared := filepath.Join(base, "mine"), filepath.Join(base, "eve"), filepath.Join(base, "shared")
+	for _, dir := range []string{mine, eve, shared} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := map[string]string{filepath.Join(mine, "0"): "."}
+	for n := range maxLinks {
+		links[filepath.Join(mine, strconv.Itoa(n+1))] = strconv.Itoa(n)
+	}
+	maps.Copy(links, map[string]string{
+		filepath.Join(shared, "eves"): mine, filepath.Join(shared, "ours"): mine,
+		filepath.Join(eve, "hop"): mine, filepath.Join(base, "through"): filepath.Join(eve, "hop"),
+		filepath.Join(base, "loop"): "loop", filepath.Join(base, "relative"): "mine/../mine/.",
+	})
+	for link, target := range links {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(shared, 0o777|os.ModeSticky), os.Chown(eve, 4242, 4242),
+		os.Lchown(filepath.Join(eve, "hop"), 4242, 4242), os.Lchown(filepath.Join(shared, "eves"), 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		mine: "", filepath.Join(shared, "ours"): "", filepath.Join(base, "relative"): "",
+		filepath.Join(shared, "eves"):  "belongs to uid 4242",
+		filepath.Join(base, "through"): "belongs to uid 4242",
+		filepath.Join(eve, "hop"):      "belongs to uid 4242",
+		eve + "/../mine":               "belongs to uid 4242",
+		eve + "/hop/../mine":           "belongs to uid 4242",
+		filepath.Join(base, "loop"):    "too many levels",
+
+		filepath.Join(mine, strconv.Itoa(maxLinks-1)): "", // links, and "0"
+		filepath.Join(mine, strconv.Itoa(maxLinks)):   "too many levels",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
 
 // A directory of other users is allowed only as the socket's own directory.
 func TestSharedDirectories(t *testing.T) {
@@ -132,84 +357,6 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 			t.Errorf("mode %#o: %q, want %q", mode, got.Err, want)
 		}
 		assertEmpty(t, dir)
-	}
-}
-
-// needUnixDiag skips where the kernel's unix_diag is not there: it can be a module, and
-// qemu-user has no such netlink socket. Asked about the inode number 0, which no socket
-// has, unix_diag answers EINVAL, and a kernel without it ENOENT.
-func needUnixDiag(t *testing.T) {
-	t.Helper()
-	answer, err := askUnixDiag(0, 0)
-	if errors.Is(err, unix.EPFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
-		t.Skipf("needs unix_diag: %v", err)
-	}
-	if err != nil || len(answer) < unix.NLMSG_HDRLEN+4 {
-		t.Fatalf("the answer about no socket is %x, %v, want an error number", answer, err)
-	}
-	if errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(answer[unix.NLMSG_HDRLEN:]))); errno == unix.ENOENT {
-		t.Skipf("needs unix_diag: %v", errno)
-	}
-}
-
-// The kernel tells which file a socket is bound to.
-func TestBoundInode(t *testing.T) {
-	needUnixDiag(t)
-	dir := t.TempDir()
-	var sockets []*os.File
-	var inodes []socketInode
-	for n := range 2 {
-		at := openAt(t, filepath.Join(dir, fmt.Sprint(n)))
-		sockets = append(sockets, bindAt(t, at, ours(0o600)))
-		inode, err := at.open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer inode.close()
-		inodes = append(inodes, inode)
-	}
-	for s, socket := range sockets {
-		for i, inode := range inodes {
-			if is, err := inode.isOf(socket); err != nil || is != (s == i) {
-				t.Errorf("file %d is of socket %d: %v, %v", i, s, is, err)
-			}
-		}
-	}
-	unbound, err := newSocket("unix", ours(0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unbound.Close()
-	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not tell") {
-		t.Errorf("a socket without a file: %v, %v, want that the kernel does not tell", is, err)
-	}
-}
-
-// An answer that is cut short, or another, tells nothing.
-func TestParseUnixDiag(t *testing.T) {
-	needUnixDiag(t)
-	at := openAt(t, filepath.Join(t.TempDir(), "s"))
-	socket := bindAt(t, at, ours(0o600))
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(socket.Fd()), &stat); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := askUnixDiag(uint32(stat.Ino), ^uint64(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := parseUnixDiag(answer); !ok {
-		t.Fatalf("the kernel's answer tells nothing: %x", answer)
-	}
-	for n := range answer {
-		if inode, ok := parseUnixDiag(answer[:n]); ok && n < len(answer)-8 {
-			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
-		}
-	}
-	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
-		t.Error(err)
-	} else if inode, ok := parseUnixDiag(none); ok {
-		t.Errorf("of no socket the kernel tells %d", inode)
 	}
 }
 

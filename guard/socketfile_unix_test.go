@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -696,49 +695,6 @@ func TestAllowSharedDirectory(t *testing.T) {
 		}
 	}
 	assertEmpty(t, dir)
-}
-
-// A name whose look-up fails is not parsed as a number.
-func TestIDsThatCannotBeLookedUp(t *testing.T) {
-	for _, test := range []struct {
-		text string
-		err  error
-		want int
-	}{
-		{"", nil, 5}, {"alice", nil, 7}, {"12", nil, 7},
-		{"12", user.UnknownUserError("12"), 12}, {"12", user.UnknownGroupError("12"), 12},
-		{"alice", user.UnknownUserError("alice"), -2}, {"12", unix.EIO, -2}, {"-1", user.UnknownUserError("-1"), -2},
-		{"010", user.UnknownUserError("010"), -2}, {"00", user.UnknownUserError("00"), -2}, {"0", user.UnknownUserError("0"), 0},
-		{"010", nil, 7}, // it is somebody's name
-		{"010", unix.EIO, -2}, {"0x10", user.UnknownUserError("0x10"), -2}, {"1_0", user.UnknownUserError("1_0"), -2},
-		{"+5", user.UnknownUserError("+5"), -2},
-		{"4294967295", user.UnknownUserError("4294967295"), -2}, {"4294967296", user.UnknownUserError("4294967296"), -2},
-	} {
-		got, err := idOf(test.text, 5, func(string) (uint32, error) { return 7, test.err })
-		if err != nil {
-			got = -2
-		}
-		if got != test.want {
-			t.Errorf("%q, of which the look-up says %v: %d, %v, want %d", test.text, test.err, got, err, test.want)
-		}
-	}
-}
-
-// The user database has decimal numbers, whatever they begin with.
-func TestParseID(t *testing.T) {
-	for _, test := range []struct {
-		text string
-		want uint32
-		ok   bool
-	}{
-		{"0", 0, true}, {"10", 10, true}, {"010", 10, true}, {"4294967294", 1<<32 - 2, true},
-		{"", 0, false}, {"0x10", 0, false}, {"1_0", 0, false}, {"-1", 0, false}, {"+1", 0, false}, {" 1", 0, false},
-		{"4294967295", 0, false}, {"4294967296", 0, false}, {"S-1-5-18", 0, false},
-	} {
-		if got, err := parseID("user", "alice", test.text); got != test.want || (err == nil) != test.ok {
-			t.Errorf("parseID of %q = %d, %v, want %d, and an error: %v", test.text, got, err, test.want, !test.ok)
-		}
-	}
 }
 
 // A file that is to stay is there after Close, and belongs to nobody.

@@ -20,6 +20,11 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
+func init() {
+	roles["inherit"] = helperInherit
+	roles["hand over"] = helperHandOver
+}
+
 // inheritance is what [Inherited] said.
 type inheritance struct {
 	Err          string
