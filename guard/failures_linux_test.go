@@ -99,6 +99,7 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"directories may not be made", "unix", seccomp.Any(unix.SYS_MKDIRAT), unix.EACCES, "", ""},
 		{"a socket has no mode", "unix", seccomp.Any(unix.SYS_FCHMOD), unix.EINVAL, "fchmod: ", "invalid argument"},
 		{"the mode cannot be set", "unix", seccomp.Any(unix.SYS_FCHMOD), 0, "", ""},
+		{"the table of sockets does not answer", "unix", seccomp.Any(unix.SYS_SENDTO), 0, "", ""},
 		{"lists cannot be found", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EIO, "has an access control list: ", "input/output error"},
 		{"a file system has no lists", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EOPNOTSUPP, "", ""},
 		{"there are no locks", "unix", seccomp.Any(unix.SYS_FLOCK), unix.ENOLCK, "", ""},

@@ -68,7 +68,7 @@ type role struct {
 	Umask   int
 	Mode    uint32
 	Shared  bool   // as AllowSharedDirectory
-	Mount   string // over Address
+	Mount   string // over Address: a directory, or the options of a file system
 
 	CloseOnExit bool
 	Names       []string // of sockets to inherit

@@ -146,6 +146,7 @@ func boundInode(socket int) (uint32, error) {
 	return inode, nil
 }
 
+// askUnixDiag does not wait: the kernel answers before sendto(2) returns.
 func askUnixDiag(socketInode uint32, cookie uint64) (answer []byte, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -157,7 +158,7 @@ func askUnixDiag(socketInode uint32, cookie uint64) (answer []byte, err error) {
 		return nil, os.NewSyscallError("sendto", err)
 	}
 	answer = make([]byte, 4096)
-	n, from, err := unix.Recvfrom(fd, answer, 0)
+	n, from, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, os.NewSyscallError("recvfrom", err)
 	}

@@ -9,12 +9,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -356,5 +358,60 @@ func TestACLOfTheDirectory(t *testing.T) {
 	defer listener.Close()
 	if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
 		t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+	}
+}
+
+// In a user namespace every group that it does not map looks like 65534. The socket does
+// not stay in such a group, which a set-group-ID directory gave it.
+func TestGroupThatIsNotMapped(t *testing.T) {
+	needRoot(t)
+	needUserNamespaces(t)
+	const nobody, eves, base = 65534, 6666, 100000
+	for _, test := range []struct {
+		name   string
+		mapped bool // as in a rootless container
+		mode   uint32
+		want   string
+		gid    uint32 // outside
+	}{
+		{"mapped", true, 0o660, "", base + nobody},
+		{"not mapped", false, 0o660, "only if gid 65534 is mapped", 0},
+		{"not mapped, for the owner alone", false, 0o600, "", eves},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, owner := openDirectory(t), 0
+			if test.mapped {
+				owner = base + nobody
+			}
+			if err := errors.Join(os.Chown(dir, owner, eves), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "s")
+			server := reexec.Start(t, role{Do: "start", Address: path, Mode: test.mode, Shared: true}, func(c *exec.Cmd) {
+				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+				if test.mapped {
+					ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: base, Size: 65536}}
+					c.SysProcAttr.UidMappings, c.SysProcAttr.GidMappings, c.SysProcAttr.GidMappingsEnableSetgroups = ids, ids, true
+					c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+				}
+			})
+			server.Expect("ready")
+			server.Proceed()
+			var said string
+			server.Decode(&said)
+			if (said == "") != (test.want == "") || !strings.Contains(said, test.want) {
+				t.Errorf("%q, want %q", said, test.want)
+			}
+			if said == "" {
+				var stat unix.Stat_t
+				if err := unix.Lstat(path, &stat); err != nil || stat.Gid != test.gid || stat.Mode != unix.S_IFSOCK|test.mode {
+					t.Errorf("gid %d, mode %#o, %v, want gid %d and mode %#o", stat.Gid, stat.Mode, err, test.gid, test.mode)
+				}
+			} else {
+				assertEmpty(t, dir)
+			}
+			server.Proceed()
+			server.Finish()
+		})
 	}
 }

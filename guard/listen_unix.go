@@ -157,7 +157,7 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 	switch {
 	case err != nil:
 		return err
-	case !hasACL && want.areOf(stat):
+	case !hasACL && want.areOf(stat) && !want.groupIsUnknown():
 		return nil
 	case p.shared && unknown != nil:
 		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, since others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
@@ -167,8 +167,13 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
 		}
 	}
-	if int64(stat.Gid) != int64(want.gid) {
-		if err := inode.chown(-1, want.gid); err != nil {
+	if int64(stat.Gid) != int64(want.gid) || want.groupIsUnknown() {
+		err := inode.chown(-1, want.gid)
+		switch {
+		case errors.Is(err, unix.EINVAL) && want.groupIsUnknown():
+			return fmt.Errorf("%s can have the mode %#o only if gid %d is mapped, because that gid stands for every group that our user namespace does not map: map our group, or set Group: %w",
+				p.path, want.mode, want.gid, err)
+		case err != nil:
 			return fmt.Errorf("give %s to gid %d: %w", p.path, want.gid, err)
 		}
 	}
@@ -201,6 +206,14 @@ func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) e
 // areOf reports whether a file has these attributes.
 func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
 	return permissions(stat) == a.mode && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
+}
+
+// groupIsUnknown reports whether the mode permits something to a group that stat(2) cannot
+// tell from others: the overflow gid stands for every group that our user namespace does
+// not map, such as that of a set-group-ID directory. Only chown(2) tells whether it is also
+// a mapped group.
+func (a socketAttributes) groupIsUnknown() bool {
+	return a.mode&0o070 != 0 && int64(a.gid) == overflow().gid
 }
 
 func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode & 0o7777) }

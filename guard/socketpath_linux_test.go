@@ -26,6 +26,7 @@ import (
 )
 
 func init() {
+	roles["mount"] = helperMount
 	roles["exchange"] = helperExchange
 	roles["start"] = helperStart
 }
@@ -548,7 +549,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 // helperStart listens at Address when it is told to, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
-	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody()})
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody(), Mode: fs.FileMode(r.Mode), AllowSharedDirectory: r.Shared})
 	said := ""
 	if err != nil {
 		said = err.Error()
@@ -612,4 +613,49 @@ func TestKilledWhileItListens(t *testing.T) {
 		t.Errorf("it was killed %d times, want at every call", killed)
 	}
 	t.Logf("killed at %d calls", killed)
+}
+
+// The text of a link of /proc is a path that can lead elsewhere for us: the check of that
+// path does not apply to the directory of another user to which the link leads.
+func TestLinkThatLeadsElsewhere(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	eve.Expect("mounted")
+	elsewhere := fmt.Sprintf("/proc/%d/root%s", eve.PID(), dir)
+	info, err := os.Stat(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 4242 {
+		t.Fatalf("%s belongs to uid %d, want 4242", elsewhere, uid)
+	}
+	open, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	for path, want := range map[string]string{
+		elsewhere: "is not the directory",
+		fmt.Sprintf("/proc/self/fd/%d", open.Fd()): "",
+	} {
+		listener, err := Listen(t.Context(), "unix", path+"/s", Config{Policy: Nobody()})
+		if err == nil {
+			listener.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	eve.Proceed()
+	eve.Finish()
+}
+
+// helperMount mounts a file system with the options Mount over Address.
+func helperMount(r role) error {
+	if err := unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	reexec.Step("mounted")
+	return nil
 }
