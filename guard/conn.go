@@ -33,7 +33,7 @@ type Conn struct {
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
 // the peer. Otherwise it closes conn, as [Conn.Close] does, and returns *[Denied]. That
 // wraps the error of [peercred.GetPeerCredentials], if it is the reason. The caller can
-// close conn again, which waits for nothing.
+// close conn again, which returns at once.
 //
 // [Listener] and [Dial] do the same. Admit is for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer

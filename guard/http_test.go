@@ -340,7 +340,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 func TestRequireAsksForEveryRequest(t *testing.T) {
 	var closed atomic.Bool
 	listener := listenAs(t, Config{Policy: everybody()})
-	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return refuseUnless(!closed.Load()) }))(whoAmI)}
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return denyUnless(!closed.Load()) }))(whoAmI)}
 	serveHTTP(t, server, func() error { return server.Serve(listener) })
 	client := clientOf(t, listener, nil)
 	for _, shut := range []bool{false, true, false} {

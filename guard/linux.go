@@ -204,9 +204,9 @@ func parseUnixDiag(answer []byte) (inode uint32, ok bool) {
 	return 0, false
 }
 
-// checkPackets asks who is at the other end of a pair of packet sockets of our own. A
-// kernel that cannot tell the ends apart, as gVisor, is better noticed when a server
-// starts than by its refusing everybody.
+// checkPackets asks who is at the other end of a pair of packet sockets of our own. Some
+// emulators, such as gVisor, cannot tell the ends apart. A server then gets an error at
+// start, and does not deny every peer.
 func checkPackets() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

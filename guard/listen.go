@@ -19,13 +19,13 @@
 // without a Policy is an error, and an empty list denies every peer. A rule also denies the
 // peer if it panics, or if it requires a fact that this system or kernel does not tell.
 // Every denial is a *[Denied], for the log of the server. The peer sees the connection
-// close, or an HTTP status. It learns no reason.
+// close, or an HTTP status. It does not learn the reason.
 //
 // The peer is the process that connected. It may have passed the connection on. Facts about
 // its process as of now, such as executable and current ids, may differ from those at
 // connect time: see package peercred.
 //
-// # Where it stands
+// # Which function to use
 //
 // [Listen] makes a socket file and guards it. [NewListener] guards an existing listener.
 // [Inherited] guards a socket that systemd hands over. [Admit] guards one connection.
@@ -79,8 +79,8 @@ type Config struct {
 	// It requires Linux. The kernel's unix_diag tells which file a socket is bound to.
 	// Without unix_diag the file can only have the mode 0600 and our own group.
 	//
-	// In a user namespace it also allows directories and links that belong to users whom
-	// the namespace does not map. Those users can lead the path elsewhere.
+	// In a user namespace it also allows directories and links that belong to users that
+	// the namespace does not map. Those users can make the path lead elsewhere.
 	AllowSharedDirectory bool
 
 	// MaxConnsPerUID and MaxConns limit how many accepted connections can be open at a
@@ -126,11 +126,12 @@ type Config struct {
 	//
 	// If nobody receives a descriptor, its sender can make the close of the connection take
 	// very long. So the connections of denied peers are closed in the background, up to 512
-	// at a time (64 on 32-bit systems), while others are accepted. On Linux a close that waits for a socket to
-	// linger is interrupted by SIGURG, which the process must not ignore. Some other closes
-	// cannot be interrupted, such as that of many packet sockets. Denied peers that sent
-	// those delay Accept. So prefer Listen on Linux 6.16 or newer, which refuses descriptors
-	// from the start, to a listener of package net.
+	// at a time (64 on 32-bit systems), while others are accepted. On Linux a close that
+	// waits for a socket to linger is interrupted by SIGURG, which the process must not
+	// ignore. Some other closes cannot be interrupted, such as that of many packet sockets.
+	// If 512 such closes are running, each further denied peer that sent descriptors delays
+	// Accept by up to 10 ms. So prefer Listen on Linux 6.16 or newer, which refuses
+	// descriptors from the start, to a listener of package net.
 	ReceiveDescriptors bool
 }
 

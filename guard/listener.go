@@ -204,14 +204,14 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	c, denied := admit(conn, l.policy)
 	if denied != nil {
 		l.counters.deny(denied)
-		l.refuse(conn, denied)
+		l.closeDenied(conn, denied)
 		return nil
 	}
 	uid := c.peer.conn.credentials.UID
 	if rule, ok := l.limits.enter(uid); !ok {
 		c.closeFacts()
 		l.counters.limited.Add(1)
-		l.refuse(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
+		l.closeDenied(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
 		return nil
 	}
 	c.listener = l
@@ -220,7 +220,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		c.closeFacts()
 		c.leave()
 		l.counters.deny(denied)
-		l.refuse(conn, denied)
+		l.closeDenied(conn, denied)
 		return nil
 	}
 	c.peer.ask(l.wanted)
@@ -243,8 +243,8 @@ func (l *Listener) isQuick(conn net.Conn) bool {
 	return true
 }
 
-// refuse closes the connection of a denied peer, which was counted, and reports it.
-func (l *Listener) refuse(conn net.Conn, denied *Denied) {
+// closeDenied closes the connection of a denied peer, which was counted, and reports it.
+func (l *Listener) closeDenied(conn net.Conn, denied *Denied) {
 	if l.quick.Load() || hasNoDescriptors(conn) {
 		closeForeign(conn)
 	} else {

@@ -274,7 +274,7 @@ func TestRefusedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return refuseUnless(wanted.Load()) })),
+		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return denyUnless(wanted.Load()) })),
 		OnDeny: func(d *Denied) { reports <- d },
 	})
 	var refused []net.Conn
@@ -489,7 +489,7 @@ func TestSlowHook(t *testing.T) {
 	reported := make(chan struct{}, flood)
 	var admit atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: Func("when it is time", func(Peer) error { return refuseUnless(admit.Load()) }),
+		Policy: Func("when it is time", func(Peer) error { return denyUnless(admit.Load()) }),
 		OnDeny: func(*Denied) {
 			select {
 			case began <- struct{}{}:

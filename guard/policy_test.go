@@ -137,7 +137,7 @@ func TestPolicies(t *testing.T) {
 		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
 		{"a function that returns a nil error of another type", Func("odd", func(Peer) error { return (*fs.PathError)(nil) }), root, verdict{rule: "odd", failed: true}},
 		{"a function whose error panics", Func("odd", func(Peer) error { return panicError{} }), root, verdict{rule: "odd", failed: true}},
-		{"a rule without a name", Func("", func(Peer) error { return errRefused }), root, verdict{rule: "nobody"}},
+		{"a rule without a name", Func("", func(Peer) error { return errDenied }), root, verdict{rule: "nobody"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.policy.Allow(test.peer)
@@ -203,7 +203,7 @@ func TestDeniedUnwraps(t *testing.T) {
 
 func TestDeniedIsNothingElse(t *testing.T) {
 	err := UIDs(0).Allow(reticent(1, 1))
-	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errRefused: false} {
+	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errDenied: false} {
 		if got := errors.Is(err, target); got != want {
 			t.Errorf("errors.Is(a refusal, %v) = %v, want %v", target, got, want)
 		}

@@ -187,7 +187,7 @@ const maxLinks = 40
 // if they can rename files in the directory, or in one that leads to it. They could also if
 // they can change a symbolic link on the way.
 //
-// If allowShared is set, others may rename files in the directory itself. Users whom our
+// If allowShared is set, others may rename files in the directory itself. Users that our
 // user namespace does not map are trusted then, too. The result shared says whether the
 // directory requires that.
 //
@@ -274,17 +274,17 @@ func lookAt(path string) (step, error) {
 // check refuses a directory or a link that belongs to another user. It also refuses a
 // directory in which others can rename our files.
 //
-// The overflow id stands for all users whom our user namespace does not map. It counts as
+// The overflow id stands for all users that our user namespace does not map. It counts as
 // another user, even if it is our own uid.
 func (s step) check(allowShared bool) error {
 	if s.isUnmapped() {
-		return fmt.Errorf("%s belongs to uid %d, which stands for every user whom our user namespace does not map, including root: "+
+		return fmt.Errorf("%s belongs to uid %d, which stands for every user that our user namespace does not map, including root: "+
 			"mount a file system of your own there, or map its owner (AllowSharedDirectory trusts it)", s.path, s.uid)
 	}
 	return s.checkUnlessUnmapped(allowShared)
 }
 
-// checkUnlessUnmapped is check, and trusts users whom our user namespace does not map.
+// checkUnlessUnmapped is check, and trusts users that our user namespace does not map.
 func (s step) checkUnlessUnmapped(allowShared bool) error {
 	switch {
 	case s.isOthers() && !s.isUnmapped():

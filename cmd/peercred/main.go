@@ -1,9 +1,9 @@
 //go:build cgo || (!android && !ios)
 
-// (Without cgo Go links no program for Android and iOS, so there is none.)
+// (Go links no programs for Android and iOS without cgo.)
 
-// Command peercred shows which process is at the other end of a Unix socket, as
-// the kernel vouches for it.
+// Command peercred shows which process is at the other end of a Unix socket, as the kernel
+// vouches for it.
 //
 //	peercred check  [--json]
 //	peercred listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] ... ADDRESS

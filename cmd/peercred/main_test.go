@@ -314,7 +314,7 @@ func TestCheckFails(t *testing.T) {
 		{"one does not answer", []implementation{fake("a", right, goodKernel), fake("b", refuses, goodKernel)}, 1, "-[1]"},
 		{"none answers", []implementation{fake("a", refuses, goodKernel)}, 1, "[1] protocol not available"},
 		{"a kernel that answers for the caller", []implementation{fake("a", right, badKernel)}, 1, "names the caller"},
-		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "could not be found out"},
+		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "cannot tell whether"},
 		{"nobody to ask", nil, 1, "AGREE"},
 	} {
 		implementations = test.rows

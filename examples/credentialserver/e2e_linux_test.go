@@ -198,7 +198,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("bob: exit %d, %q", exit, stdout)
 	}
 	p.log.await(t, 1, fields{
-		"msg": "connection refused", "uid": itoa(int(bob.uid)), "denied": "true",
+		"msg": "connection denied", "uid": itoa(int(bob.uid)), "denied": "true",
 		"rule": fmt.Sprintf("any of (user %s(%d); user %s(%d))", alice.name, alice.uid, verifier.name, verifier.uid),
 	})
 
@@ -254,7 +254,7 @@ func TestEndToEnd(t *testing.T) {
 	if n := p.log.count(t, fields{"msg": "request"}); n != 11 {
 		t.Errorf("%d lines for 11 requests:\n%s", n, p.log)
 	}
-	if n := p.log.count(t, fields{"msg": "connection refused"}); n != 3 {
+	if n := p.log.count(t, fields{"msg": "connection denied"}); n != 3 {
 		t.Errorf("%d lines for 3 refused connections:\n%s", n, p.log)
 	}
 	for _, secret := range []string{hers.Token, again.Token} {

@@ -209,7 +209,7 @@ func TestConnectionsOfManyUIDs(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	const rule = "at most 64 connections of one user and 512 of all"
-	p.log.await(t, 88, fields{"msg": "connection refused", "rule": rule, "reason": "512 of all are open"})
+	p.log.await(t, 88, fields{"msg": "connection denied", "rule": rule, "reason": "512 of all are open"})
 	end()
 	// The server has seen that when it lets in the next one, sooner or later.
 	for hopeless := time.Now().Add(patience); time.Now().Before(hopeless); {

@@ -195,7 +195,7 @@ func TestConnectionLimit(t *testing.T) {
 	if _, err := s.client(t).Get("http://localhost/v1/credentials"); err == nil {
 		t.Error("one connection more than allowed is served")
 	}
-	s.log.await(t, 1, fields{"msg": "connection refused", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user and 512 of all", "reason": "64 of the user are open", "executable": "-"})
+	s.log.await(t, 1, fields{"msg": "connection denied", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user and 512 of all", "reason": "64 of the user are open", "executable": "-"})
 	clients[0].CloseIdleConnections()
 	// The server has seen that when it lets in the next one, sooner or later.
 	hopeless := time.Now().Add(patience)
