@@ -153,7 +153,7 @@ func findInherited(name string, names []string) (int, error) {
 // File returns a duplicate of the listener's descriptor, for a process that replaces this
 // one: by exec, as an inherited descriptor, or from systemd's descriptor store. Close it
 // after it was handed over. Connections that wait to be accepted stay in the queue for the
-// next process that accepts. So no client is refused, if the socket file stays: see
+// next process that accepts. So no client loses its connection, if the socket file stays: see
 // [Listener.SetUnlinkOnClose]. The successor guards the socket with [Inherited] or
 // [NewListener].
 //

@@ -11,7 +11,7 @@ import (
 )
 
 // Peer is the process at the other end of a connection, as the kernel knows it. Only this
-// package makes one, from a connection, so no caller can pass off its own numbers as the
+// package makes one, from a connection, so no caller can present its own numbers as the
 // kernel's answer. Every [Policy] denies the zero Peer.
 //
 // A fact that was asked for while the connection was open stays known. Asking for any other
@@ -89,8 +89,8 @@ func (p Peer) LogValue() slog.Value { return p.Credentials().LogValue() }
 type Prefetch uint8
 
 // The facts that [Config].Prefetch can name. Other facts are asked for when a Policy or the
-// program needs them. On Linux the answer is the same then. illumos forgets the groups when
-// the peer closes its end.
+// program needs them. On Linux the groups and the label are the same then. illumos forgets the
+// groups when the peer closes its end. A handle can be opened only while the process exists.
 const (
 	PrefetchGroups Prefetch = 1 << iota
 	PrefetchSecurityLabel

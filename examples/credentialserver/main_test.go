@@ -34,7 +34,7 @@ func TestUsage(t *testing.T) {
 		{"", 2, "", "missing --socket: give the path"},
 		{"--socket " + socket, 2, "", "missing --rules: give the file"},
 		{"--socket " + socket, 2, "", `Run "credentialserver --help"`},
-		{"--rules " + good, 2, "", "--socket is missing"},
+		{"--rules " + good, 2, "", "missing --socket"},
 		{"--steal", 2, "", "-steal"},
 		{"--socket " + socket + " --rules " + good + " extra", 2, "", `unexpected argument "extra"`},
 		{"--socket " + socket + " --rules " + good + " --mode rw", 2, "", "octal"},
