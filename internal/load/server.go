@@ -51,7 +51,7 @@ func startServer() (*server, error) {
 			}
 			return errors.New("another user")
 		})),
-		Ask:    guard.AskGroups | guard.AskProcess,
+		Prefetch:    guard.PrefetchGroups | guard.PrefetchProcess,
 		OnDeny: func(*guard.Denied) { s.reported.Add(1) },
 	})
 	if err != nil {

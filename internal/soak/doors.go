@@ -41,7 +41,7 @@ func openDoors(dir, prefix string, denied func(*guard.Denied)) ([]*door, error) 
 		},
 		doors[3]: {
 			Policy: guard.AnyOf(guard.UIDs(users[0].uid), guard.AllOf(guard.GIDs(users[1].gid), guard.UIDs(users[1].uid))),
-			OnDeny: denied, Ask: guard.AskGroups | guard.AskSecurityLabel | guard.AskProcess,
+			OnDeny: denied, Prefetch: guard.PrefetchGroups | guard.PrefetchSecurityLabel | guard.PrefetchProcess,
 		},
 	}
 	for _, d := range doors {
