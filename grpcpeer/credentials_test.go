@@ -244,7 +244,7 @@ func (c closing) Close() error {
 	return c.UnixConn.Close()
 }
 
-// The context ends a handshake whose policy waits; what the policy lets in
+// The context ends a handshake whose policy waits; what the policy admits
 // thereafter is closed.
 func TestClientHandshakeContext(t *testing.T) {
 	needClients(t)
@@ -263,7 +263,7 @@ func TestClientHandshakeContext(t *testing.T) {
 			}
 			<-conn.closed // by the handshake, which returns while the policy waits
 			close(release)
-			<-conn.closed // by whoever the policy has told
+			<-conn.closed // by the goroutine that the policy has told
 			if len(told.all()) > 0 {
 				t.Errorf("onDeny was told of %v", told.all())
 			}
@@ -271,7 +271,7 @@ func TestClientHandshakeContext(t *testing.T) {
 	}
 }
 
-// A refusal is not temporary, by which gRPC knows that it may give up, and says whom.
+// A denial is not temporary, so gRPC knows that it may give up. It says who was denied.
 func TestClientGivesUp(t *testing.T) {
 	needClients(t)
 	_, dialled := unixPair(t)
@@ -288,7 +288,7 @@ func TestClientGivesUp(t *testing.T) {
 	}
 }
 
-// A client that does not let the server in sends it nothing.
+// A client that does not admit the server sends it nothing.
 func TestClientSendsNothing(t *testing.T) {
 	needClients(t)
 	listener, target := listen(t)
@@ -309,7 +309,7 @@ func TestClientSendsNothing(t *testing.T) {
 	}
 }
 
-// A server on TCP lets in nobody, and lives.
+// A server on TCP denies everybody, and lives.
 func TestTCP(t *testing.T) {
 	everybody := guard.Func("everybody", func(guard.Peer) error { return nil })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -383,7 +383,7 @@ func TestSecurityLevel(t *testing.T) {
 	}
 }
 
-// recording is a guard.Listener that keeps whom it let in.
+// recording is a guard.Listener that records the peers that it admitted.
 type recording struct {
 	*guard.Listener
 	accepted []guard.Peer
@@ -425,7 +425,7 @@ func guarded(t *testing.T, inner net.Listener, policy guard.Policy) net.Listener
 	return listener
 }
 
-// Both the listener's policy and that of the credentials must let a peer in.
+// Both the listener's policy and that of the credentials must admit a peer.
 func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	inner, target := listen(t)
 	var told denials

@@ -193,7 +193,7 @@ var hostile = []struct {
 }
 
 // Peers that are gone before they are accepted, that never speak, and that shut down
-// half are let in like any other, and nothing of them is left.
+// half are admitted like any other, and nothing of them is left.
 func TestHostilePeersThatAreLetIn(t *testing.T) {
 	listener := listenAs(t, Config{Policy: CurrentUser(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess})
 	before := descriptors(t)

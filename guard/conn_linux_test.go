@@ -27,7 +27,7 @@ func helperServe(r role) error {
 	return nil
 }
 
-// The server of Dial is whoever listens.
+// The server of Dial is the process that listens.
 func TestDialOtherUsers(t *testing.T) {
 	needRoot(t)
 	uid, gid, address := uint32(4242), uint32(2424), abstract()

@@ -264,6 +264,6 @@ func ExampleFunc() {
 		return nil
 	})
 	policy := guard.AllOf(guard.CurrentUser(), office)
-	fmt.Println(policy.Allow(guard.Peer{}) != nil) // nobody is never let in
+	fmt.Println(policy.Allow(guard.Peer{}) != nil) // nobody is never admitted
 	// Output: true
 }

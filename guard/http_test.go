@@ -215,7 +215,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	if peer, ok := FromContext(context.Background()); ok || peer != (Peer{}) {
 		t.Errorf("a context without a peer has %v", peer)
 	}
-	unasked := ConnContext(t.Context(), &Conn{}) // whom nobody admitted
+	unasked := ConnContext(t.Context(), &Conn{}) // which nobody admitted
 	if peer, ok := FromContext(unasked); ok || peer != (Peer{}) {
 		t.Errorf("a Conn without a peer has %v", peer)
 	}

@@ -158,7 +158,7 @@ func TestGreedyUser(t *testing.T) {
 	}
 }
 
-// A peer of whom a listener has no descriptor left to hear waits, and is served
+// A peer for which a listener has no descriptor left waits, and is served
 // when there is one.
 func TestDescriptorsRunOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")

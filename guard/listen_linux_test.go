@@ -33,7 +33,7 @@ func init() {
 type sight struct {
 	Looks  int
 	Files  map[string]int // how often what was there, by mode, uid and gid
-	Passed int            // how often the socket let it in
+	Passed int            // how often the socket admitted it
 }
 
 // helperWatch looks at Address and at all that is beside it, and tries to connect,
@@ -172,7 +172,7 @@ func TestSocketFileIsWatched(t *testing.T) {
 		t.Errorf("it was there otherwise than as %q, or narrower before it listens: %v", want, saw.Files)
 	}
 	if os.Geteuid() == 0 && saw.Passed > 0 {
-		t.Errorf("it let in another user %d times", saw.Passed)
+		t.Errorf("it admitted another user %d times", saw.Passed)
 	}
 	assertEmpty(t, dir)
 }
@@ -338,7 +338,7 @@ func TestGroupOfTheDirectory(t *testing.T) {
 }
 
 // The socket has no access control list, also where the directory has one for its
-// files: a mode of 0660 would let in whoever is in that.
+// files: a mode of 0660 would admit everybody in that list.
 func TestACLOfTheDirectory(t *testing.T) {
 	dir := t.TempDir()
 	list := []byte{2, 0, 0, 0} // the version; then tag, permissions and id of each entry

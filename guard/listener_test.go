@@ -125,7 +125,7 @@ func isClosed(t testing.TB, conn net.Conn) {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) { // EOF, or a reset if it had said something
-		t.Errorf("a peer that was not let in read %d bytes, %v, want the end", n, err)
+		t.Errorf("a peer that was not admitted read %d bytes, %v, want the end", n, err)
 	}
 }
 
@@ -310,7 +310,7 @@ func TestRefusedPeers(t *testing.T) {
 	}
 }
 
-// Nobody lets in nobody, and neither does a policy that panics; the listener lives on.
+// Nobody denies every peer, and so does a policy that panics. The listener goes on.
 func TestNobodyIsLetIn(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -440,7 +440,7 @@ func (s *script) Close() error { s.closed++; return io.ErrClosedPipe }
 
 func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix"} }
 
-// guardScript lets in everybody whom inner accepts, which has no socket.
+// guardScript admits everybody that inner accepts, which has no socket.
 func guardScript(t testing.TB, inner net.Listener) *Listener {
 	t.Helper()
 	return newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})

@@ -21,7 +21,7 @@ func init() {
 }
 
 // helperConnect connects Count times, one after the other, and says of each what it
-// read: the server says "welcome" to whom it lets in.
+// read: the server says "welcome" to peers that it admits.
 func helperConnect(r role) error {
 	for range max(1, r.Count) {
 		conn, err := net.Dial("unix", r.Address)
@@ -69,12 +69,12 @@ func TestCurrentUserIsNoGroup(t *testing.T) {
 	}{{uid, gid, true}, {uid, 0, true}, {gid, uid, false}, {gid, gid, false}} {
 		peer := peerWith(peercred.PeerCredentials{PID: 1, UID: test.uid, GID: test.gid}, nil, "")
 		if err := CurrentUser().Allow(peer); (err == nil) != test.allowed {
-			t.Errorf("we are %d:%d: uid %d, gid %d: %v, want to be let in: %v", uid, gid, test.uid, test.gid, err, test.allowed)
+			t.Errorf("we are %d:%d: uid %d, gid %d: %v, want to be admitted: %v", uid, gid, test.uid, test.gid, err, test.allowed)
 		}
 	}
 }
 
-// welcome serves whom listener lets in, until it is closed.
+// welcome serves the peers that listener admits, until it is closed.
 func welcome(t testing.TB, listener *Listener) {
 	t.Helper()
 	done := make(chan error)
@@ -107,7 +107,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 		r.Do, r.UID, r.GID = "connect", &ids[0], &ids[1]
 	}
 	alice.Groups = []int{27, 100_000}
-	newgrp := alice // of whom newgrp(1) has made the third group the effective one
+	newgrp := alice // whose third group newgrp(1) has made the effective one
 	other := uint32(100_000)
 	newgrp.GID, newgrp.Groups = &other, []int{27, 2424}
 	for _, test := range []struct {

@@ -66,7 +66,7 @@ func TestGroupBitsWaitForTheGroup(t *testing.T) {
 		}
 	}
 	if saw.Passed > 0 {
-		t.Errorf("it let in a peer of another group %d times", saw.Passed)
+		t.Errorf("it admitted a peer of another group %d times", saw.Passed)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestBindThatHasNotEnded(t *testing.T) {
 	}
 }
 
-// A directory of somebody whom we cannot tell from ourselves is not ours.
+// A directory of a user that we cannot tell from ourselves is not ours.
 func TestDirectoryOfOverflowID(t *testing.T) {
 	needRoot(t)
 	needUserNamespaces(t)

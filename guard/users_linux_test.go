@@ -48,7 +48,7 @@ func helperServeInNamespace(r role) error {
 	case d := <-denied:
 		return reexec.Report(d.Error())
 	case <-accepted:
-		return reexec.Report("let in")
+		return reexec.Report("admitted")
 	}
 }
 
@@ -107,7 +107,7 @@ func TestOverflowIDsOfANamespace(t *testing.T) {
 	}
 }
 
-// The id that stands for all who are not mapped is let in nowhere, and where all are
+// The id that stands for all users that are not mapped is admitted nowhere, and where all are
 // mapped it is nobody's.
 func TestOverflowIDs(t *testing.T) {
 	needRoot(t)
@@ -118,10 +118,10 @@ func TestOverflowIDs(t *testing.T) {
 		allowed uint32 // by the server
 		says    string
 	}{
-		{"we are mapped", []reexec.Option{inUserNamespace(7, 0)}, 7, "let in"},
+		{"we are mapped", []reexec.Option{inUserNamespace(7, 0)}, 7, "admitted"},
 		{"we are not mapped", []reexec.Option{inUserNamespace(0, 54321)}, 65534, "uid 65534 stands for every uid that our user namespace does not map"},
 		{"we are not mapped and not listed", []reexec.Option{inUserNamespace(0, 54321)}, 0, `by the rule "uid 0"`},
-		{"all are mapped", nil, 0, "let in"},
+		{"all are mapped", nil, 0, "admitted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			address := abstract()
@@ -215,7 +215,7 @@ func TestOverflowIDsAreRefused(t *testing.T) {
 		name   string
 		policy Policy
 		peer   Peer
-		failed bool // else it is let in
+		failed bool // else it is admitted
 	}{
 		{"uid", UIDs(65534), peer(65534, 1), true},
 		{"uid of a name", uidPolicy("user nobody(65534)", []uint32{65534}), peer(65534, 1), true},
@@ -296,6 +296,6 @@ func TestNamesWithoutDatabases(t *testing.T) {
 		}
 	}
 	if !got.UnknownUser || !got.UnknownGroup || got.Number != 12 || got.LetIn {
-		t.Errorf("%+v, want errors of os/user, 12 as an owner, and that nobody is let in", got)
+		t.Errorf("%+v, want errors of os/user, 12 as an owner, and that nobody is admitted", got)
 	}
 }

@@ -51,8 +51,8 @@ func startServer() (*server, error) {
 			}
 			return errors.New("another user")
 		})),
-		Prefetch:    guard.PrefetchGroups | guard.PrefetchProcess,
-		OnDeny: func(*guard.Denied) { s.reported.Add(1) },
+		Prefetch: guard.PrefetchGroups | guard.PrefetchProcess,
+		OnDeny:   func(*guard.Denied) { s.reported.Add(1) },
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
