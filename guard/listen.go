@@ -138,10 +138,10 @@ type Config struct {
 // Listen listens on the Unix socket at address. The listener accepts only peers that
 // config.Policy admits. The network is "unix" or "unixpacket".
 //
-// Listen makes the socket file at address, with permissions for its owner alone. The file
-// gets its group, mode and owner before the socket listens. Until then nobody can connect.
-// On Linux the file never has more permissions than Mode, whatever the umask is. On other
-// systems it may have more until the socket listens. The file has no POSIX.1e access
+// Listen makes the socket file at address. The file gets its group, mode and owner before
+// the socket listens. Until then nobody can connect. On Linux the file starts with
+// permissions for its owner alone, and never has more than Mode, whatever the umask is. On
+// other systems it may have more until the socket listens. The file has no POSIX.1e access
 // control list, even if its directory has a default one. Access control lists of NFSv4, ZFS
 // and other systems are left alone. Listen does not change the umask.
 //
@@ -149,8 +149,8 @@ type Config struct {
 // requires permission to write and to remove the file. A server without privileges lacks it
 // if Config.Owner is another user. Any other file stays, and the error wraps
 // [syscall.EADDRINUSE]. Close removes the socket file, unless another file has taken its
-// place. No other machine may mount the directory: the socket of another machine's server
-// looks stale.
+// place. No other machine may mount the directory, and no overlay may show it at another
+// path: the socket of a server that listens there looks stale.
 //
 // The directory, and the directories that lead to it, must be safe: only we and root can
 // rename what leads to the socket. See [Config].AllowSharedDirectory.

@@ -365,6 +365,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 // not stay in such a group, which a set-group-ID directory gave it.
 func TestGroupThatIsNotMapped(t *testing.T) {
 	needRoot(t)
+	needOwnCalls(t)
 	needUserNamespaces(t)
 	const nobody, eves, base = 65534, 6666, 100000
 	for _, test := range []struct {

@@ -38,8 +38,8 @@ const backlog = 1<<16 - 1
 //
 // The file gets its attributes between bind and listen(2). Nobody can connect until listen.
 // But a connect(2) may have passed the permission check by then, and can find the socket
-// listening a moment later. So the file starts with permissions for its owner alone, and
-// gets those of group and others last.
+// listening a moment later. So on Linux the file starts with permissions for its owner
+// alone, and gets those of group and others last.
 func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
 	at, err := openSocketPath(path, want.shared)
 	if err != nil {

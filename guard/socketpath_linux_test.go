@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,7 @@ import (
 
 func init() {
 	roles["mount"] = helperMount
+	roles["mount on demand"] = helperMountOnDemand
 	roles["exchange"] = helperExchange
 	roles["start"] = helperStart
 }
@@ -619,6 +621,7 @@ func TestKilledWhileItListens(t *testing.T) {
 // path does not apply to the directory of another user to which the link leads.
 func TestLinkThatLeadsElsewhere(t *testing.T) {
 	needRoot(t)
+	needOwnCalls(t)
 	dir := openDirectory(t)
 	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
 	eve.Expect("mounted")
@@ -658,4 +661,112 @@ func helperMount(r role) error {
 	}
 	reexec.Step("mounted")
 	return nil
+}
+
+// A socket of another user that we may not connect to is left alone. The error says that
+// the address is in use, as for any other file that is there.
+func TestSocketOfAnotherUser(t *testing.T) {
+	needRoot(t)
+	dir := openDirectory(t)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	live := place(t, path, serve)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	uid := uint32(4242)
+	helper := reexec.Start(t, role{Do: "start", Address: path, UID: &uid, GID: &uid})
+	helper.Expect("ready")
+	helper.Proceed()
+	var said string
+	helper.Decode(&said)
+	if !strings.Contains(said, "permission denied") || !strings.HasSuffix(said, "address already in use") {
+		t.Errorf("%q, want that permission is denied and that the address is in use", said)
+	}
+	helper.Proceed()
+	helper.Finish()
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) {
+		t.Errorf("it was replaced: %v", err)
+	}
+}
+
+// While we look at the file of another server, that server may set its mode. We do not
+// undo that.
+func TestModeThatItsServerSet(t *testing.T) {
+	at := openAt(t, filepath.Join(t.TempDir(), "s"))
+	bindAt(t, at, ours(0))
+	inode, err := at.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inode.close()
+	for now, want := range map[uint32]os.FileMode{
+		0o200: 0o000, // as checkStale left it
+		0o660: 0o660, // as its server set it
+	} {
+		if err := errors.Join(inode.chmod(now), restoreMode(inode, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if stat, err := inode.stat(); err != nil || permissions(stat) != want {
+			t.Errorf("from the mode %#o: %#o, %v, want %#o", now, permissions(stat), err, want)
+		}
+	}
+}
+
+// A file system that autofs(5) mounts on demand is mounted before its root is checked.
+func TestMountOnDemand(t *testing.T) {
+	needRoot(t)
+	needOwnCalls(t)
+	systems, err := os.ReadFile("/proc/filesystems")
+	if err != nil || !strings.Contains(string(systems), "\tautofs\n") {
+		t.Skipf("needs autofs in /proc/filesystems: %v", err)
+	}
+	dir := openDirectory(t)
+	var got forgedEntry
+	helper := reexec.Start(t, role{Do: "mount on demand", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
+	helper.Decode(&got)
+	helper.Finish()
+	if want := dir + " belongs to uid 4242"; !strings.Contains(got.Err, want) {
+		t.Errorf("%q, want %q", got.Err, want)
+	}
+}
+
+// helperMountOnDemand has another process listen in Address, where it mounts a file system
+// with the options Mount as soon as the kernel asks for it. The kernel does not ask for the
+// processes of this process group.
+//
+// Source: linux/auto_fs.h.
+func helperMountOnDemand(r role) error {
+	asked, asks, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	options := fmt.Sprintf("fd=%d,pgrp=%d,minproto=5,maxproto=5,direct", asks.Fd(), unix.Getpgrp())
+	if err := unix.Mount("peercred", r.Address, "autofs", 0, options); err != nil {
+		return fmt.Errorf("mount autofs: %w", err)
+	}
+	root, err := os.Open(r.Address)
+	if err != nil {
+		return err
+	}
+	go func() {
+		const ready, token = 0x9360, 8 // AUTOFS_IOC_READY, and wait_queue_token of autofs_v5_packet
+		packet := make([]byte, 4096)
+		_, err := asked.Read(packet)
+		err = errors.Join(err, unix.Mount("tmpfs", r.Address, "tmpfs", 0, r.Mount))
+		err = errors.Join(err, unix.IoctlSetInt(int(root.Fd()), ready, int(binary.NativeEndian.Uint32(packet[token:]))))
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}()
+	listen, err := reexec.Command(role{Do: "listen", Network: "unix", Address: filepath.Join(r.Address, "s")})
+	if err != nil {
+		return err
+	}
+	listen.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	listen.Stdout, listen.Stderr = os.Stdout, os.Stderr
+	return listen.Run()
 }

@@ -258,9 +258,13 @@ type step struct {
 	writable bool // by others; in a sticky directory they can rename only what is theirs
 }
 
-// lookAt looks at a link itself, not at its target.
+// lookAt looks at a link itself, not at its target. At a mount point it looks at the root of
+// what is mounted there. The path "/." makes autofs mount what it mounts on demand.
 func lookAt(path string) (step, error) {
 	info, err := os.Lstat(path)
+	if err == nil && info.IsDir() {
+		info, err = os.Lstat(path + "/.")
+	}
 	if err != nil {
 		return step{}, err
 	}
@@ -367,9 +371,19 @@ func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
 		return err
 	}
 	if err = p.probe(inode); err != nil {
-		err = errors.Join(err, inode.chmod(uint32(mode)))
+		err = errors.Join(err, restoreMode(inode, mode))
 	}
 	return err
+}
+
+// restoreMode gives a socket file back the mode that it had before checkStale, unless its
+// server has set another mode meanwhile.
+func restoreMode(inode socketInode, mode fs.FileMode) error {
+	stat, err := inode.stat()
+	if err != nil || permissions(stat) != mode|0o200 {
+		return err
+	}
+	return inode.chmod(uint32(mode))
 }
 
 // probe returns nil if no socket is bound to the socket file.
@@ -390,7 +404,7 @@ func (p *socketPath) probe(inode socketInode) error {
 	case errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it: remove it if none does: %w", p.path, errnoOf(err))
+	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
 }
 
 // errnoOf drops the name that package net gives to the probe.
