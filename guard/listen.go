@@ -264,10 +264,10 @@ func (c Config) file() (f socketAttributes, err error) {
 		f.mode = 0o600
 	}
 	if f.uid, err = idOf(c.Owner, os.Geteuid(), lookUpUser); err != nil {
-		return f, fmt.Errorf("Owner: %w", err)
+		return f, fmt.Errorf("Config.Owner: %w", err)
 	}
 	if f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup); err != nil {
-		return f, fmt.Errorf("Group: %w", err)
+		return f, fmt.Errorf("Config.Group: %w", err)
 	}
 	return f, nil
 }

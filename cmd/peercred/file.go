@@ -43,7 +43,7 @@ func (f fileFlags) config() guard.Config {
 var flagNames = strings.NewReplacer(
 	"(AllowSharedDirectory ", "(--allow-shared-directory ",
 	": AllowSharedDirectory requires ", ": --allow-shared-directory requires ",
-	": Owner: ", ": --owner: ", ": Group: ", ": --group: ",
+	": Config.Owner: ", ": --owner: ", ": Config.Group: ", ": --group: ",
 )
 
 // fileMode is a flag for permission bits.
