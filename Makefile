@@ -5,27 +5,16 @@
 # A workspace around this folder is the user's affair, not ours.
 export GOWORK := off
 
-# What fails and goes on prints what it did not show, and with -s not even that it failed.
-ifneq (,$(findstring i,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))
-$(error -i, --ignore-errors, would have a failure pass for a success)
-endif
-
 # What needs other dependencies is a module of its own.
-MODULES := . grpcpeer benchmarks
+MODULES := . grpcpeer benchmarks proving
 comma := ,
 in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
 
-# What "make proof" collects.
-proven = echo "proven: $$(go env GOOS)/$$(go env GOARCH) $(1) ran by make test: $$(uname -sr)"
-
-# Not what go-for put into a hidden folder.
-go_files = $$(find . -path './.?*' -prune -o -name '*.go' -print)
-
-GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname
+GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg \
+	--hide-summary=skipped --post-run-command $(CURDIR)/.ci/skipped
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-INDEXDB     := go run golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018
 GO_LICENSES := go run github.com/google/go-licenses@v1.6.0
 CYCLONEDX   := go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 APIDIFF     := go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
@@ -79,13 +68,11 @@ RACE ?= -race
 test-cgo: ## run all tests with CGO_ENABLED=1, under the race detector
 	@echo "== CGO_ENABLED=1, both implementations$(if $(RACE),$(comma) race detector)"
 	$(call in_modules,CGO_ENABLED=1 $(GOTESTSUM) -- $(RACE) -count=1 ./...)
-	@$(call proven,cpeercred); $(call proven,native)
 
 .PHONY: test-nocgo
 test-nocgo: ## run all tests with CGO_ENABLED=0
 	@echo "== CGO_ENABLED=0, native alone"
 	$(call in_modules,CGO_ENABLED=0 $(GOTESTSUM) -- -count=1 ./...)
-	@$(call proven,native)
 
 # The two that Go supports. They are fetched as Go fetches them: by the module proxy,
 # held against the checksum database.
@@ -107,12 +94,12 @@ cover: ## show which share of each function the tests reach, in both settings
 ##@ Test elsewhere
 
 .PHONY: test-arch
-test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x
-	@ZIG_DIR="$(ZIG_DIR)" go run ./internal/testarch -arch "$(ARCH)"
+test-arch: $(ZIG_DIR)/ziglang ## run the tests for other processors under qemu-user, or for some: ARCH=arm64,s390x (needs root)
+	@GOTESTSUM="$(GOTESTSUM)" ZIG_DIR="$(ZIG_DIR)" proving/arch.sh $(subst $(comma), ,$(ARCH))
 
 .PHONY: test-kernel
-test-kernel: ## run the tests on Debian's kernels, in virtual machines: all of -list, or those that match BOOT (quick)
-	@go run ./internal/testkernel -boot '$(BOOT)'
+test-kernel: ## run the tests on Debian's kernels, in virtual machines: all boots, or those that match BOOT=quick
+	@cd proving && go run ./kernels -boot '$(BOOT)'
 
 # gVisor's command, the machine's and a current one; Go's checksum database vouches
 # for the latter.
@@ -123,9 +110,9 @@ GVISOR_DIR     := $(OUTSIDE)/gvisor-$(GVISOR_RELEASE)
 
 .PHONY: test-gvisor
 test-gvisor: ## run the tests on gVisor, an old one that answers for the caller and a current one (needs root)
-	@go run ./internal/testgvisor -runsc "$(RUNSC)"
+	@proving/gvisor/gvisor.sh "$(RUNSC)"
 	@$(MAKE) --no-print-directory $(GVISOR_DIR)/runsc
-	@go run ./internal/testgvisor -runsc $(GVISOR_DIR)/runsc
+	@proving/gvisor/gvisor.sh $(GVISOR_DIR)/runsc
 
 $(GVISOR_DIR)/runsc:
 	@echo "building gVisor $(GVISOR_RELEASE) in $(GVISOR_DIR), which takes some minutes"
@@ -133,126 +120,109 @@ $(GVISOR_DIR)/runsc:
 
 .PHONY: test-libc
 test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sanitizers (needs root)
-	@go run ./internal/testlibc
+	@GOTESTSUM="$(GOTESTSUM)" proving/libc.sh
 
-# The shims as objects that link here. Darwin's is compiled to ELF for that.
-ZIG_INCLUDE = $(ZIG_DIR)/ziglang/lib/libc/include
-OBJECT      := $(STRICT) -O1 -c
-ZIG_OBJECT  = env $(ZIG) cc $(OBJECT)
-DRAGONFLY_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-unknown-dragonfly -nostdinc \
-	-isystem cpeercred/testdata/dragonfly -isystem $(ZIG_DIR)/ziglang/lib/include
-IMITATED := cc $(STRICT) -U__linux__ -D_DEFAULT_SOURCE -c
-DARWIN_OBJECT = env $(ZIG) clang $(OBJECT) -target x86_64-apple-macosx11-elf -nostdinc \
-	-isystem $(ZIG_INCLUDE)/any-darwin-any -isystem $(ZIG_DIR)/ziglang/lib/include
+CROSS = go -C proving run ./cross -zig $(abspath $(ZIG_DIR))/ziglang
 
 .PHONY: test-shims
-test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
+test-shims: $(ZIG_DIR)/ziglang ## run the C shims of all systems on a fake kernel, beside native's decoders
 	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
 
-# What follows finds them in a folder that is there meanwhile.
-WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	$(MAKE) --no-print-directory shims SHIMS="$$dir"; PEERCRED_SHIMS="$$dir"
+# What follows finds the programs that it asks.
+WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(CROSS) kernel "$$dir"; export PEERCRED_SHIMS="$$dir";
 
-# The shims of all systems, each linked to the fake kernel, in SHIMS. (gcc takes it for
-# possible that a call fails and errno is 0.)
-SHIM_SOURCES ?= cpeercred
-
+# The same programs in SHIMS, of the shims in SHIM_SOURCES, which mutate changes.
 .PHONY: shims
 shims: $(ZIG_DIR)/ziglang
-	@set -e; dir="$(SHIMS)"; \
-	with() { system=$$1 compiler=$$2; shift 2; for file; do $$compiler -o "$$dir/$$system.$$file.o" $(SHIM_SOURCES)/$$file.c; done; }; \
-	with freebsd   "$(ZIG_OBJECT) -target x86_64-freebsd" credentials_freebsd groups_xucred socket; \
-	with dragonfly "$(DRAGONFLY_OBJECT)" credentials_dragonfly groups_xucred socket; \
-	with netbsd    "$(ZIG_OBJECT) -target x86_64-netbsd" credentials_netbsd socket; \
-	with openbsd   "$(ZIG_OBJECT) -target x86_64-openbsd" credentials_openbsd socket; \
-	with darwin    "$(DARWIN_OBJECT)" credentials_darwin groups_xucred audittoken_darwin socket; \
-	with linux     "cc $(OBJECT)" credentials_linux groups_linux securitylabel_linux process_linux; \
-	with linux     "cc $(OBJECT) -Wno-maybe-uninitialized" socket; \
-	with solaris   "$(IMITATED) -D__sun -isystem cpeercred/testdata/solaris" credentials_solaris groups_solaris; \
-	with aix       "$(IMITATED) -D_AIX -isystem cpeercred/testdata/aix" credentials_aix; \
-	for system in linux darwin freebsd dragonfly openbsd netbsd solaris aix; do \
-		cc -Wall -Wextra -Werror -no-pie -o "$$dir/$$system" cpeercred/testdata/fakekernel.c "$$dir/$$system".*.o; done
+	@$(CROSS) -sources "$(abspath $(or $(SHIM_SOURCES),cpeercred))" kernel "$(abspath $(SHIMS))"
 
 ##@ Compile and link for other systems
 
-# Every port that Go knows, then the C shims of other systems.
 .PHONY: cross
-cross: ## compile for every port that Go knows, and the C shims for every system
-	@$(CROSS) -python $(PYTHON) tools
-	@$(MAKE) --no-print-directory cross-go cross-c cross-cgo
+cross: cross-go cross-c cross-cgo ## vet for every port that Go knows, compile the C shims for every system, and link
 
-# go vet wants to link a test program even where there are no tests, which Go
-# refuses for any package on these without cgo. The same files are vetted under
-# the system that the port is a variant of.
+# go vet links a test program, which Go refuses on these without cgo. They are built, and
+# vetted as the system that they are a variant of.
 UNLINKABLE := android/386 android/amd64 android/arm ios/amd64 ios/arm64
 
-# The systems for which the other modules are compiled: their dependencies are large.
+# The ports of the other modules, whose dependencies are large.
 MODULE_PORTS := darwin/arm64 freebsd/amd64 windows/amd64
 
 .PHONY: cross-go
-cross-go: ## compile and vet the Go code for every port that Go knows
-	@for port in $$(go tool dist list); do \
-		os=$${port%/*} arch=$${port#*/} tags=; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... || exit 1; \
-		case " $(UNLINKABLE) " in *" $$port "*) \
-			tags=$$os; case $$os in android) os=linux;; ios) os=darwin;; esac;; esac; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet -tags=$$tags ./... || exit 1; \
-		echo "proven: $$port native compiled by make cross-go: $$(go env GOVERSION), vetted$${tags:+ as $$os/$$arch with the tag $$tags}"; \
-	done
+cross-go: ## vet the Go code, which compiles it, for every port that Go knows
+	@go tool dist list | CGO_ENABLED=0 xargs -P 2 -n 1 sh -c 'GOOS=$${0%/*} GOARCH=$${0#*/} tags=; export GOOS GOARCH; \
+		case " $(UNLINKABLE) " in *" $$0 "*) go build ./... || exit 255; tags=$$GOOS; case $$GOOS in android) GOOS=linux;; ios) GOOS=darwin;; esac;; esac; \
+		go vet -tags=$$tags ./... || exit 255; echo "cross: $$0 vets"'
 	@for module in $(filter-out .,$(MODULES)); do for port in $(MODULE_PORTS); do \
-		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; \
-		echo "cross: $$module vets for $$port"; \
-	done; done
-	@CGO_ENABLED=1 go build ./... && CGO_ENABLED=1 go vet ./... && \
-		echo "cross: $$(go env GOOS)/$$(go env GOARCH) builds and vets with CGO_ENABLED=1"
-
-CROSS = go run ./internal/cross -zig $(ZIG_DIR)/ziglang/zig
+		(cd $$module && CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...) || exit 1; done; done
+	@CGO_ENABLED=1 go vet ./...
 
 .PHONY: cross-c
 cross-c: $(ZIG_DIR)/ziglang ## compile the C shims for every system, and check which of its calls they refer to
-	@$(CROSS) shims
+	@$(CROSS) c
 
 .PHONY: cross-cgo
 cross-cgo: $(ZIG_DIR)/ziglang ## link the command and the tests with cgo for macOS, the BSDs and Windows, with Zig
-	@$(CROSS) link
+	@$(CROSS) cgo
 
 ##@ Attack
 
-FUZZ = $(WITH_SHIMS) CGO_ENABLED=1 go run ./internal/fuzz -zig $(ZIG_DIR)
+FUZZ_DIR := $(OUTSIDE)/fuzz
 
 .PHONY: fuzz
-fuzz: $(ZIG_DIR)/ziglang ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz: ## fuzz every target, Go's and the C shims', for FUZZTIME (30s)
+	@$(MAKE) --no-print-directory -j2 fuzz-go fuzz-c
 
 .PHONY: fuzz-long
-fuzz-long: FUZZTIME = 10m
-fuzz-long: $(ZIG_DIR)/ziglang ## fuzz every target for 10 minutes
-	@$(FUZZ) -time $(FUZZTIME)
+fuzz-long: ## fuzz every target for 10 minutes
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10m
 
-.PHONY: fuzz-planted
-fuzz-planted: $(ZIG_DIR)/ziglang ## plant bugs in the C shims, and show that fuzzing finds each within FUZZTIME
-	@$(FUZZ) -time $(FUZZTIME) -planted
+# Go reports the end of the time as a failure if it comes within an execution
+# (golang.org/issue/75804).
+.PHONY: fuzz-go
+fuzz-go: $(ZIG_DIR)/ziglang
+	@$(WITH_SHIMS) grep -roE --include='*_test.go' '^func Fuzz[A-Za-z]+' . | sed 's/:func / /' >"$$dir/targets"; \
+	test -s "$$dir/targets"; while read -r file target; do \
+		(cd $$(dirname $$file) && go test -tags shims -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 .) </dev/null >"$$dir/log" 2>&1 || \
+		grep -A1 -m1 '^--- FAIL' "$$dir/log" | grep -qx ' *context deadline exceeded' || { cat "$$dir/log"; exit 1; }; \
+		echo "fuzz: $$target: $$(grep -o 'execs: [0-9]*' "$$dir/log" | tail -1)"; done <"$$dir/targets"
+
+# each_fuzzer goes through those of libFuzzer, one a system. What they learn is kept.
+each_fuzzer = set -e; for fuzzer in $$(find $(FUZZ_DIR) -maxdepth 1 -type f -perm -u+x); do system=$$(basename $$fuzzer)
+UNPACK := import sys, pathlib; [pathlib.Path(sys.argv[1], str(n)).write_bytes(bytes.fromhex(line)) for n, line in enumerate(sys.stdin)]
+
+.PHONY: fuzz-c
+fuzz-c: $(ZIG_DIR)/ziglang
+	@mkdir -p $(FUZZ_DIR); $(CROSS) fuzzer $(FUZZ_DIR)
+	@$(each_fuzzer); rm -rf $$fuzzer.corpus; mkdir -p $$fuzzer.corpus $$fuzzer.learnt; \
+		grep -shv '^#' cpeercred/testdata/fuzz/*/$$system.hex | $(PYTHON) -c '$(UNPACK)' $$fuzzer.corpus; \
+		$$fuzzer -max_total_time=$$(($(subst m,*60,$(FUZZTIME:s=)))) -max_len=512 -artifact_prefix=$$fuzzer- $$fuzzer.learnt $$fuzzer.corpus >$$fuzzer.log 2>&1 || \
+		{ grep -v -e '^#' -e NEW_FUNC -e '^INFO' $$fuzzer.log; echo "fuzz: run $$fuzzer with that file"; exit 1; }; \
+		echo "fuzz: the C shims of $$system: $$(tail -1 $$fuzzer.log)"; done
 
 .PHONY: fuzz-corpora
-fuzz-corpora: $(ZIG_DIR)/ziglang ## fuzz, then minimise what was learnt into the corpora of this tree
-	@$(FUZZ) -time $(FUZZTIME) -keep
+fuzz-corpora: fuzz-c ## fuzz the C shims, then minimise what was learnt into the corpora of this tree
+	@$(each_fuzzer); rm -rf $$fuzzer.merged; mkdir $$fuzzer.merged; \
+		$$fuzzer -set_cover_merge=1 -max_len=512 -use_counters=0 $$fuzzer.merged $$fuzzer.corpus $$fuzzer.learnt 2>$$fuzzer.log; \
+		for entry in $$fuzzer.merged/*; do od -An -v -tx1 $$entry | tr -d ' \n'; echo; done | awk '{ print length, $$0 }' | sort -k1n -k2 | cut -d' ' -f2 \
+		>cpeercred/testdata/fuzz/corpus/$$system.hex; done
 
 .PHONY: mutate
-mutate: ## show the changes to conditions (with -kind: to statements and constants) that the tests do not notice: make mutate MUTATE="-package guard" (needs root)
-	@go run ./internal/mutate $(MUTATE)
+mutate: ## show which changes of conditions the tests do not notice: make mutate MUTATE="-package guard -kind statements" (needs root; -help for more)
+	@cd proving && go run ./mutate $(MUTATE)
 
 .PHONY: load
-load: ## put a guarded listener under load: 20,000 peers of three users, both settings (needs root)
-	@for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./internal/load || exit 1; done
+load: ## ask about 30,000 connections, 20,000 of them guarded, of clients that die and come again (needs root)
+	@cd proving && for cgo in 1 0; do CGO_ENABLED=$$cgo go run ./soak -connections 30000 || exit 1; done
 
-# How long, and how many connections at least, in each setting.
+# How long, and how many connections, at least, in each setting.
 SOAKTIME        ?= 5m
 SOAKCONNECTIONS ?= 500000
 
 .PHONY: soak
-soak: ## ask about a million connections of clients that die and come again, for 10 minutes in all (needs root)
-	@for cgo in 1 0; do \
-		CGO_ENABLED=$$cgo go run ./internal/soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
+soak: ## the same with a million connections, for 10 minutes in all (needs root)
+	@cd proving && for cgo in 1 0; do \
+		CGO_ENABLED=$$cgo go run ./soak -time $(SOAKTIME) -connections $(SOAKCONNECTIONS) || exit 1; done
 
 ##@ Check the source and what it depends on
 
@@ -261,14 +231,14 @@ lint: lint-go lint-c lint-workflows ## check the Go code, the C shims and the wo
 
 .PHONY: lint-go
 lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and more
-	@bad=$$(gofmt -l $(go_files)) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	@bad=$$(gofmt -l $$(git ls-files '*.go')) && test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
 .PHONY: lint-c
 lint-c: ## check the C shims with strict warnings
 	@checked=; for cc in gcc clang; do \
 		command -v $$cc >/dev/null || { echo "lint: no $$cc here, its warnings were left out"; continue; }; \
-		for file in cpeercred/*_linux.c cpeercred/socket.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
+		for file in cpeercred/linux.c cpeercred/socket.c cpeercred/unsupported.c; do $$cc $(STRICT) -c -o /dev/null $$file || exit 1; done; \
 		checked="$$checked $$cc"; \
 	done; \
 	test -n "$$checked" || { echo "lint: no C compiler here: apt-get install gcc libc6-dev clang"; exit 1; }; \
@@ -284,16 +254,8 @@ lint-workflows: $(ZIZMOR_DIR)/bin/zizmor ## check the workflows, for mistakes an
 $(ZIZMOR_DIR)/bin/zizmor:
 	@$(call install,$(ZIZMOR_DIR),.ci/zizmor.txt)
 
-# The modules that are meant to be imported; the systems that the API is compared
-# on, with cgo too as Zig compiles for them.
-IMPORTED  := . grpcpeer
-API_PORTS := darwin/arm64=aarch64-macos freebsd/amd64=x86_64-freebsd windows/amd64=x86_64-windows-gnu
-API       = PYTHONPATH=$(ZIG_DIR) go run ./internal/api -zig "$(PYTHON) -m ziglang" \
-	-ports "$(foreach pair,$(API_PORTS),$(firstword $(subst =, ,$(pair))))" -cgo-ports "$(API_PORTS)"
-
-.PHONY: api-check
-api-check: $(ZIG_DIR)/ziglang ## check that each module exports, on every system, what its api.txt says
-	@$(API) $(IMPORTED)
+# The modules that are meant to be imported.
+IMPORTED := . grpcpeer
 
 BASE ?= HEAD
 
@@ -308,82 +270,54 @@ api-diff: ## show what the changes since BASE (HEAD, or make api-diff BASE=v1.0.
 		echo "== $$path since $(BASE)"; if test -s "$$dir/changes"; then cat "$$dir/changes"; else echo "the same API"; fi; \
 	done
 
-# benchmarks draws with svgo (CC-BY-4.0) and freetype (the FreeType License), which
-# go-licenses does not know. It is built by developers, and given to nobody.
-DRAWING := --ignore github.com/ajstarks/svgo --ignore github.com/golang/freetype
-
 .PHONY: licences
 licences: ## check that the licences of all dependencies ask for no more than ours does
 	@ours=$$(go list -m) && for module in $(MODULES); do \
-		test $$module = benchmarks && drawing="$(DRAWING)" || drawing=; \
-		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours $$drawing \
+		(cd $$module && $(GO_LICENSES) check --include_tests --ignore $$ours \
 			--allowed_licenses=Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT ./...) || exit 1; \
 		echo "licences: $$module is clean"; done
 
 # What is released is built, and looked at, with this one, whatever is installed.
-vulncheck reproducible dist commands sboms: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
+vulncheck reproducible dist: export GOTOOLCHAIN := $(lastword $(GO_RELEASES))
 
 VULNDB ?= https://vuln.go.dev
 
-# What everyone knows of net/http in Go 1.18: a database without it knows of nothing.
-KNOWN_IN := stdlib@v1.18.0
-KNOWN    := CVE-2022-27664
-
+# govulncheck reports nothing if its database is empty. So the database must know an old
+# vulnerability of net/http first.
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what the code calls, of Go itself too
-	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json $(KNOWN_IN) | go run ./internal/vulncheck -known $(KNOWN)
+vulncheck: ## look for known vulnerabilities in the code that is called, also in Go itself
+	@$(GOVULNCHECK) -db=$(VULNDB) -mode=query -json stdlib@v1.18.0 | grep -q CVE-2022-27664 || \
+		{ echo "vulncheck: $(VULNDB) does not know CVE-2022-27664"; exit 1; }
 	$(call in_modules,$(GOVULNCHECK) -db=$(VULNDB) ./...)
-	@echo "vulncheck: none, as $(VULNDB) knows"
 
-# The database is made by a fixed program from the latest reports, which the module proxy
-# has too: Go's checksum database vouches for both. The reports do not say when they were
-# modified, so that the database's date is theirs.
 .PHONY: vulncheck-offline
-vulncheck-offline: ## the same where only the module proxy can be reached
-	@set -e; reports=golang.org/x/vulndb; \
-	latest=$$(go list -m -f '{{.Version}} {{.Time.UTC.Format "2006-01-02T15:04:05Z"}}' $$reports@latest); \
-	version=$${latest% *} time=$${latest#* }; \
-	dir="$(OUTSIDE)/vulndb-$$version"; \
-	if ! test -d "$$dir"; then \
-		echo "making the database of vulnerabilities in $$dir"; rm -rf "$$dir.part"; mkdir -p "$(OUTSIDE)"; \
-		go mod download $$reports@$$version; \
-		$(INDEXDB) -vulns "$$(go env GOMODCACHE)/$$reports@$$version/data/osv" -out "$$dir.part"; \
-		mv "$$dir.part" "$$dir"; fi; \
-	printf '{"modified":"%s"}' "$$time" >"$$dir/index/db.json"; \
-	$(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
+vulncheck-offline: ## the same with a database from the module proxy
+	@dir=$$(.ci/vulndb) && $(MAKE) --no-print-directory vulncheck VULNDB="file://$$dir"
 
 .PHONY: bench-check
-bench-check: ## check that asking takes no more allocations, system calls and instructions than it did
-	@cd benchmarks && go run . -check
+bench-check: ## hold allocations, system calls and instructions against benchmarks/baseline.json (BASELINE=update writes it)
+	@cd benchmarks && go run . $(or $(BASELINE),check)
 
 ##@ Write what is committed
 
-.PHONY: readme
-readme: ## write the README's table of systems from systems.go
-	@go test -count=1 -run '^TestREADMESystems$$' . -update
-
-.PHONY: proof
-proof: ## write what the targets proved into the README's matrix: make proof LOGS="their output" RAN=what,ran,whole
-	@go run ./internal/proof -write -ran "$(RAN)" $(LOGS)
-
-.PHONY: api
-api: $(ZIG_DIR)/ziglang ## write what each module exports into its api.txt
-	@$(API) -w $(IMPORTED)
+.PHONY: systems
+systems: ## write the table of docs/systems.md from systems.go
+	@go test -count=1 -run '^TestSystemsDocument$$' . -update
 
 .PHONY: bench
-bench: ## measure what asking costs, beside every other library, into README.md and benchmarks/
-	@cd benchmarks && go run .
+bench: ## measure what a question costs, beside other libraries, into benchmarks/ (ROUNDS=20 BENCHTIME=200ms)
+	@benchmarks/bench.sh
 
 ##@ Release
 
 .PHONY: tag-check
 tag-check: ## check that HEAD may get a tag: make tag-check TAG=grpcpeer/v1.0.0
-	@go run ./internal/tagcheck "$$TAG"
+	@.ci/tag-check "$(TAG)"
 
 COMMAND := -trimpath -o
 
 .PHONY: reproducible
-reproducible: ## build the command of HEAD twice, in two folders, once with an empty cache, and compare
+reproducible: ## build the command of HEAD in two folders, once with an empty cache, and compare
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for folder in here elsewhere/deeper; do git clone -q . "$$dir/$$folder"; done; \
 	for cgo in 1 0; do \
@@ -394,61 +328,25 @@ reproducible: ## build the command of HEAD twice, in two folders, once with an e
 		echo "reproducible: CGO_ENABLED=$$cgo, sha256 $$(sha256sum <"$$dir/one" | cut -c1-64)"; \
 	done
 
-# Where what a release consists of is put.
+# The files of a release are put here.
 DIST       ?= bin
 DIST_PORTS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 \
 	dragonfly/amd64 illumos/amd64
 
-# The release workflow calls these apart, so that no program but Go has run where the
-# commands are built.
 .PHONY: dist
-dist: commands sboms ## build what a release consists of, into DIST (bin): the command for each system, SBOMs, checksums
-	@$(MAKE) --no-print-directory sboms-check checksums
-
-.PHONY: commands
-commands: ## build the command for each system, into DIST (bin)
-	@mkdir -p "$(DIST)"
-	@for port in $(DIST_PORTS); do \
+dist: ## build the files of a release in DIST (bin): the command for each system, and checksums
+	@mkdir -p "$(DIST)"; for port in $(DIST_PORTS); do \
 		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
 		CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go build $(COMMAND) "$$file" ./cmd/peercred || exit 1; \
-		echo "commands: $$file"; done
-
-SBOM := -json -noserial -notimestamp
+		echo "dist: $$file"; done
+	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS
 
 .PHONY: sboms
-sboms: commands ## write a CycloneDX SBOM of each command and of each module that is imported, into DIST (bin)
-	@for port in $(DIST_PORTS); do \
-		file="$(DIST)/peercred-$${port%/*}-$${port#*/}"; \
-		$(CYCLONEDX) bin $(SBOM) -output "$$file.cdx.json" "$$file" || exit 1; echo "sboms: $$file.cdx.json"; done
-	@for module in $(IMPORTED); do \
+sboms: ## write a CycloneDX bill of materials of each module that is imported in DIST (bin)
+	@mkdir -p "$(DIST)"; for module in $(IMPORTED); do \
 		file="$(DIST)/$$(basename $$(cd $$module && go list -m)).cdx.json"; \
-		$(CYCLONEDX) mod $(SBOM) -type library -licenses -output "$$file" $$module || exit 1; echo "sboms: $$file"; done
-
-# The release workflow builds the commands anew, beside SBOMs from another machine. Each
-# of these has the checksum of the command that it was written of.
-.PHONY: sboms-check
-sboms-check: ## check that the commands in DIST (bin) are those that the SBOMs beside them describe
-	@cd "$(DIST)" && for port in $(DIST_PORTS); do \
-		file="peercred-$${port%/*}-$${port#*/}"; \
-		sum=$$(sed -n '/"cdx:gomod:binary:hash:SHA-256"/{n;s/.*"value": "\([0-9a-f]*\)".*/\1/p;}' "$$file.cdx.json") && \
-		echo "$$sum  $$file" | sha256sum --strict -c - || { \
-			echo "sboms-check: $$file.cdx.json is of another build than $$file"; exit 1; }; done && \
-	set -- *.cdx.json && test $$# = $(words $(DIST_PORTS) $(IMPORTED)) || { \
-		echo "sboms-check: there are other SBOMs than those of the commands and modules"; exit 1; }
-
-.PHONY: checksums
-checksums: ## write the checksums of what is in DIST (bin)
-	@cd "$(DIST)" && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && echo "checksums: $(DIST)/SHA256SUMS"
-
-.PHONY: go-for
-go-for: release = golang.org/toolchain@v0.0.1-$(firstword $(GO_RELEASES)).$(PORT)
-go-for: ## put Go for another system into .go, to be taken there: make go-for PORT=illumos-amd64
-	@test -n "$(PORT)" || { echo "say for which: make go-for PORT=illumos-amd64"; exit 2; }
-	@go mod download $(release)
-	@rm -rf .go && cp -R "$$(go env GOMODCACHE)/$(release)" .go && chmod -R u+w .go
-	@chmod +x .go/bin/* .go/pkg/tool/*/* # a module has no executables, and no other module in it
-	@find .go -name _go.mod | while read -r file; do mv "$$file" "$${file%_go.mod}go.mod" || exit 1; done
-	@echo "go-for: .go/bin/go is $(firstword $(GO_RELEASES)) for $(PORT)"
+		$(CYCLONEDX) mod -json -noserial -notimestamp -type library -licenses -output "$$file" $$module || exit 1; \
+		echo "sboms: $$file"; done
 
 .PHONY: rename
 rename: OLD = $(shell go list -m)
@@ -457,6 +355,6 @@ rename: ## rename the module throughout: make rename MODULE=host/path
 	go mod edit -module "$(MODULE)"
 	@git grep -lF '$(OLD)' | while read -r file; do \
 		sed -i.renamed 's|$(OLD)|$(MODULE)|g' "$$file" && rm "$$file.renamed" || exit 1; done
-	gofmt -w $(go_files)
+	gofmt -w $$(git ls-files '*.go')
 	$(call in_modules,go build ./...)
-	@echo "renamed to $(MODULE); now rewrite \"Linking it\" in README.md, and \"Reporting\" in SECURITY.md"
+	@echo "renamed to $(MODULE); now rewrite \"Link it\" in README.md, and \"Reporting\" in SECURITY.md"

@@ -20,6 +20,9 @@ func askCredentials(fd int) (PeerCredentials, error) {
 	return r.judge()
 }
 
+// known is what is known of this system. It names the calls.
+var known = supportOn(runtime.GOOS, Implementation)
+
 // self is our own pid, which a process keeps for life.
 var self = int32(os.Getpid())
 
@@ -40,7 +43,7 @@ func checkKernel() error {
 func probeKernel() error {
 	switch wrong, err := answersForCaller(); {
 	case err != nil:
-		return unavailable(failedCredentials, "the answer names this process itself, and we cannot tell whether the kernel gives that answer for every peer: socket, "+call+": "+err.Error())
+		return unavailable(failedCredentials, "the answer names this process itself, and we cannot tell whether the kernel gives that answer for every peer: socket, "+known.UID.Call+": "+err.Error())
 	case wrong:
 		return unavailable(failedCredentials, "the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)")
 	}
@@ -51,16 +54,13 @@ func probeKernel() error {
 // refusal is the error for a call that gave none of the answers to hand out.
 func refusal(failed, call string, err error) error {
 	switch {
-	case errors.Is(err, errors.ErrUnsupported) && call == none:
+	case errors.Is(err, errors.ErrUnsupported) && call == "":
 		return unavailable(failed, err.Error())
 	case errors.Is(err, errors.ErrUnsupported):
 		return unavailable(failed, call+": "+err.Error())
 	}
 	return fmt.Errorf("%s: %w", failed, callError(call, err))
 }
-
-// none is the name of the call where there is none.
-const none = "none"
 
 // callError names the system and the call.
 func callError(call string, err error) error {

@@ -30,7 +30,7 @@ const failedAuditToken = "failed to get the peer's audit token"
 func askAuditToken(fd int) (token [8]uint32, err error) {
 	token, err = auditToken(fd)
 	if err != nil {
-		return [8]uint32{}, refusal(failedAuditToken, auditTokenCall, err)
+		return [8]uint32{}, refusal(failedAuditToken, known.AuditToken.Call, err)
 	}
 	return token, nil
 }

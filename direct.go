@@ -55,7 +55,7 @@ func unusual(r reply, err error) (PeerCredentials, error) {
 // judge makes a refusal an error, and doubts an answer that names this process.
 func (r reply) judge() (PeerCredentials, error) {
 	if r.err != nil {
-		return PeerCredentials{}, refusal(failedCredentials, call, r.err)
+		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, r.err)
 	}
 	if r.pid == self {
 		if err := checkKernel(); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // documents are those that name tests and targets.
-var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docs/deployment.md"}
+var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docs/deployment.md", "docs/systems.md", "docs/troubleshooting.md"}
 
 var (
 	testName    = regexp.MustCompile(`\bTest[A-Z0-9]\w*…?`)

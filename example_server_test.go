@@ -4,24 +4,30 @@ package peercred_test
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"log"
-	"log/slog"
 	"net/http"
 
 	"example.com/peercred/guard"
 )
 
-// A server for its own user and nobody else.
+// A server that admits root and its own user, and tells the secret to its own user alone.
 func Example_server() {
 	listener, err := guard.Listen(context.Background(), "unix", "/tmp/secrets.sock", guard.Config{
-		Policy: guard.CurrentUser(),
-		OnDeny: guard.LogDenied(slog.Default()),
+		Policy: guard.AnyOf(guard.CurrentUser(), guard.UIDs(0)),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, "the secret\n")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/whoami", func(w http.ResponseWriter, r *http.Request) {
+		peer, _ := guard.FromContext(r.Context())
+		fmt.Fprintln(w, "you are", peer)
+	})
+	onlyUs := guard.Require(guard.CurrentUser())
+	mux.Handle("/secret", onlyUs(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "the secret")
 	})))
+	server := &http.Server{Handler: mux, ConnContext: guard.ConnContext}
+	log.Fatal(server.Serve(listener))
 }

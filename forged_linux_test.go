@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -209,7 +208,6 @@ func helperForge(r role) error {
 
 // helperAskOne asks one function about a victim, on one thread.
 func helperAskOne(r role) error {
-	runtime.LockOSThread() // strace counts calls by thread
 	v, err := newVictim(r.Address, ofProcess(r.Function))
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ const failedGroups = "failed to get the peer's groups"
 func askGroups(fd int) ([]uint32, error) {
 	answer, err := groups(fd)
 	if err != nil {
-		return nil, refusal(failedGroups, groupsCall, err)
+		return nil, refusal(failedGroups, known.Groups.Call, err)
 	}
 	return answer, nil
 }

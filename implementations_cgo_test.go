@@ -2,28 +2,28 @@
 
 package peercred_test
 
-import (
-	"example.com/peercred/cpeercred"
-	"example.com/peercred/native"
-)
-
-// implementations are those that this build links, to be held against each
-// other.
-var implementations = []implementation{
-	{
-		"cpeercred",
-		cpeercred.Credentials, cpeercred.Kind, cpeercred.CheckCanHavePeer, cpeercred.Listens, cpeercred.AnswersForCaller,
-		cpeercred.Groups, cpeercred.SecurityLabel, cpeercred.AuditToken,
-		cpeercred.OpenProcess, cpeercred.ProcessExited, cpeercred.ProcessPID, cpeercred.ProcessIDs, cpeercred.SignalProcess,
-		cpeercred.OnSocketpair, cpeercred.SinceBoot,
-	},
-	{
-		"native",
-		native.Credentials, native.Kind, native.CheckCanHavePeer, native.Listens, native.AnswersForCaller,
-		native.Groups, native.SecurityLabel, native.AuditToken,
-		native.OpenProcess, native.ProcessExited, native.ProcessPID, native.ProcessIDs, native.SignalProcess,
-		native.OnSocketpair, native.SinceBoot,
-	},
-}
+import "example.com/peercred/cpeercred"
 
 const linkedImplementation = "cpeercred"
+
+// implementations are those that this build has. The tests compare them.
+var implementations = []implementation{cpeercredFunctions, nativeFunctions}
+
+var cpeercredFunctions = implementation{
+	name:             "cpeercred",
+	credentials:      cpeercred.Credentials,
+	kind:             cpeercred.Kind,
+	checkCanHavePeer: cpeercred.CheckCanHavePeer,
+	listens:          cpeercred.Listens,
+	answersForCaller: cpeercred.AnswersForCaller,
+	groups:           cpeercred.Groups,
+	securityLabel:    cpeercred.SecurityLabel,
+	auditToken:       cpeercred.AuditToken,
+	openProcess:      cpeercred.OpenProcess,
+	processExited:    cpeercred.ProcessExited,
+	processPID:       cpeercred.ProcessPID,
+	processIDs:       cpeercred.ProcessIDs,
+	signalProcess:    cpeercred.SignalProcess,
+	onSocketpair:     cpeercred.OnSocketpair,
+	sinceBoot:        cpeercred.SinceBoot,
+}

@@ -11,42 +11,75 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/seccomp"
 )
 
 // A kernel, or a sandbox between us and it, that fails a call, or that reports
-// success and writes nothing. strace plays it on the real call.
+// success and writes nothing (a seccomp filter of our own, see [seccomp.Answer]).
 
-// runForged runs a helper, which ends by itself, while strace forges what a call tells
-// it, and reads its report.
+// runForged runs a helper, which ends by itself, while a call is told another answer, and
+// reads its report. inject is in strace's words: CALL:error=E, retval=N, or
+// poke_exit=@argI=HEX for what the call wrote, and when=N for the Nth call alone.
 func runForged(t *testing.T, r role, inject string, report any) {
 	t.Helper()
-	if strings.Contains(inject, "poke_exit=") {
-		needOwnCalls(t)
-	}
-	call, _, _ := strings.Cut(inject, ":")
-	cmd := straced(t, r, "-o", os.DevNull, "-e", "trace="+call, "-e", "inject="+inject)
-	out, err := cmd.Output()
-	if err == nil {
-		err = json.Unmarshal(out, report)
-	}
+	seccomp.NeedAnswer(t)
+	answer, err := answerOfStrace(inject)
 	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
+		t.Fatalf("%s: %v", inject, err)
 	}
+	r.Answer = &answer
+	start(t, r).Decode(report)
+}
+
+var callNumbers = map[string][]uintptr{
+	"bind": {unix.SYS_BIND}, "connect": {unix.SYS_CONNECT}, "getsockname": {unix.SYS_GETSOCKNAME}, "getsockopt": {unix.SYS_GETSOCKOPT},
+	"ioctl": {unix.SYS_IOCTL}, "poll": {seccomp.Poll[0].Number, seccomp.Poll[len(seccomp.Poll)-1].Number},
+	"socket": {unix.SYS_SOCKET}, "socketpair": {unix.SYS_SOCKETPAIR},
+}
+
+func answerOfStrace(inject string) (a seccomp.Answer, err error) {
+	call, rest, _ := strings.Cut(inject, ":")
+	a.Numbers, a.Made = callNumbers[call], true
+	for word := range strings.SplitSeq(rest, ":") {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "error":
+			a.Made = false
+			for a.Errno = 1; unix.ErrnoName(a.Errno) != value; a.Errno++ {
+			}
+		case "retval":
+			a.Made = false
+			a.Result, err = strconv.ParseInt(value, 0, 64)
+		case "when":
+			a.When, err = strconv.Atoi(value)
+		case "poke_exit":
+			a.Writes = map[int][]byte{}
+			for poke := range strings.SplitSeq(value, ",") {
+				argument, text, _ := strings.Cut(strings.TrimPrefix(poke, "@arg"), "=")
+				number, wrong := strconv.Atoi(argument)
+				bytes, badHex := hex.DecodeString(text)
+				a.Writes[number], err = bytes, errors.Join(err, wrong, badHex)
+			}
+		}
+		if err != nil {
+			return a, err
+		}
+	}
+	return a, nil
 }
 
 // injected is runForged for getsockopt.
 func injected(t *testing.T, r role, inject string) (got report) {
 	t.Helper()
-	if strings.HasPrefix(inject, "retval=") {
-		needOwnCalls(t)
-	}
 	runForged(t, r, "getsockopt:"+inject, &got)
 	return got
 }
@@ -334,7 +367,7 @@ func TestInjectedValues(t *testing.T) {
 		{"PID", info + told(unix.PIDFD_INFO_PID, none), "pid -1", nil, malformed},
 		{"PID", info + told(unix.PIDFD_INFO_PID, 1<<31-1), "a pid that a kernel can say", "2147483647", ""},
 		{"PID, without descriptors", "ioctl:error=ENOTTY", "and /proc cannot be read", nil, "too many open files"},
-		{"Alive", "?poll,?ppoll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
+		{"Alive", "poll:error=EINTR:when=1", "a signal meanwhile", "true", ""},
 	} {
 		t.Run(test.function+"/"+test.name, func(t *testing.T) {
 			if strings.Contains(test.name, "beyond the buffer") {
@@ -357,28 +390,32 @@ func TestInjectedValues(t *testing.T) {
 }
 
 // Linux before 6.13 does not have PIDFD_GET_INFO, and /proc is asked: the tests of a
-// process, by themselves, under a strace that forges that.
+// process, by themselves, where every ioctl(2) fails as that one does there.
 func TestProcessWithoutPidfdInfo(t *testing.T) {
+	seccomp.Need(t)
 	needUserNamespaces(t)
 	needPidfd(t)
 	needPidfdInfo(t)
-	// ENOTTY before 6.11, and EINVAL before 6.13.
-	for _, errno := range []string{"ENOTTY", "EINVAL"} {
-		testWithoutPidfdInfo(t, errno)
+	for _, errno := range []syscall.Errno{unix.ENOTTY, unix.EINVAL} { // before 6.11, and before 6.13
+		const tests = "^(TestProcess|TestTrap07PIDReuse|TestCurrentIDsInOrder|TestProcess.*(Executes|Namespace.*))$"
+		cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run="+tests)
+		cmd.Env = append(os.Environ(), pidfdInfoVariable+"=no", ioctlVariable+"="+strconv.Itoa(int(errno)))
+		out, err := cmd.CombinedOutput()
+		if passed := bytes.Count(out, []byte("\n--- PASS: ")); err != nil || bytes.Contains(out, []byte("--- SKIP: ")) || passed != 7 {
+			t.Errorf("%v: %v, and %d passed:\n%s", errno, err, passed, out)
+		}
 	}
 }
 
-func testWithoutPidfdInfo(t *testing.T, errno string) {
-	t.Helper()
-	strace, executable := straceAndUs(t)
-	const tests = "^(TestProcess|TestTrap07PIDReuse|TestCurrentIDsInOrder|TestProcess.*(Executes|Namespace.*))$"
-	cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=ioctl", "-e", "inject=ioctl:error="+errno,
-		executable, "-test.v", "-test.run="+tests)
-	cmd.Env = append(os.Environ(), pidfdInfoVariable+"=no")
-	out, err := cmd.CombinedOutput()
-	if passed := bytes.Count(out, []byte("\n--- PASS: ")); err != nil || bytes.Contains(out, []byte("--- SKIP: ")) || passed != 7 {
-		t.Errorf("%s: %v, and %d passed:\n%s", errno, err, passed, out)
+// ioctlVariable holds the errno that every ioctl(2) of the tests fails with, if any.
+const ioctlVariable = "PEERCRED_TEST_IOCTL_ERRNO"
+
+func forgeIoctl() error {
+	errno, err := strconv.Atoi(os.Getenv(ioctlVariable))
+	if err != nil {
+		return err
 	}
+	return seccomp.Forge(syscall.Errno(errno), seccomp.Any(unix.SYS_IOCTL))
 }
 
 // A socketpair that the kernel says it made, and did not, is none: its descriptors are

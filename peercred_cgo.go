@@ -14,14 +14,7 @@ import (
 // CGO_ENABLED=0. Both give the same answers.
 const Implementation = "cpeercred"
 
-const (
-	supported         = cpeercred.Supported
-	call              = cpeercred.Call
-	groupsCall        = cpeercred.GroupsCall
-	securityLabelCall = cpeercred.SecurityLabelCall
-	processCall       = cpeercred.ProcessCall
-	auditTokenCall    = cpeercred.AuditTokenCall
-)
+const supported = cpeercred.Supported
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return cpeercred.Credentials(fd) }
 func kind(fd int) (string, error)                                { return cpeercred.Kind(fd) }

@@ -14,14 +14,7 @@ import (
 // CGO_ENABLED=0. Both give the same answers.
 const Implementation = "native"
 
-const (
-	supported         = native.Supported
-	call              = native.Call
-	groupsCall        = native.GroupsCall
-	securityLabelCall = native.SecurityLabelCall
-	processCall       = native.ProcessCall
-	auditTokenCall    = native.AuditTokenCall
-)
+const supported = native.Supported
 
 func credentials(fd int) (pid int32, uid, gid uint32, err error) { return native.Credentials(fd) }
 func kind(fd int) (string, error)                                { return native.Kind(fd) }

@@ -36,31 +36,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
 )
-
-// implementation is what cpeercred and native both export.
-type implementation struct {
-	name             string
-	credentials      func(fd int) (pid int32, uid, gid uint32, err error)
-	kind             func(fd int) (string, error)
-	checkCanHavePeer func(fd int) error
-	listens          func(fd int) (bool, error)
-	answersForCaller func() (bool, error)
-	groups           func(fd int) ([]uint32, error)
-	securityLabel    func(fd int) (string, error)
-	auditToken       func(fd int) ([8]uint32, error)
-	openProcess      func(fd int) (pidfd int, err error)
-	processExited    func(pidfd int) (bool, error)
-	processPID       func(pidfd int) (int32, error)
-	processIDs       func(pidfd int) ([8]uint32, error)
-	signalProcess    func(pidfd int, signal os.Signal) error
-	onSocketpair     func(ask func(fd int)) error
-	sinceBoot        func() (time.Duration, error)
-}
 
 // answer is what an implementation says of a descriptor, for cmp.Diff.
 type answer struct {

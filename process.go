@@ -85,7 +85,7 @@ func askProcess(fd int) (*os.File, error) {
 	case isGone(err):
 		return nil, &ErrPeerProcessGone{}
 	case err != nil:
-		return nil, refusal(failedProcess, processCall, err)
+		return nil, refusal(failedProcess, known.Process.Call, err)
 	}
 	return os.NewFile(uintptr(pidfd), "pidfd"), nil
 }

@@ -34,7 +34,7 @@ const failedSecurityLabel = "failed to get the peer's security label"
 func askSecurityLabel(fd int) (string, error) {
 	answer, err := securityLabel(fd)
 	if err != nil {
-		return "", refusal(failedSecurityLabel, securityLabelCall, err)
+		return "", refusal(failedSecurityLabel, known.SecurityLabel.Call, err)
 	}
 	return answer, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"go/build"
 	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,14 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the README's table of systems (make readme)")
+var update = flag.Bool("update", false, "write the table of docs/systems.md (make systems)")
 
 const (
-	tableBegin = "<!-- The table is written by \"make readme\" from systems.go. -->\n"
+	tableBegin = "<!-- The table is written by \"make systems\" from systems.go. -->\n"
 	tableEnd   = "<!-- End of the table. -->\n"
 )
 
-// row is one of the README's: systems of which the same is known.
+// row is one of the table's: systems of which the same is known.
 type row struct {
 	title   string
 	systems []string
@@ -118,26 +120,26 @@ func orDash(text string) string {
 	return text
 }
 
-// The README's table is the one that is made from the data.
-func TestREADMESystems(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+// The table is the one that is made from the data.
+func TestSystemsDocument(t *testing.T) {
+	readme, err := os.ReadFile("docs/systems.md")
 	if err != nil {
 		t.Skipf("needs the source beside the test: %v", err)
 	}
 	before, rest, begins := strings.Cut(string(readme), tableBegin)
 	got, after, ends := strings.Cut(rest, tableEnd)
 	if !begins || !ends {
-		t.Fatalf("README.md has no place for the table, between %q and %q", tableBegin, tableEnd)
+		t.Fatalf("docs/systems.md has no place for the table, between %q and %q", tableBegin, tableEnd)
 	}
 	want := "\n" + systemsTable()
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+		if err := os.WriteFile("docs/systems.md", []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("run \"make readme\" (-want +README.md):\n%s", diff)
+		t.Errorf("run \"make systems\" (-want +docs/systems.md):\n%s", diff)
 	}
 }
 
@@ -160,8 +162,8 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// What is said to be available on a system is what its build of the leaf packages
-// has: the file that answers "unsupported" is not among its files.
+// The data says that a fact is available on a system if that system's own file in each
+// implementation answers it.
 func TestSystemsAreWhatIsCompiled(t *testing.T) {
 	if _, err := os.Stat("native"); err != nil {
 		t.Skipf("needs the source beside the test: %v", err)
@@ -170,20 +172,23 @@ func TestSystemsAreWhatIsCompiled(t *testing.T) {
 		for _, system := range r.systems {
 			for _, implementation := range []string{"cpeercred", "native"} {
 				info := supportOn(system, implementation)
+				source := sourceOf(t, implementation, system)
 				for _, test := range []struct {
-					file string
-					fact Fact
+					method, function string
+					fact             Fact
 				}{
-					{"unsupported.go", info.UID},
-					{"groups_unsupported.go", info.Groups},
-					{"securitylabel_unsupported.go", info.SecurityLabel},
-					{"process_unsupported.go", info.Process},
-					{"audittoken_unsupported.go", info.AuditToken},
+					{"credentials", "cpeercred_credentials", info.UID},
+					{"groups", "cpeercred_groups", info.Groups},
+					{"securityLabel", "cpeercred_security_label", info.SecurityLabel},
+					{"openProcess", "cpeercred_open_process", info.Process},
+					{"auditToken", "cpeercred_audit_token", info.AuditToken},
 				} {
-					files := filesOf(t, implementation, system)
-					refuses := slices.Contains(files, test.file) || (test.file == "groups_unsupported.go" && slices.Contains(files, "groups_solaris.go"))
-					if refuses == test.fact.Available {
-						t.Errorf("%s on %s: available is %v, but it builds %q", implementation, system, test.fact.Available, files)
+					defined := regexp.MustCompile(`(?m)^(func \(\w* ?system\) ` + test.method + `|` + test.function + `)\(`).MatchString(source)
+					if refuses := implementation == "native" && test.method == "groups" && test.fact.Reason != untold("groups"); refuses {
+						defined = test.fact.Available // by a method that says why
+					}
+					if defined != test.fact.Available {
+						t.Errorf("%s on %s: the data says of %s that it is available: %v, and the source defines it: %v", implementation, system, test.method, test.fact.Available, defined)
 					}
 				}
 			}
@@ -191,7 +196,9 @@ func TestSystemsAreWhatIsCompiled(t *testing.T) {
 	}
 }
 
-func filesOf(t *testing.T, implementation, system string) []string {
+// sourceOf returns the text of what is compiled for the system and not for others, with the
+// headers that it includes.
+func sourceOf(t *testing.T, implementation, system string) string {
 	t.Helper()
 	ctx := build.Default
 	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = system, "amd64", implementation == "cpeercred"
@@ -199,29 +206,48 @@ func filesOf(t *testing.T, implementation, system string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(pkg.GoFiles, pkg.CgoFiles...)
+	var source strings.Builder
+	for _, name := range append(pkg.GoFiles, pkg.CFiles...) {
+		if name == "unsupported.c" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(implementation, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+		for _, header := range regexp.MustCompile(`#include "(\w+\.h)"`).FindAllSubmatch(text, -1) {
+			text, err := os.ReadFile(filepath.Join(implementation, string(header[1])))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	return source.String()
 }
 
-// The names and reasons in the data are those that this build's questions give.
+// The data says that a fact is available if the linked implementation answers it, and else
+// the reason that the implementation gives.
 func TestSupportIsWhatIsLinked(t *testing.T) {
 	info := supportOn(runtime.GOOS, Implementation)
 	for _, test := range []struct {
 		fact   Fact
-		call   string
 		ask    func() error
 		failed string
 	}{
-		{info.UID, call, func() error { _, err := askCredentials(-1); return err }, "peer credentials"},
-		{info.Groups, groupsCall, func() error { _, err := askGroups(-1); return err }, "failed to get the peer's groups:"},
-		{info.SecurityLabel, securityLabelCall, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
-		{info.Process, processCall, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
-		{info.AuditToken, auditTokenCall, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
+		{info.UID, func() error { _, err := askCredentials(-1); return err }, "peer credentials"},
+		{info.Groups, func() error { _, err := askGroups(-1); return err }, "failed to get the peer's groups:"},
+		{info.SecurityLabel, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
+		{info.Process, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
+		{info.AuditToken, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
 	} {
-		if test.fact.Available && test.fact.Call != test.call {
-			t.Errorf("the data names %s, the build calls %s", test.fact.Call, test.call)
+		err := test.ask()
+		if unsupported := errors.Is(err, errors.ErrUnsupported); err == nil || unsupported == test.fact.Available {
+			t.Errorf("the data says that it is available: %v, and asking about no descriptor says %v", test.fact.Available, err)
 		}
 		want := test.failed + " unavailable on " + runtime.GOOS + ": " + test.fact.Reason
-		if err := test.ask(); !test.fact.Available && (err == nil || err.Error() != want) {
+		if !test.fact.Available && (err == nil || err.Error() != want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
@@ -318,7 +344,7 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
-// What is documented of a fact and is not in the README's table.
+// What is documented of a fact and is not in the table.
 func TestDocumentedFacts(t *testing.T) {
 	for _, r := range rows {
 		for name, fact := range supportOn(r.systems[0], "native").Facts() {

@@ -3,19 +3,41 @@
 package main
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
-	"math"
 	"os"
-	"time"
+	"os/exec"
+	"runtime"
 
-	"example.com/peercred/benchmarks/internal/order"
+	"github.com/google/go-cmp/cmp"
 )
 
-var errWorse = fmt.Errorf("it costs more than %s says; if that is meant, write it anew with -update", baselineFile)
+const baselineFile = "baseline.json"
 
-// check compares what can be counted with the baseline. Times do not fail it where
-// instructions can be counted.
+// baseline is what our subjects cost when somebody last looked and agreed.
+type baseline struct {
+	Go, Arch string
+	Costs    map[string]map[string]cost // by setting and subject
+}
+
+// cost is what can be counted of one execution. Unlike its time it does not vary.
+type cost struct {
+	Allocations  int
+	Calls        map[string]int // system calls by name
+	Instructions instructions   `json:",omitzero"`
+}
+
+// instructions depend on the compiler and the architecture.
+type instructions int
+
+// The shares by which instructions may differ from those of the baseline.
+const (
+	roomSameGo    = 0.01
+	roomOtherGo   = 0.25
+	roomOtherArch = 1e9
+)
+
+// check fails if a subject does not cost what the baseline says.
 func check() error {
 	old, err := readBaseline()
 	if err != nil {
@@ -25,24 +47,14 @@ func check() error {
 	if err != nil {
 		return err
 	}
-	if now.Go != old.Go || now.Arch != old.Arch {
-		fmt.Printf("the baseline is of %s/%s, this is %s/%s\n", old.Go, old.Arch, now.Go, now.Arch)
+	if diff := old.diff(now); diff != "" {
+		return fmt.Errorf("the costs are not those of %s (-then +now):\n%sif this is meant, run make bench-check BASELINE=update", baselineFile, diff)
 	}
-	worse := false
-	for _, c := range old.compare(now) {
-		verdict := "moved"
-		if c.worse {
-			verdict, worse = "WORSE", true
-		}
-		fmt.Printf("%s  %s\n", verdict, c.what)
-	}
-	if worse {
-		return errWorse
-	}
-	fmt.Printf("%d subjects cost what %s says, or less\n", len(now.Costs), baselineFile)
+	fmt.Println("the costs are those of", baselineFile)
 	return nil
 }
 
+// update writes the baseline.
 func update() error {
 	now, err := measureCosts()
 	if err != nil {
@@ -51,85 +63,85 @@ func update() error {
 	return now.write()
 }
 
-// checked are the groups of which allocations are held, beyond those of what a
-// subject is held against. Those of a gRPC call are not the same every time.
-var checked = []plan{
-	{group: order.Questions, sweeps: 60},
-	{group: order.Accepts, sweeps: 1},
-	{group: order.Requests, sweeps: 1},
-}
-
-func measureCosts() (b baseline, err error) {
-	dir, err := os.MkdirTemp("", "peercred-bench-")
-	if err != nil {
-		return b, err
-	}
-	defer os.RemoveAll(dir)
-	c, err := connect()
-	if err != nil {
-		return b, err
-	}
-	defer c.close()
-	b = thisGo()
-	steps := progress{began: time.Now()}
-	defer steps.end()
-	steps.step("build, with cgo and without")
-	workers, err := buildAll(dir, workerProgram)
-	if err != nil {
-		return b, err
-	}
-	for _, p := range checked {
-		steps.step(p.group + " ")
-		const rounds = 3
-		runs, err := measureGroup(workers, p, rounds, c, steps.dot)
+// measureCosts builds and runs this program in both settings.
+func measureCosts() (baseline, error) {
+	b := baseline{runtime.Version(), runtime.GOARCH, map[string]map[string]cost{}}
+	for setting, enabled := range map[string]string{"native": "0", "cgo": "1"} {
+		cmd := exec.Command("go", "run", "-ldflags=-s=false", ".", "costs") // valgrind needs symbols
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+enabled)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
 		if err != nil {
+			return b, fmt.Errorf("%v: %w", cmd, err)
+		}
+		var costs map[string]cost
+		if err := json.Unmarshal(out, &costs); err != nil {
 			return b, err
 		}
-		for _, r := range runs {
-			if err := b.addCosts(r, workers[r.setting], c, steps.dot); err != nil {
-				return b, err
-			}
-		}
+		b.Costs[setting] = costs
 	}
 	return b, nil
 }
 
-// addCosts adds those of our subjects.
-func (b baseline) addCosts(r *run, worker string, c *connection, progress func()) error {
-	for _, s := range r.subjects {
-		if s.Kind != order.Ours {
+// printCosts prints the costs in this setting.
+func printCosts() error {
+	all, err := subjects()
+	if err != nil {
+		return err
+	}
+	costs := map[string]cost{}
+	for _, s := range all {
+		if s.kind != ours {
 			continue
 		}
-		var k cost
-		var err error
-		if k.Allocations, err = r.extraAllocations(s.Name); err != nil {
+		c := cost{Allocations: s.allocations()}
+		if c.Calls, err = systemCalls(s.name); err != nil {
 			return err
 		}
-		if r.group == order.Questions {
-			if err := k.count(r, s, worker, c); err != nil {
+		if s.ask != nil && c.onlyAsks() {
+			if c.Instructions, err = countInstructions(s.name); err != nil {
 				return err
 			}
 		}
-		b.Costs[r.setting.name+", "+s.Name] = k
-		progress()
+		costs[s.name] = c
 	}
-	return nil
+	return json.NewEncoder(os.Stdout).Encode(costs)
 }
 
-// count is for the questions, which are always the same in one thread.
-func (k *cost) count(r *run, s order.Subject, worker string, c *connection) (err error) {
-	if k.Calls, err = systemCalls(worker, s.Name, c); err != nil {
+// onlyAsks tells whether the question makes no system call but getsockopt. Descriptors that
+// are opened and closed involve the runtime's poller, whose instructions vary.
+func (c cost) onlyAsks() bool { return len(c.Calls) == 1 && c.Calls["getsockopt"] > 0 }
+
+func readBaseline() (b baseline, err error) {
+	text, err := os.ReadFile(baselineFile)
+	if err != nil {
+		return b, err
+	}
+	return b, json.Unmarshal(text, &b)
+}
+
+func (b baseline) write() error {
+	text, err := json.MarshalIndent(b, "", "\t")
+	if err != nil {
 		return err
 	}
-	if ratio, ok := spreadOf(r.ratios(s.Name)); ok {
-		k.Ratio = math.Round(100*ratio.median) / 100
+	return os.WriteFile(baselineFile, append(text, '\n'), 0o644)
+}
+
+// diff tells how the costs differ. Less is a difference too: the baseline would allow the
+// cost to grow again.
+func (b baseline) diff(now baseline) string {
+	return cmp.Diff(b.Costs, now.Costs, cmp.Comparer(func(x, y instructions) bool {
+		return float64(max(x, y)) <= float64(min(x, y))*(1+b.room(now))
+	}))
+}
+
+func (b baseline) room(now baseline) float64 {
+	switch {
+	case b.Arch != now.Arch:
+		return roomOtherArch
+	case b.Go != now.Go:
+		return roomOtherGo
 	}
-	if s.Name == order.Process { // of which valgrind does not know the system calls
-		return nil
-	}
-	k.Instructions, err = instructions(worker, s.Name, c)
-	if errors.Is(err, errNoValgrind) {
-		return nil
-	}
-	return err
+	return roomSameGo
 }

@@ -1,42 +1,34 @@
 //go:build linux
 
-// Command benchmarks measures what asking for a peer costs, beside the kernel's own
-// answer, which is the limit, and beside the other libraries. It needs Linux, a C
-// compiler and strace.
+// Command benchmarks does what go test does not: it holds what a question costs against
+// baseline.json, and writes the documents about what the benchmarks measured.
 //
-//	go run .           measures all, in less than five minutes, and writes RESULTS.md,
-//	                   results.txt (for benchstat), chart.svg and a part of ../README.md
-//	go run . -check    counts allocations, system calls and instructions, and fails if
-//	                   they are not those of baseline.json
-//	go run . -update   writes baseline.json
+//	go run . check    count, and fail if the costs are not the baseline's
+//	go run . update   count, and write the baseline
+//	go run . costs    count and print, in the setting of this build
+//	go run . report   write RESULTS.md and chart.svg from results.txt
+//
+// Counting requires strace, valgrind and a C compiler.
 package main
 
 import (
-	"flag"
 	"log"
+	"os"
+	"strings"
 )
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("benchmarks: ")
-	checking := flag.Bool("check", false, "compare with "+baselineFile+", in place of measuring")
-	updating := flag.Bool("update", false, "write "+baselineFile)
-	rounds := flag.Int("rounds", 20, "how often to measure every subject in turn")
-	quiet := flag.Bool("n", false, "write no file")
-	flag.Parse()
-	var err error
-	switch {
-	case flag.NArg() > 0:
-		flag.Usage()
-		log.Fatal("it takes no arguments")
-	case *updating:
-		err = update()
-	case *checking:
-		err = check()
-	default:
-		err = bench(*rounds, !*quiet)
+	if playRole() {
+		return
 	}
-	if err != nil {
+	commands := map[string]func() error{"check": check, "update": update, "costs": printCosts, "report": report}
+	command, known := commands[strings.Join(os.Args[1:], " ")]
+	if !known {
+		log.Fatal("want one of check, update, costs and report")
+	}
+	if err := command(); err != nil {
 		log.Fatal(err)
 	}
 }

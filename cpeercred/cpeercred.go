@@ -16,49 +16,57 @@ package cpeercred
 #cgo nocallback cpeercred_answers_for_caller
 #cgo noescape cpeercred_socketpair
 #cgo nocallback cpeercred_socketpair
+#cgo noescape cpeercred_groups
+#cgo nocallback cpeercred_groups
+#cgo noescape cpeercred_security_label
+#cgo nocallback cpeercred_security_label
+#cgo noescape cpeercred_audit_token
+#cgo nocallback cpeercred_audit_token
+#cgo noescape cpeercred_open_process
+#cgo nocallback cpeercred_open_process
+#cgo noescape cpeercred_process_exited
+#cgo nocallback cpeercred_process_exited
+#cgo noescape cpeercred_process_pid
+#cgo nocallback cpeercred_process_pid
+#cgo noescape cpeercred_process_ids
+#cgo nocallback cpeercred_process_ids
+#cgo noescape cpeercred_since_boot
+#cgo nocallback cpeercred_since_boot
+#cgo noescape cpeercred_signal_process
+#cgo nocallback cpeercred_signal_process
 #include "cpeercred.h"
 */
 import "C"
 
 import (
+	"errors"
 	"math"
+	"os"
 	"runtime"
 	"syscall"
+	"time"
+	"unsafe"
 )
 
 // Supported tells whether this build has a call that answers [Credentials].
 const Supported = true
 
-// Call names the system's call behind [Credentials].
-const Call = C.CPEERCRED_CALL
-
-// Credentials returns the ids of the process at the other end of the Unix
-// socket fd, as the kernel knows them: effective ids, captured at the peer's
-// connect(2) on the accepted end. pid is 0 where the kernel does not tell it.
-// [Call] names the call; package peercred's documentation has the table of what
-// each system answers, and native's the details of the system it is built for.
+// Credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. On the accepted end they are captured at the peer's connect(2). pid is 0 where the
+// kernel does not tell it. The file of each system names its call.
 //
-// The error is the kernel's for a socket without a peer (ENOTCONN on most
-// systems; ENOTCONN is also what Linux's (0, -1, -1) becomes), EAFNOSUPPORT
-// where a socket of another family would be answered, EBADF, ENOTSOCK, and
-// EPROTO for an answer that the kernel did not fill as its headers say. On Linux
-// a listening socket answers with the ids of whoever called listen(2) on it. Ask
-// [CheckCanHavePeer] and [AnswersForCaller] where the state of the socket or
-// the kernel is in doubt.
+// On Linux a listening socket answers with the ids of the process that called listen(2).
+// Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel is in doubt.
 func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
-	if !isDescriptor(fd) {
-		return 0, 0, 0, syscall.EBADF
-	}
 	var r C.struct_cpeercred_reply
-	C.cpeercred_credentials(C.int(fd), &r)
+	C.cpeercred_credentials(descriptor(fd), &r)
 	if r.error != 0 {
 		return 0, 0, 0, credentialsError(syscall.Errno(r.error))
 	}
 	return int32(r.ids.pid), uint32(r.ids.uid), uint32(r.ids.gid), nil
 }
 
-// credentialsError gives the errno that the shim chose for NetBSD's connecting
-// end its reason, and leaves all others as they are.
+// credentialsError replaces the errno that the shim chose for NetBSD's connecting end.
 func credentialsError(errno syscall.Errno) error {
 	if runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP {
 		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
@@ -66,17 +74,12 @@ func credentialsError(errno syscall.Errno) error {
 	return errno
 }
 
-// Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
-// that family, "unknown" for a socket of any other and for what is no socket. It
-// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE;
-// what is a stream over IP is "TCP", and datagrams over IP are "UDP".
+// Kind returns "Unix", "TCP" or "UDP" for a socket of that kind. For any other socket, and
+// for a descriptor that is not a socket, it returns "unknown".
 func Kind(fd int) (kind string, err error) {
-	if !isDescriptor(fd) {
-		return "", syscall.EBADF
-	}
 	var k C.int
-	if errno := C.cpeercred_kind(C.int(fd), &k); errno != 0 {
-		return "", syscall.Errno(errno)
+	if code := C.cpeercred_kind(descriptor(fd), &k); code != 0 {
+		return "", failure(code, ids)
 	}
 	switch k {
 	case C.CPEERCRED_KIND_UNIX:
@@ -91,63 +94,51 @@ func Kind(fd int) (kind string, err error) {
 
 const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (gVisor does); SOCK_STREAM is told rightly")
 
-// CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
-// not be those of whoever is at the other end: one that listens, which on Linux
-// answers with the ids of whoever called listen(2) on it, mostly our own; and a
-// datagram socket, which can be connected to another one after the kernel took
-// the credentials. It returns nil for any other. Ask it after Credentials, since
-// a socket can begin to listen but not cease to.
+// CheckCanHavePeer returns ENOTCONN if the [Credentials] of the socket fd would not be those
+// of its peer. That is so for a listening socket, and for a datagram socket, which can be
+// connected to another socket after the kernel captured the credentials. Call it after
+// Credentials: a socket can start to listen, but cannot stop.
 //
-// A kernel that names each end of a SOCK_SEQPACKET connection as its own peer, as
-// gVisor does (release 20260905), is found out by two sockets of our own, and for such
-// a socket the error is errors.ErrUnsupported then.
-//
-// OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
-// and nil is right then: its listening sockets answer Credentials with ENOTCONN.
+// gVisor (release 20260905) names each end of a SOCK_SEQPACKET connection as its own peer.
+// CheckCanHavePeer detects that with two sockets of its own, and returns an error that
+// matches errors.ErrUnsupported for such a connection.
 func CheckCanHavePeer(fd int) error {
-	if !isDescriptor(fd) {
-		return syscall.EBADF
-	}
-	switch errno := C.cpeercred_check_can_have_peer(C.int(fd)); errno {
+	switch code := C.cpeercred_check_can_have_peer(descriptor(fd)); code {
 	case 0:
 		return nil
 	case C.CPEERCRED_CONFUSED_ENDS:
 		return errPacketEnds
 	default:
-		return syscall.Errno(errno)
+		return failure(code, ids)
 	}
 }
 
-// Listens reports whether the socket fd listens (SO_ACCEPTCONN). On an OpenBSD that
-// does not have SO_ACCEPTCONN it reports false.
+// Listens reports whether the socket fd listens. It is always false on an OpenBSD without
+// SO_ACCEPTCONN, whose listening sockets answer Credentials with ENOTCONN.
 func Listens(fd int) (bool, error) {
-	if !isDescriptor(fd) {
-		return false, syscall.EBADF
-	}
 	var listens C.int
-	if errno := C.cpeercred_listens(C.int(fd), &listens); errno != 0 {
-		return false, syscall.Errno(errno)
+	if code := C.cpeercred_listens(descriptor(fd), &listens); code != 0 {
+		return false, failure(code, ids)
 	}
 	return listens != 0, nil
 }
 
-// AnswersForCaller reports whether this kernel names the caller as the peer of
-// a socket that has none. Such a kernel (gVisor before November 2025) answers
-// every [Credentials] with the caller's own ids, whoever connected. It asks a
-// fresh Unix socket; the error is that of socket(2), or of Credentials for a
-// reason other than the lack of a peer.
+// AnswersForCaller reports whether the kernel names the caller as the peer of a socket that
+// has no peer. Such a kernel (gVisor before November 2025) answers [Credentials] of every
+// socket with the caller's own ids. AnswersForCaller makes a Unix socket and asks about it.
+// The error is that of socket(2), or that of Credentials unless it means "no peer".
 func AnswersForCaller() (bool, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	var answers C.int
-	if errno := C.cpeercred_answers_for_caller(&answers); errno != 0 {
-		return false, syscall.Errno(errno)
+	if code := C.cpeercred_answers_for_caller(&answers); code != 0 {
+		return false, failure(code, ids)
 	}
 	return answers != 0, nil
 }
 
-// OnSocketpair calls ask with one end of a fresh pair of connected Unix sockets,
-// both of this process, and closes them. The error is that of socketpair(2).
+// OnSocketpair makes a pair of connected Unix sockets, calls ask with one of them, and
+// closes both. The error is that of socketpair(2).
 func OnSocketpair(ask func(fd int)) error {
 	fds, err := socketpair()
 	if err != nil {
@@ -163,11 +154,180 @@ func socketpair() (fds [2]int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	var pair [2]C.int
-	if errno := C.cpeercred_socketpair(&pair[0]); errno != 0 {
-		return fds, syscall.Errno(errno)
+	if code := C.cpeercred_socketpair(&pair[0]); code != 0 {
+		return fds, failure(code, ids)
 	}
 	return [2]int{int(pair[0]), int(pair[1])}, nil
 }
 
-// isDescriptor keeps what no descriptor can be from being cut down to a C int.
-func isDescriptor(fd int) bool { return fd >= 0 && fd <= math.MaxInt32 }
+// fewGroups is room for the groups of most processes. maxGroups is more than any process
+// can have (NGROUPS_MAX is 65,536 on Linux).
+const (
+	fewGroups = 64
+	maxGroups = 1 << 20
+)
+
+// Groups returns the supplementary groups of the process at the other end of the Unix socket
+// fd, captured together with its [Credentials], in the kernel's order. It is not nil if there
+// are none. The effective gid is among them only if it is a supplementary group too.
+func Groups(fd int) ([]uint32, error) {
+	var few [fewGroups]uint32
+	groups := few[:]
+	for {
+		var count C.size_t
+		code := C.cpeercred_groups(descriptor(fd), (*C.uint32_t)(&groups[0]), C.size_t(len(groups)), &count)
+		switch {
+		case code == 0:
+			told := make([]uint32, count)
+			copy(told, groups)
+			return told, nil
+		case runtime.GOOS == "linux" && code == C.ENOPROTOOPT:
+			return nil, unsupportedError("this kernel does not have it; Linux has it since 4.13")
+		case code != C.ERANGE:
+			return nil, failure(code, "groups")
+		case count <= C.size_t(len(groups)) || count > maxGroups:
+			return nil, syscall.EPROTO
+		}
+		groups = make([]uint32, count)
+	}
+}
+
+// shortLabel is room for most labels. maxLabel is more than any security module makes.
+const (
+	shortLabel = 256
+	maxLabel   = 1 << 20
+)
+
+// SecurityLabel returns the label that a Linux security module (SELinux, AppArmor, Smack)
+// gave the peer's socket, without a NUL at its end. It is never empty. A socket without a
+// peer may have a label too: call [Credentials] and [CheckCanHavePeer] if that is in doubt.
+func SecurityLabel(fd int) (string, error) {
+	var short [shortLabel]byte
+	label := short[:]
+	for {
+		var length C.size_t
+		code := C.cpeercred_security_label(descriptor(fd), (*C.char)(unsafe.Pointer(&label[0])), C.size_t(len(label)), &length)
+		switch {
+		case code == 0 && length == 0:
+			return "", unsupportedError("the label is empty")
+		case code == 0:
+			return string(label[:length]), nil
+		case code == C.ENOPROTOOPT:
+			return "", unsupportedError("no Linux security module labels this socket")
+		case code != C.ERANGE:
+			return "", failure(code, "security label")
+		case length <= C.size_t(len(label)) || length > maxLabel:
+			return "", syscall.EPROTO
+		}
+		label = make([]byte, length)
+	}
+}
+
+// AuditToken returns macOS's audit token of the process that last used the peer's socket:
+// auid, euid, egid, ruid, rgid, pid, asid, pidversion. The kernel builds it when asked.
+func AuditToken(fd int) (token [8]uint32, err error) {
+	var told [8]C.uint32_t
+	if code := C.cpeercred_audit_token(descriptor(fd), &told[0]); code != 0 {
+		return token, failure(code, "audit token")
+	}
+	for i, word := range told {
+		token[i] = uint32(word)
+	}
+	return token, nil
+}
+
+// OpenProcess returns a pidfd of the process that [Credentials] names, even if another
+// process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes it.
+func OpenProcess(fd int) (pidfd int, err error) {
+	var p C.int
+	switch code := C.cpeercred_open_process(descriptor(fd), &p); code {
+	case 0:
+		return int(p), nil
+	case C.ENOPROTOOPT:
+		return -1, unsupportedError("this kernel does not have it; Linux has it since 6.5")
+	default:
+		return -1, failure(code, handle)
+	}
+}
+
+// ProcessExited reports whether the process has ended. A zombie has ended.
+func ProcessExited(pidfd int) (bool, error) {
+	var exited C.int
+	if code := C.cpeercred_process_exited(descriptor(pidfd), &exited); code != 0 {
+		return false, failure(code, handle)
+	}
+	return exited != 0, nil
+}
+
+// ProcessPID returns the pid that the process has in our pid namespace, or 0 if it has none
+// there.
+func ProcessPID(pidfd int) (int32, error) {
+	var pid C.int32_t
+	if code := C.cpeercred_process_pid(descriptor(pidfd), &pid); code != 0 {
+		return 0, infoError(code)
+	}
+	return int32(pid), nil
+}
+
+// ProcessIDs returns the current ids of the process: the real, effective, saved and file
+// system uid, then the same four gids.
+func ProcessIDs(pidfd int) (ids [8]uint32, err error) {
+	var told [8]C.uint32_t
+	if code := C.cpeercred_process_ids(descriptor(pidfd), &told[0]); code != 0 {
+		return ids, infoError(code)
+	}
+	for i, id := range told {
+		ids[i] = uint32(id)
+	}
+	return ids, nil
+}
+
+func infoError(code C.int) error {
+	switch code {
+	case C.ENOTTY, C.EINVAL: // before 6.11, and before 6.13
+		return unsupportedError("this kernel does not have PIDFD_GET_INFO; Linux has it since 6.13")
+	}
+	return failure(code, handle)
+}
+
+// SignalProcess sends a [syscall.Signal] to the process. Signal 0 or nil sends nothing, and
+// tells whether a signal could be sent.
+func SignalProcess(pidfd int, signal os.Signal) error {
+	s, ok := signal.(syscall.Signal)
+	if signal != nil && (!ok || s < 0 || s > math.MaxInt32) { // an int to the kernel
+		return syscall.EINVAL
+	}
+	if code := C.cpeercred_signal_process(descriptor(pidfd), C.int(s)); code != 0 {
+		return failure(code, handle)
+	}
+	return nil
+}
+
+// SinceBoot returns the time since the system was booted, in our time namespace. Time asleep
+// counts. /proc tells the start of a process by this clock.
+func SinceBoot() (time.Duration, error) {
+	var nanoseconds C.int64_t
+	if code := C.cpeercred_since_boot(&nanoseconds); code != 0 {
+		return 0, failure(code, handle)
+	}
+	return time.Duration(nanoseconds), nil
+}
+
+// IsGone reports whether err means that a process has been reaped.
+func IsGone(err error) bool { return errors.Is(err, syscall.ESRCH) }
+
+// descriptor is fd, or -1 for what no descriptor can be, which the kernel answers with EBADF.
+func descriptor(fd int) C.int {
+	if fd < 0 || fd > math.MaxInt32 {
+		return -1
+	}
+	return C.int(fd)
+}
+
+// failure is the error for a code that is not 0, of a question about fact.
+func failure(code C.int, fact string) error {
+	if code == C.CPEERCRED_UNSUPPORTED {
+		return untold(fact)
+	}
+	return syscall.Errno(code)
+}

@@ -1,14 +1,17 @@
 /*
- * What the kernel says of a Unix socket and of the process at its other end.
+ * What the kernel says of a Unix socket and of the process at its other end. SYSTEM.c
+ * answers the questions that its system answers, socket.c those that all systems answer
+ * alike, and unsupported.c the rest.
  *
- * One contract for every function: it returns 0, or the errno that the kernel
- * gave; cpeercred_credentials, which is asked most, has it in its reply. On failure
- * the outputs are untouched. EBADF for what no descriptor can be, EPROTO for an
- * answer that the kernel did not fill as its headers say.
+ * One contract for every function: it returns 0, the kernel's errno, EPROTO for an answer
+ * that does not have the form that the system's headers define, or one of the codes below.
+ * cpeercred_credentials, which is called most, has the same in its reply. On failure the
+ * outputs are untouched.
  */
 #ifndef CPEERCRED_H
 #define CPEERCRED_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,20 +21,11 @@ _Static_assert(sizeof(pid_t) == 4 && (pid_t)-1 < 0, "pid_t");
 _Static_assert(sizeof(uid_t) == 4 && (uid_t)-1 > 0, "uid_t");
 _Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 
-/* The system's call behind cpeercred_credentials. */
-#if defined(__linux__) || defined(__OpenBSD__)
-#define CPEERCRED_CALL "getsockopt(SO_PEERCRED)"
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__DragonFly__)
-#define CPEERCRED_CALL "getsockopt(LOCAL_PEERCRED)"
-#elif defined(__NetBSD__)
-#define CPEERCRED_CALL "getsockopt(LOCAL_PEEREID)"
-#elif defined(__sun)
-#define CPEERCRED_CALL "getpeerucred(3C)"
-#elif defined(_AIX)
-#define CPEERCRED_CALL "getpeereid"
-#else
-#error "no shim for this system"
-#endif
+/* No errno is negative. */
+enum {
+	CPEERCRED_CONFUSED_ENDS = -1, /* see cpeercred_check_can_have_peer */
+	CPEERCRED_UNSUPPORTED = -2    /* the system has no such call */
+};
 
 struct cpeercred_ids {
 	int32_t pid; /* 0 where the kernel does not tell */
@@ -56,8 +50,6 @@ enum cpeercred_kind {
 /* What fd is: a socket of the Unix family, TCP, UDP, or anything else. */
 int cpeercred_kind(int fd, int *kind);
 
-enum { CPEERCRED_CONFUSED_ENDS = -1 }; /* no errno is negative */
-
 /*
  * ENOTCONN if fd is a socket whose credentials would not be its peer's: one that
  * listens, or a datagram socket. CPEERCRED_CONFUSED_ENDS if it is of SOCK_SEQPACKET,
@@ -72,7 +64,8 @@ int cpeercred_listens(int fd, int *listens);
 
 /*
  * CPEERCRED_CONFUSED_ENDS if this kernel gives each end of a connection of
- * SOCK_SEQPACKET its own credentials. A kernel that passed is not asked again. Linux.
+ * SOCK_SEQPACKET its own credentials. A kernel that passed is not asked again. 0 on other
+ * systems than Linux.
  */
 int cpeercred_check_packet_ends(void);
 
@@ -81,15 +74,6 @@ int cpeercred_answers_for_caller(int *answers);
 
 /* Two connected stream sockets of the Unix family, close-on-exec. */
 int cpeercred_socketpair(int fds[2]);
-
-/* The system's call behind cpeercred_groups, where there is one. */
-#if defined(__linux__)
-#define CPEERCRED_GROUPS_CALL "getsockopt(SO_PEERGROUPS)"
-#elif defined(__sun)
-#define CPEERCRED_GROUPS_CALL "getpeerucred(3C)"
-#else
-#define CPEERCRED_GROUPS_CALL "getsockopt(LOCAL_PEERCRED)"
-#endif
 
 /*
  * The supplementary groups of the process at the other end of fd, captured with
@@ -123,7 +107,7 @@ int cpeercred_process_pid(int pidfd, int32_t *pid);
 
 /*
  * Its ids as of now: real, effective, saved and file system's uid, and the same
- * four gids. It fails as cpeercred_process_pid, and with EREMOTE for 0.
+ * four gids. It fails as cpeercred_process_pid does, and with EREMOTE instead of pid 0.
  */
 int cpeercred_process_ids(int pidfd, uint32_t ids[8]);
 
@@ -141,5 +125,15 @@ int cpeercred_audit_token(int fd, uint32_t token[8]);
 
 /* EAFNOSUPPORT if fd is not a socket of the Unix family. */
 int cpeercred_check_unix_family(int fd);
+
+/*
+ * Why a call failed. Never 0, which would make a failure an answer: a libc, or what stands
+ * in for it, that returns -1 and leaves errno alone has not told anything.
+ */
+static inline int
+call_error(void)
+{
+	return errno != 0 ? errno : EPROTO;
+}
 
 #endif

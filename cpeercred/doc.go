@@ -1,17 +1,20 @@
-// Package cpeercred asks the kernel for the credentials of a Unix socket's peer
-// through small C shims, one per family of systems.
+// Package cpeercred asks the kernel about the peer of a Unix socket through small C shims,
+// one for each system.
 //
-// It is one of peercred's two independent implementations; package native
-// answers the same functions through golang.org/x/sys. Use package peercred,
-// which links one of the two, unless you hold a raw descriptor and know its
-// state: the functions here take a descriptor at its word (see [Credentials]).
+// It is the plumbing of package peercred and carries no promise of compatibility: any
+// release may change it. Use package peercred. The functions here take a raw descriptor,
+// and check less of its state.
 //
-// Every error is an errno (a [syscall.Errno]): the kernel's own, or EBADF for what
-// no descriptor can be, ENOTCONN for the ids with which Linux says that there is no
-// peer, EPROTO for an answer that the kernel did not fill as its headers say; or one
-// for which
-// errors.Is(err, errors.ErrUnsupported) holds; the latter always where the
-// package was built without cgo or the system has no such call. On an error
-// every other result is zero. All functions are safe for concurrent use, as long
-// as nobody closes the descriptor under them.
+// It is one of two independent implementations. Package native has the same functions,
+// through golang.org/x/sys. Both give the same values and the same errors for the same
+// socket.
+//
+// An error is a bare errno (a [syscall.Errno]) or matches [errors.ErrUnsupported]. The
+// errno is the kernel's own, or one of these: EBADF for a number that is no descriptor,
+// ENOTCONN where Linux answers with ids that mean "no peer", EAFNOSUPPORT for a socket of
+// another family, and EPROTO for an answer that does not have the form that the system's
+// headers define. On an error every other result is zero. In a build without cgo every
+// error matches errors.ErrUnsupported.
+//
+// All functions are safe for concurrent use as long as the descriptor stays open.
 package cpeercred

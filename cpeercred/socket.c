@@ -25,8 +25,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "callerror.h"
-
 static int
 get_int(int fd, int option, int *value)
 {
@@ -149,10 +147,8 @@ cpeercred_check_can_have_peer(int fd)
 	/* It can be connected anew after the kernel took the credentials. */
 	if (type == SOCK_DGRAM)
 		return ENOTCONN;
-#if defined(__linux__)
 	if (type == SOCK_SEQPACKET && (error = cpeercred_check_packet_ends()) != 0)
 		return error;
-#endif
 	if ((error = cpeercred_listens(fd, &listens)) != 0)
 		return error;
 	return listens ? ENOTCONN : 0;

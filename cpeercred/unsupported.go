@@ -2,28 +2,31 @@
 
 package cpeercred
 
+import (
+	"os"
+	"time"
+)
+
 // Supported tells whether this build has a call that answers [Credentials].
 const Supported = false
 
-// Call names the kernel's call behind [Credentials]: here there is none.
-const Call = "none"
+// Without the C shims every function fails, with an error that matches errors.ErrUnsupported.
 
-// Credentials always fails here, with an error that is errors.ErrUnsupported.
-func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, untold("uid and gid") }
+func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, untold(ids) }
+func Kind(int) (kind string, err error)                       { return "", untold(ids) }
+func CheckCanHavePeer(int) error                              { return untold(ids) }
+func Listens(int) (bool, error)                               { return false, untold(ids) }
+func AnswersForCaller() (bool, error)                         { return false, untold(ids) }
+func OnSocketpair(func(fd int)) error                         { return untold(ids) }
 
-// Kind always fails here, with an error that is errors.ErrUnsupported.
-func Kind(int) (kind string, err error) { return "", untold("uid and gid") }
+func Groups(int) ([]uint32, error)                { return nil, untold("groups") }
+func SecurityLabel(int) (string, error)           { return "", untold("security label") }
+func AuditToken(int) (token [8]uint32, err error) { return token, untold("audit token") }
 
-// CheckCanHavePeer always fails here, with an error that is
-// errors.ErrUnsupported.
-func CheckCanHavePeer(int) error { return untold("uid and gid") }
-
-// Listens always fails here, with an error that is errors.ErrUnsupported.
-func Listens(int) (bool, error) { return false, untold("uid and gid") }
-
-// AnswersForCaller always fails here, with an error that is
-// errors.ErrUnsupported.
-func AnswersForCaller() (bool, error) { return false, untold("uid and gid") }
-
-// OnSocketpair always fails here, with an error that is errors.ErrUnsupported.
-func OnSocketpair(func(fd int)) error { return untold("uid and gid") }
+func OpenProcess(int) (pidfd int, err error)    { return -1, untold(handle) }
+func ProcessExited(int) (bool, error)           { return false, untold(handle) }
+func ProcessPID(int) (int32, error)             { return 0, untold(handle) }
+func ProcessIDs(int) (ids [8]uint32, err error) { return ids, untold(handle) }
+func SignalProcess(int, os.Signal) error        { return untold(handle) }
+func SinceBoot() (time.Duration, error)         { return 0, untold(handle) }
+func IsGone(error) bool                         { return false }

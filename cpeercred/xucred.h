@@ -1,6 +1,6 @@
 /*
- * The question that Darwin, FreeBSD and DragonFly share. Include it after
- * <sys/ucred.h>, <sys/socket.h> and <sys/un.h>.
+ * The question that Darwin, FreeBSD and DragonFly share, and cpeercred_groups by it. SYSTEM.c
+ * includes this after <sys/ucred.h>, <sys/socket.h> and <sys/un.h>.
  */
 #ifndef CPEERCRED_XUCRED_H
 #define CPEERCRED_XUCRED_H
@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-
-#include "callerror.h"
 
 /* Level and option are 0 and 1, which ask an IP socket for IP_OPTIONS. */
 #ifndef SOL_LOCAL
@@ -52,6 +50,28 @@ get_xucred(int fd, struct xucred *result)
 	    cred.cr_uid == (uid_t)-1 || cred.cr_groups[0] == (gid_t)-1)
 		return EPROTO;
 	*result = cred;
+	return 0;
+}
+
+/* The first group is the effective gid, and no supplementary one. */
+int
+cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
+{
+	struct xucred cred;
+	size_t i, n;
+	int error;
+
+	if ((error = get_xucred(fd, &cred)) != 0)
+		return error;
+	n = (size_t)cred.cr_ngroups - 1;
+	for (i = 0; i < n; i++)
+		if (cred.cr_groups[i + 1] == (gid_t)-1)
+			return EPROTO;
+	*count = n;
+	if (n > capacity)
+		return ERANGE;
+	for (i = 0; i < n; i++)
+		groups[i] = cred.cr_groups[i + 1];
 	return 0;
 }
 

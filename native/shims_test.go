@@ -21,7 +21,7 @@ import (
 
 // The C shims of all systems, compiled with those systems' headers and linked to
 // a kernel that answers as it is told (make test-shims, see
-// cpeercred/testdata/fakekernel.c), held against this package's decoders.
+// cpeercred/testdata/kernel), held against this package's decoders.
 
 // shim is one system's: its errnos, what it must ask, and this package's
 // decision on the same answer.
@@ -210,6 +210,7 @@ type runningShim struct {
 
 func run(t testing.TB, s shim) *runningShim {
 	cmd := exec.Command(filepath.Join(os.Getenv("PEERCRED_SHIMS"), s.name))
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

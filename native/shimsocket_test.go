@@ -125,6 +125,14 @@ func TestShimsTrap01BSDs(t *testing.T) {
 		check("what cannot be asked", aSocket{familyErrno: 9}, ids{Err: unix.EBADF})
 		if name == "dragonfly" { // whose Unix sockets without a name have no address at all
 			check("no address", aSocket{family: noFamily}, want)
+			for what, q := range map[string]question{
+				"an address without a family": {aSocket: aSocket{family: noFamily}, own: namedLong},
+				"a family without an address": {aSocket: aSocket{family: 77}, own: nameCutShort},
+			} {
+				if got := s.ask(t, q); got != refused {
+					t.Errorf("%s, %s: %v, want %v", name, what, got, refused)
+				}
+			}
 		} else {
 			check("no address", aSocket{family: noFamily}, refused)
 		}
@@ -195,22 +203,56 @@ func TestShimsKindOnBSDs(t *testing.T) {
 
 func TestShimsCanHavePeer(t *testing.T) {
 	s := shimNamed(t, "linux")
+	type answers []reply
+	notConnected := reply{errno: int(unix.ENOTCONN)}
+	stream, packets, datagrams := says(words(unix.SOCK_STREAM), 4), says(words(unix.SOCK_SEQPACKET), 4), says(words(unix.SOCK_DGRAM), 4)
+	yes, no := says(words(1), 4), says(words(0), 4)
+	// Of packets the kernel is asked who the peer of a socket is that was refused.
 	for _, test := range []struct {
-		socketType, listens uint32
-		want                error
+		name  string
+		first reply
+		rest  answers
+		want  error
 	}{
-		{unix.SOCK_STREAM, 0, nil},
-		{unix.SOCK_SEQPACKET, 0, nil},
-		{unix.SOCK_STREAM, 1, unix.ENOTCONN},
-		{unix.SOCK_SEQPACKET, 1, unix.ENOTCONN},
-		{unix.SOCK_DGRAM, 0, unix.ENOTCONN},
+		{"a stream", stream, answers{no}, nil},
+		{"a listener", stream, answers{yes}, unix.ENOTCONN},
+		{"datagrams", datagrams, answers{no}, unix.ENOTCONN},
+		{"packets", packets, answers{notConnected, no}, nil},
+		{"packets, of nobody", packets, answers{says(words(0, noID, noID), 12), no}, nil},
+		{"a listener for packets", packets, answers{notConnected, yes}, unix.ENOTCONN},
+		{"packets, of somebody where there is nobody", packets, answers{says(words(4242, 0, 0), 12), no}, errConfusedEnds},
+		{"packets, of whom it cannot be said", packets, answers{reply{errno: int(unix.EPERM)}, no}, unix.EPERM},
 	} {
-		q := listQuestion{fact: 'h', first: says(words(test.socketType), 4), second: says(words(test.listens), 4)}
-		s.compareList(t, "a type, and whether it listens", q, oneWord(0, test.want))
+		q := listQuestion{fact: 'h', first: test.first, second: test.rest[0]}
+		if len(test.rest) > 1 {
+			q.third = test.rest[1]
+		}
+		s.compareList(t, test.name, q, oneWord(0, test.want))
 	}
 	for name, bad := range badInts {
 		s.compareList(t, name, listQuestion{fact: 'h', first: bad.reply}, failed(bad.err))
-		s.compareList(t, name, listQuestion{fact: 'h', first: says(words(unix.SOCK_STREAM), 4), second: bad.reply}, failed(bad.err))
+		s.compareList(t, name, listQuestion{fact: 'h', first: stream, second: bad.reply}, failed(bad.err))
+		s.compareList(t, name, listQuestion{fact: 'h', first: packets, second: notConnected, third: bad.reply}, failed(bad.err))
+	}
+}
+
+// errConfusedEnds is CPEERCRED_CONFUSED_ENDS.
+const errConfusedEnds = syscall.Errno(1<<64 - 1)
+
+// OpenBSD can say that it does not tell whether a socket listens.
+func TestShimsListensOnOpenBSD(t *testing.T) {
+	const noProtocolOption, notConnected = 42, syscall.Errno(57)
+	s := shimNamed(t, "openbsd")
+	for _, test := range []struct {
+		listens reply
+		want    list
+	}{
+		{says(words(0), 4), oneWord(0, nil)},
+		{says(words(1), 4), oneWord(0, notConnected)},
+		{reply{errno: noProtocolOption}, oneWord(0, nil)},
+		{reply{errno: int(unix.EPERM)}, failed(unix.EPERM)},
+	} {
+		s.compareList(t, "whether it listens", listQuestion{fact: 'h', first: test.listens}, test.want)
 	}
 }
 
@@ -231,4 +273,11 @@ func TestShimsTrap13(t *testing.T) {
 	} {
 		s.compareList(t, test.name, listQuestion{fact: 'a', first: test.reply}, test.want)
 	}
+}
+
+// NetBSD has an errno of its own for a socket without a peer.
+func TestShimsTrap13OnNetBSD(t *testing.T) {
+	s := shimNamed(t, "netbsd")
+	s.compareList(t, "no peer", listQuestion{fact: 'a', first: reply{errno: int(unix.EINVAL)}}, oneWord(0, nil))
+	s.compareList(t, "refused", listQuestion{fact: 'a', first: reply{errno: int(unix.EPERM)}}, failed(unix.EPERM))
 }

@@ -14,15 +14,17 @@ import (
 // Supported tells whether this system has a call that answers [Credentials].
 const Supported = true
 
-// Kind tells what the descriptor fd is: "Unix", "TCP" or "UDP" for a socket of
-// that family, "unknown" for a socket of any other and for what is no socket. It
-// asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE;
-// what is a stream over IP is "TCP", and datagrams over IP are "UDP".
-func Kind(fd int) (kind string, err error) {
+// sockets is what the systems with Unix sockets have in common. Each of them embeds it. What
+// answers may differ between them is asked of kernel.
+type sockets struct{ unsupported }
+
+// kind asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE. A
+// stream over IP is "TCP", and datagrams over IP are "UDP".
+func (sockets) kind(fd int) (kind string, err error) {
 	if err := checkDescriptor(fd); err != nil {
 		return "", err
 	}
-	switch family, err := addressFamily(fd); {
+	switch family, err := kernel.family(fd); {
 	case errors.Is(err, unix.ENOTSOCK):
 		return "unknown", nil
 	case err != nil:
@@ -62,20 +64,27 @@ func socketType(fd int) (int, error) {
 	return t, nil
 }
 
-// CheckCanHavePeer returns ENOTCONN if fd is a socket whose [Credentials] would
-// not be those of whoever is at the other end: one that listens, which on Linux
-// answers with the ids of whoever called listen(2) on it, mostly our own; and a
-// datagram socket, which can be connected to another one after the kernel took
-// the credentials. It returns nil for any other. Ask it after Credentials, since
-// a socket can begin to listen but not cease to.
+// checkUnixFamily returns EAFNOSUPPORT for what is not a Unix socket. On the systems other
+// than Linux it must come first, because sockets of other families answer the same question:
 //
-// A kernel that names each end of a SOCK_SEQPACKET connection as its own peer, as
-// gVisor does (release 20260905), is found out by two sockets of our own, and for such
-// a socket the error is errors.ErrUnsupported then.
-//
-// OpenBSD does not tell who listens before it has SO_ACCEPTCONN (ENOPROTOOPT),
-// and nil is right then: its listening sockets answer Credentials with ENOTCONN.
-func CheckCanHavePeer(fd int) error {
+//   - SOL_LOCAL is IPPROTO_IP and LOCAL_PEERCRED is IP_OPTIONS. A TCP socket without options
+//     succeeds and writes nothing. With options it writes up to 44 bytes that its creator
+//     chose, which can read as version 0, one group, uid 0. On NetBSD LOCAL_PEEREID is
+//     IP_TOS, which writes 4 bytes.
+//   - OpenBSD takes a socket for a Unix socket if its protocol number is 1, which is AF_UNIX
+//     and also ICMP.
+//   - getpeerucred(3C) and SO_PEERID answer for TCP.
+func (s sockets) checkUnixFamily(fd int) error {
+	switch kind, err := s.kind(fd); {
+	case err != nil:
+		return err
+	case kind != "Unix":
+		return unix.EAFNOSUPPORT
+	}
+	return nil
+}
+
+func (sockets) checkCanHavePeer(fd int) error {
 	if err := checkDescriptor(fd); err != nil {
 		return err
 	}
@@ -85,7 +94,7 @@ func CheckCanHavePeer(fd int) error {
 	case t == unix.SOCK_DGRAM:
 		return unix.ENOTCONN
 	case t == unix.SOCK_SEQPACKET:
-		if err := checkPacketEnds(); err != nil {
+		if err := kernel.checkPacketEnds(); err != nil {
 			return err
 		}
 	}
@@ -98,15 +107,18 @@ func CheckCanHavePeer(fd int) error {
 	return nil
 }
 
-// Listens reports whether the socket fd listens (SO_ACCEPTCONN). On an OpenBSD that
-// does not have SO_ACCEPTCONN it reports false.
-func Listens(fd int) (bool, error) {
+// checkPacketEnds returns nil: only a kernel that imitates Linux is known to confuse the ends
+// of a SOCK_SEQPACKET connection.
+func (sockets) checkPacketEnds() error { return nil }
+
+func (sockets) listens(fd int) (bool, error) {
 	if err := checkDescriptor(fd); err != nil {
 		return false, err
 	}
 	return listens(fd)
 }
 
+// listens returns false on an OpenBSD without SO_ACCEPTCONN.
 func listens(fd int) (bool, error) {
 	listens, err := socketOption(fd, unix.SO_ACCEPTCONN)
 	switch {
@@ -118,12 +130,7 @@ func listens(fd int) (bool, error) {
 	return listens != 0, nil
 }
 
-// AnswersForCaller reports whether this kernel names the caller as the peer of
-// a socket that has none. Such a kernel (gVisor before November 2025) answers
-// every [Credentials] with the caller's own ids, whoever connected. It asks a
-// fresh Unix socket; the error is that of socket(2), or of Credentials for a
-// reason other than the lack of a peer.
-func AnswersForCaller() (bool, error) {
+func (sockets) answersForCaller() (bool, error) {
 	fd, err := unconnectedSocket()
 	if err != nil {
 		return false, err
@@ -134,7 +141,7 @@ func AnswersForCaller() (bool, error) {
 
 // namesAPeer asks about a socket of our own that has no peer.
 func namesAPeer(fd int) (bool, error) {
-	_, _, _, err := Credentials(fd)
+	_, _, _, err := kernel.credentials(fd)
 	switch {
 	case err == nil:
 		return true, nil
@@ -161,9 +168,7 @@ func unconnectedSocket() (fd int, err error) {
 	return fd, nil
 }
 
-// OnSocketpair calls ask with one end of a fresh pair of connected Unix sockets,
-// both of this process, and closes them. The error is that of socketpair(2).
-func OnSocketpair(ask func(fd int)) error {
+func (sockets) onSocketpair(ask func(fd int)) error {
 	fds, err := socketpair()
 	if err != nil {
 		return err

@@ -26,8 +26,8 @@ func askName(fd int, call uintptr) (name socketName, length uint32, err error) {
 	return name, length, nil
 }
 
-// addressFamily asks getsockname(2), because not all of these systems have SO_DOMAIN.
-func addressFamily(fd int) (family int, err error) {
+// family asks getsockname(2), because not all of these systems have SO_DOMAIN.
+func (sockets) family(fd int) (int, error) {
 	name, _, err := askName(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {
 		return 0, err

@@ -1,33 +1,49 @@
-//go:build !unix
-
 package native
 
-// Supported tells whether this system has a call that answers [Credentials].
-const Supported = false
+import (
+	"errors"
+	"os"
+	"time"
+)
 
-// Call names the kernel's call behind [Credentials]: here there is none.
-const Call = "none"
+// unsupported is a system that answers nothing. Each system embeds it.
+type unsupported struct{}
 
-const errUnsupported = unsupportedError("the system does not tell the uid and gid of a socket's peer")
+// Windows tells at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
+// and wasip1 imitate them in memory.
+const errNoCredentials = unsupportedError("the system does not tell the uid and gid of a socket's peer")
 
-// Credentials always fails here, with an error that is errors.ErrUnsupported.
-// Windows tells at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix
-// sockets, and js and wasip1 imitate them in memory.
-func Credentials(int) (pid int32, uid, gid uint32, err error) { return 0, 0, 0, errUnsupported }
+func (unsupported) credentials(int) (pid int32, uid, gid uint32, err error) {
+	return 0, 0, 0, errNoCredentials
+}
+func (unsupported) kind(int) (string, error)        { return "", errNoCredentials }
+func (unsupported) checkCanHavePeer(int) error      { return errNoCredentials }
+func (unsupported) listens(int) (bool, error)       { return false, errNoCredentials }
+func (unsupported) answersForCaller() (bool, error) { return false, errNoCredentials }
+func (unsupported) onSocketpair(func(int)) error    { return errNoCredentials }
 
-// Kind always fails here, with an error that is errors.ErrUnsupported.
-func Kind(int) (kind string, err error) { return "", errUnsupported }
+func (unsupported) groups(int) ([]uint32, error)          { return nil, untold("groups") }
+func (unsupported) securityLabel(int) (string, error)     { return "", untold("security label") }
+func (unsupported) auditToken(int) (t [8]uint32, _ error) { return t, untold("audit token") }
 
-// CheckCanHavePeer always fails here, with an error that is
+const errNoHandle = unsupportedError("the system gives no handle on the process of a socket's peer")
+
+func (unsupported) openProcess(int) (int, error)            { return -1, errNoHandle }
+func (unsupported) processExited(int) (bool, error)         { return false, errNoHandle }
+func (unsupported) processPID(int) (int32, error)           { return 0, errNoHandle }
+func (unsupported) processIDs(int) (ids [8]uint32, _ error) { return ids, errNoHandle }
+func (unsupported) signalProcess(int, os.Signal) error      { return errNoHandle }
+func (unsupported) sinceBoot() (time.Duration, error)       { return 0, errNoHandle }
+func (unsupported) isGone(error) bool                       { return false }
+
+// unsupportedError is the reason why a system does not answer. It matches
 // errors.ErrUnsupported.
-func CheckCanHavePeer(int) error { return errUnsupported }
+type unsupportedError string
 
-// Listens always fails here, with an error that is errors.ErrUnsupported.
-func Listens(int) (bool, error) { return false, errUnsupported }
+func (e unsupportedError) Error() string { return string(e) }
 
-// AnswersForCaller always fails here, with an error that is
-// errors.ErrUnsupported.
-func AnswersForCaller() (bool, error) { return false, errUnsupported }
+func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// OnSocketpair always fails here, with an error that is errors.ErrUnsupported.
-func OnSocketpair(func(fd int)) error { return errUnsupported }
+func untold(fact string) error {
+	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+}

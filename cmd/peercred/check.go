@@ -118,7 +118,6 @@ type report struct {
 // answers are those of one implementation, each by the name of its fact.
 type answers struct {
 	Implementation string `json:"implementation"`
-	Call           string `json:"call"`
 	*peercred.PeerCredentials
 	Error string            `json:"error,omitempty"` // why there are no credentials
 	Facts map[string]answer `json:"facts"`
@@ -153,7 +152,7 @@ func check(conn syscall.Conn) (report, error) {
 func isFalse(b *bool) bool { return b != nil && !*b }
 
 func (i implementation) askAll(fd int) answers {
-	a := answers{Implementation: i.name, Call: i.call, Facts: map[string]answer{}}
+	a := answers{Implementation: i.name, Facts: map[string]answer{}}
 	credentials, err := i.askCredentials(fd)
 	if err != nil {
 		a.Error = err.Error()

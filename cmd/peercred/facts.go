@@ -17,7 +17,6 @@ import (
 // implementation is what check asks of cpeercred and of native.
 type implementation struct {
 	name             string
-	call             string
 	credentials      func(fd int) (pid int32, uid, gid uint32, err error)
 	answersForCaller func() (bool, error)
 	groups           func(fd int) ([]uint32, error)

@@ -9,13 +9,13 @@ import (
 
 var implementations = []implementation{
 	{
-		"cpeercred", cpeercred.Call,
+		"cpeercred",
 		cpeercred.Credentials, cpeercred.AnswersForCaller,
 		cpeercred.Groups, cpeercred.SecurityLabel, cpeercred.AuditToken,
 		cpeercred.OpenProcess, cpeercred.ProcessExited, cpeercred.ProcessPID,
 	},
 	{
-		"native", native.Call,
+		"native",
 		native.Credentials, native.AnswersForCaller,
 		native.Groups, native.SecurityLabel, native.AuditToken,
 		native.OpenProcess, native.ProcessExited, native.ProcessPID,

@@ -6,7 +6,7 @@ import "example.com/peercred/native"
 
 var implementations = []implementation{
 	{
-		"native", native.Call,
+		"native",
 		native.Credentials, native.AnswersForCaller,
 		native.Groups, native.SecurityLabel, native.AuditToken,
 		native.OpenProcess, native.ProcessExited, native.ProcessPID,

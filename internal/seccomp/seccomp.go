@@ -30,24 +30,20 @@ func Any(number uintptr) Call { return Call{number, -1, 0} }
 func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option)} }
 
 // Need skips a test where [Forge] cannot be used.
-func Need(t testing.TB) {
-	t.Helper()
-	if reason := unusable(); reason != "" {
-		t.Skip("needs seccomp filters: ", reason)
-	}
-}
+func Need(t testing.TB) { need(t, unix.SECCOMP_RET_ERRNO) }
 
-// unusable returns why Forge cannot be used here, or "".
-func unusable() string {
+// NeedAnswer skips a test where [Answer.Give] cannot be used.
+func NeedAnswer(t testing.TB) { need(t, unix.SECCOMP_RET_USER_NOTIF) }
+
+func need(t testing.TB, action uint32) {
+	t.Helper()
 	switch runtime.GOARCH {
 	case "386", "arm", "mips", "mipsle", "ppc64", "ppc64le", "s390x":
-		return "the C library may ask by socketcall(2), or by another call of two, on " + runtime.GOARCH
+		t.Skip("needs seccomp filters: the C library may ask by socketcall(2), or by another call of two, on ", runtime.GOARCH)
 	}
-	action := uint32(unix.SECCOMP_RET_ERRNO)
 	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 {
-		return "this kernel has no seccomp filters: " + errno.Error()
+		t.Skipf("needs seccomp filters: this kernel does not have action %#x: %v", action, errno)
 	}
-	return ""
 }
 
 // Forge has the kernel answer each of the calls with errno, in all threads, and make
@@ -59,23 +55,29 @@ func unusable() string {
 func Forge(errno syscall.Errno, calls ...Call) error {
 	var program []unix.SockFilter
 	for _, c := range calls {
-		program = append(program, c.program(errno)...)
+		program = append(program, c.program(unix.SECCOMP_RET_ERRNO|uint32(errno))...)
 	}
+	failed, err := install(program, unix.SECCOMP_FILTER_FLAG_TSYNC)
+	if err == nil && failed != 0 {
+		err = fmt.Errorf("seccomp(2): thread %d would not take the filter", failed)
+	}
+	return err
+}
+
+// install returns what seccomp(2) does.
+func install(program []unix.SockFilter, flags uintptr) (result uintptr, err error) {
 	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
+		return 0, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
 	}
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	failed, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
-	switch {
-	case e != 0:
-		return fmt.Errorf("seccomp(2): %w", e)
-	case failed != 0:
-		return fmt.Errorf("seccomp(2): thread %d would not take the filter", failed)
+	result, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+	if e != 0 {
+		return 0, fmt.Errorf("seccomp(2): %w", e)
 	}
-	return nil
+	return result, nil
 }
 
 // Where struct seccomp_data (linux/seccomp.h) has the number, and the arguments.
@@ -84,14 +86,14 @@ const (
 	offsetArguments = 16
 )
 
-func (c Call) program(errno syscall.Errno) []unix.SockFilter {
+func (c Call) program(action uint32) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
 	unlessEqual := func(value uint32, skip uint8) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: skip}
 	}
-	answer := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)}
+	answer := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action}
 	if c.Argument < 0 {
 		return []unix.SockFilter{load(offsetNumber), unlessEqual(uint32(c.Number), 1), answer}
 	}

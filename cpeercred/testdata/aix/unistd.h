@@ -3,6 +3,7 @@
  * more: an imitation, to compile the shim where there are no AIX headers ("make
  * cross").
  */
+#pragma GCC system_header
 #include_next <unistd.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,0 +1,25 @@
+// Command server greets those who connect. Built with the tag "silent" it does not ask
+// who they are: the difference is what peercred adds to the size of a server.
+package main
+
+import (
+	"net"
+	"os"
+)
+
+var greeting = func(net.Conn) string { return "hello\n" }
+
+func main() {
+	listener, err := net.Listen("unix", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			panic(err)
+		}
+		conn.Write([]byte(greeting(conn)))
+		conn.Close()
+	}
+}

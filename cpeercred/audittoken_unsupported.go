@@ -1,9 +1,0 @@
-//go:build !cgo || !darwin
-
-package cpeercred
-
-// AuditTokenCall names the system's call behind [AuditToken]: here there is none.
-const AuditTokenCall = "none"
-
-// AuditToken always fails here, with an error that is errors.ErrUnsupported.
-func AuditToken(int) ([8]uint32, error) { return [8]uint32{}, untold("audit token") }

@@ -1,0 +1,197 @@
+/*
+ * Asks one system's shims what the tests of native want to know ("make test-shims"), on
+ * a kernel that follows a script.
+ *
+ * It reads a line per question from stdin and prints a line per answer, see ask(). The
+ * shims and the kernel are compiled with their system's headers, this with the machine's.
+ */
+#include "../../cpeercred.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "script.h"
+
+static struct script told;
+
+enum { WROTE_PAST = -99 };
+
+/* Reads "ERROR LENGTH HEX", where HEX is - for no bytes. */
+static int
+read_reply(struct reply *r)
+{
+	char hex[2 * sizeof(r->bytes) + 1];
+	unsigned byte;
+
+	memset(r, 0, sizeof(*r));
+	if (scanf("%d %i %256s", &r->error, (int *)&r->length, hex) != 3)
+		return 0;
+	while (sscanf(hex + 2 * r->written, "%2x", &byte) == 1)
+		r->bytes[r->written++] = (unsigned char)byte;
+	return 1;
+}
+
+/* Reads "FAMILY_ERROR FAMILY TYPE". */
+static int
+read_socket(void)
+{
+	return scanf("%d %d %d", &told.family_error, &told.family, &told.type) == 3;
+}
+
+/*
+ * Reads "SOCKET REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and
+ * prints "ERRNO PID UID GID LEVEL OPTION". The outputs begin as 7 8 9, which a
+ * failure must leave alone.
+ */
+static int
+ask_credentials(void)
+{
+	struct cpeercred_reply reply = { 0, { 7, 8, 9 } };
+
+	if (!read_socket() ||
+	    !read_reply(&told.replies[0]) || !read_reply(&told.replies[1]) ||
+	    scanf("%d %u %u %d %d %d", &told.eid_error, &told.euid, &told.egid,
+	    &told.name_error, &told.own, &told.peer) != 6)
+		return 0;
+	kernel_follow(&told);
+	cpeercred_credentials(3, &reply);
+	printf("%d %d %u %u %d %d\n", reply.error, reply.ids.pid, reply.ids.uid, reply.ids.gid, told.level, told.option);
+	return 1;
+}
+
+static void
+print_hex(const void *bytes, size_t n)
+{
+	const unsigned char *b = bytes;
+	size_t i;
+
+	if (n == 0)
+		printf("-");
+	for (i = 0; i < n; i++)
+		printf("%02x", b[i]);
+}
+
+/* How many words: n, or 7 of a failure that left them alone. */
+static size_t
+handed_out(int error, const uint32_t *words, size_t n)
+{
+	size_t i;
+
+	for (i = 0; error != 0 && i < n && words[i] == 0; i++)
+		;
+	return error != 0 && i == n ? 7 : n;
+}
+
+/*
+ * Reads "CAPACITY SOCKET REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
+ * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
+ * HEX what it handed out. COUNT begins as 7, which a failure
+ * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
+ * where a failure has touched them; 2 for the time since boot; and 1 for the one word
+ * of the others. ERRNO is
+ * WROTE_PAST if the shim wrote past its room.
+ */
+static int
+ask_list(char fact)
+{
+	static uint32_t room[33] __attribute__((aligned(8)));
+	static const unsigned char fence[sizeof(room[0])] = { 0xa5, 0xa5, 0xa5, 0xa5 };
+	size_t capacity, count = 7, size = sizeof(room[0]);
+	int error;
+
+	told.own = NAMED;
+	if (scanf("%zu", &capacity) != 1 || !read_socket() ||
+	    !read_reply(&told.replies[0]) || !read_reply(&told.replies[1]) || !read_reply(&told.replies[2]))
+		return 0;
+	kernel_follow(&told);
+	/* What the shim finds in the buffer would be root, or a label. */
+	memset(room, fact == 'l' ? '!' : 0, sizeof(room));
+	switch (fact) {
+	case 'g':
+		memcpy(room + capacity, fence, sizeof(fence));
+		error = cpeercred_groups(3, room, capacity, &count);
+		if (memcmp(room + capacity, fence, sizeof(fence)) != 0)
+			error = WROTE_PAST;
+		break;
+	case 'l':
+		size = 1;
+		memcpy((char *)room + capacity, fence, sizeof(fence));
+		error = cpeercred_security_label(3, (char *)room, capacity, &count);
+		if (memcmp((char *)room + capacity, fence, sizeof(fence)) != 0)
+			error = WROTE_PAST;
+		break;
+	case 't':
+		error = cpeercred_audit_token(3, room);
+		count = handed_out(error, room, 8);
+		break;
+	case 'i':
+		error = cpeercred_process_ids(3, room);
+		count = handed_out(error, room, 8);
+		break;
+	case 'o':
+		error = cpeercred_open_process(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'e':
+		error = cpeercred_process_exited(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'p':
+		error = cpeercred_process_pid(3, (int32_t *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'b':
+		error = cpeercred_since_boot((int64_t *)room);
+		count = handed_out(error, room, 2);
+		break;
+	case 'k':
+		error = cpeercred_kind(3, (int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	case 'f':
+		error = cpeercred_check_unix_family(3);
+		count = handed_out(error, room, 1);
+		break;
+	case 'h':
+		error = cpeercred_check_can_have_peer(3);
+		count = handed_out(error, room, 1);
+		break;
+	case 'a':
+		error = cpeercred_answers_for_caller((int *)room);
+		count = handed_out(error, room, 1);
+		break;
+	default:
+		return 0;
+	}
+	printf("%d %zu %d %d %d ", error, count, told.level, told.option, told.closed);
+	print_hex(room, error == 0 ? count * size : 0);
+	printf("\n");
+	return 1;
+}
+
+/*
+ * A question is c for credentials, g groups, l label, t token, o a process opened, e
+ * whether it exited, p its pid or i its ids, b the time since boot, k what a socket is, f whether
+ * its family is Unix, h whether it can have a peer, a whether the kernel answers for the caller, and its rest.
+ */
+static int
+ask(void)
+{
+	char fact;
+	int answered;
+
+	if (scanf(" %c", &fact) != 1)
+		return 0;
+	memset(&told, 0, sizeof(told));
+	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
+	fflush(stdout);
+	return answered;
+}
+
+int
+main(void)
+{
+	while (ask())
+		;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/*
+ * What the kernel answers, call by call, if an input does not decide. It includes no
+ * header of a system, since the kernel and those who ask it have different ones.
+ */
+#ifndef SCRIPT_H
+#define SCRIPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A call's answer: an errno, or the bytes written and a length. */
+struct reply {
+	int error;
+	uint32_t length;
+	size_t written;
+	unsigned char bytes[128];
+};
+
+/* A call that fails and leaves errno alone. */
+#define NO_ERRNO 9999
+
+/* What a socket's name is. LONG is the longest that NetBSD lets a process bind. */
+enum name { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT, LONG };
+
+struct script {
+	int family_error, family, type; /* of the socket itself */
+	struct reply replies[3];        /* to the calls that write a value, in their order */
+	int eid_error;                  /* of getpeereid */
+	uint32_t euid, egid;
+	int name_error, own, peer;      /* of the names after the family */
+
+	/* What was asked first, and what was closed last. */
+	int level, option, closed;
+};
+
+/* Starts over, with a script. */
+void kernel_follow(struct script *script);
+
+#endif

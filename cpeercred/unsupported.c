@@ -1,0 +1,31 @@
+//go:build unix
+
+/*
+ * What a system has no call for. SYSTEM.c defines what its system has, which is excepted
+ * here.
+ */
+
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+#include "cpeercred.h"
+
+#if !defined(__linux__) && !defined(__APPLE__) && !defined(__FreeBSD__) && !defined(__DragonFly__) && !defined(__sun)
+int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count) { return CPEERCRED_UNSUPPORTED; }
+#endif
+
+#if !defined(__APPLE__)
+int cpeercred_audit_token(int fd, uint32_t token[8]) { return CPEERCRED_UNSUPPORTED; }
+#endif
+
+#if !defined(__linux__)
+/* Only a kernel that imitates Linux is known to confuse them. */
+int cpeercred_check_packet_ends(void) { return 0; }
+
+int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_open_process(int fd, int *pidfd) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_process_exited(int pidfd, int *exited) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_process_pid(int pidfd, int32_t *pid) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_process_ids(int pidfd, uint32_t ids[8]) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_since_boot(int64_t *nanoseconds) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_signal_process(int pidfd, int signal) { return CPEERCRED_UNSUPPORTED; }
+#endif

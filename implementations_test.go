@@ -1,0 +1,47 @@
+package peercred_test
+
+import (
+	"os"
+	"time"
+
+	"example.com/peercred/native"
+)
+
+// implementation is what cpeercred and native both export.
+type implementation struct {
+	name             string
+	credentials      func(fd int) (pid int32, uid, gid uint32, err error)
+	kind             func(fd int) (string, error)
+	checkCanHavePeer func(fd int) error
+	listens          func(fd int) (bool, error)
+	answersForCaller func() (bool, error)
+	groups           func(fd int) ([]uint32, error)
+	securityLabel    func(fd int) (string, error)
+	auditToken       func(fd int) ([8]uint32, error)
+	openProcess      func(fd int) (pidfd int, err error)
+	processExited    func(pidfd int) (bool, error)
+	processPID       func(pidfd int) (int32, error)
+	processIDs       func(pidfd int) ([8]uint32, error)
+	signalProcess    func(pidfd int, signal os.Signal) error
+	onSocketpair     func(ask func(fd int)) error
+	sinceBoot        func() (time.Duration, error)
+}
+
+var nativeFunctions = implementation{
+	name:             "native",
+	credentials:      native.Credentials,
+	kind:             native.Kind,
+	checkCanHavePeer: native.CheckCanHavePeer,
+	listens:          native.Listens,
+	answersForCaller: native.AnswersForCaller,
+	groups:           native.Groups,
+	securityLabel:    native.SecurityLabel,
+	auditToken:       native.AuditToken,
+	openProcess:      native.OpenProcess,
+	processExited:    native.ProcessExited,
+	processPID:       native.ProcessPID,
+	processIDs:       native.ProcessIDs,
+	signalProcess:    native.SignalProcess,
+	onSocketpair:     native.OnSocketpair,
+	sinceBoot:        native.SinceBoot,
+}

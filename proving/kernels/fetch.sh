@@ -1,0 +1,53 @@
+#!/bin/bash
+# fetch.sh KERNEL ARCH: downloads the kernel of Debian's linux-image-ARCH; prints its release and path.
+# fetch.sh KERNEL ARCH PACKAGE...: unpacks packages from where that kernel is; prints the folder.
+# apt verifies them, with sources and lists of its own. They are kept under their versions.
+set -euo pipefail
+name=$1 arch=$2 cache=${XDG_CACHE_HOME:-$HOME/.cache}/peercred debian=http://deb.debian.org
+state=$cache/apt/$name-$arch
+mkdir -p "$state"/{lists,archives}/partial
+case $name in
+6.1) suites=("$debian/debian bookworm" "$debian/debian-security bookworm-security") ;;
+6.12) suites=("$debian/debian bookworm-backports") ;;
+newest) suites=("$debian/debian sid") ;;
+esac
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg # of debian-archive-keyring
+printf "deb [arch=$arch signed-by=$keyring target=Packages] %s main\n" "${suites[@]}" >"$state/sources.list"
+: >"$state/status"
+export APT_CONFIG=$state/apt.conf
+cat >"$APT_CONFIG" <<END
+APT::Architecture "$arch";
+APT::Sandbox::User "root"; # it can read a home directory, and _apt cannot
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::Etc::SourceList "$state/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::State "$state";
+Dir::State::status "$state/status";
+Dir::Cache "$state";
+END
+if [ -z "$(find "$state/updated" -mmin -1440 2>/dev/null)" ]; then
+	apt-get -qq update >&2
+	touch "$state/updated"
+fi
+field() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n "s/^$2: //p"; }
+
+files='*' release=
+if [ $# = 2 ]; then
+	files='*/vmlinuz*' release=$(field "linux-image-$arch" Depends | sed -n 's/.*\blinux-image-\([0-9][^ ,]*\).*/\1/p')
+	[[ $name = newest || $release = "$name".* ]] || { echo "linux-image-$arch is Linux $release, not $name" >&2; exit 1; }
+	package=linux-binary-$release # since 7.x
+	[ -n "$(field "$package" Version)" ] || package=linux-image-$release
+	set -- "$@" "$package"
+fi
+result=$cache/$3-${arch}_$(field "$3" Version)
+if ! [ -e "$result" ]; then
+	part=$(mktemp -d -p "$cache")
+	trap 'rm -rf "$part"' EXIT
+	cd "$part"
+	apt-get -qq download "${@:3}" >&2
+	mkdir root
+	for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C root --wildcards "$files"; done
+	mv root "$result" # at once, or not at all
+fi
+echo $release "$([ -z "$release" ] && echo "$result" || find "$result" -name 'vmlinuz*')"

@@ -1,0 +1,11 @@
+#!/bin/bash
+# need.sh "COMMAND PACKAGE..." ...: names all commands that are missing at once, and the
+# Debian packages that have them.
+missing='' packages=''
+for tool; do
+	command -v "${tool%% *}" >/dev/null || { missing+=" ${tool%% *}" packages+=" ${tool#* }"; }
+done
+[ -z "$missing" ] || {
+	echo "missing:$missing; apt-get install --no-install-recommends$packages" >&2
+	exit 1
+}

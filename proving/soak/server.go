@@ -1,0 +1,231 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/peercred/guard"
+	"golang.org/x/sys/unix"
+)
+
+// server is behind the doors, and knows all clients.
+type server struct {
+	options
+	ctx     context.Context // done when the run has failed, or was interrupted
+	fail    func(error)
+	dir     string
+	claims  string // what the names of all connections begin with
+	doors   []*door
+	serving sync.WaitGroup
+	before  remains // when there were no clients
+
+	began   time.Time
+	tally   tally
+	planned atomic.Int64 // connections of all clients that were started
+	scarce  sync.RWMutex // held to start a client, and while descriptors are scarce
+	peers   sync.Map     // *peer by number, until all are at rest
+	last    atomic.Int64 // number of a peer
+}
+
+func newServer(ctx context.Context, o options) (_ *server, err error) {
+	s := &server{options: o, claims: fmt.Sprintf("@peercred-soak-%d.", os.Getpid()), began: time.Now()}
+	s.ctx, s.fail = context.WithCancelCause(ctx)
+	s.tally = tally{fail: s.fail, right: map[string]int{}}
+	if s.dir, err = os.MkdirTemp("", "peercred-soak"); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(s.dir, 0o755); err != nil { // for the other users
+		return nil, errors.Join(err, s.close())
+	}
+	for _, d := range []*door{
+		{Kind: plain, Network: "unix", Address: s.claims + "stream"},
+		{Kind: plain, Network: "unixpacket", Address: s.claims + "packet"},
+		{Kind: guarded, Network: "unix", Address: filepath.Join(s.dir, "guarded")},
+		{Kind: guarded, Network: "unixpacket", Address: s.claims + "guarded"},
+		{Kind: exits, Network: "unix", Address: filepath.Join(s.dir, "exits")},
+		{Kind: web, Network: "unix", Address: filepath.Join(s.dir, "web")},
+	} {
+		if err := d.open(s); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.doors = append(s.doors, d)
+		s.serving.Go(func() {
+			if err := d.serve(s); !errors.Is(err, net.ErrClosed) {
+				s.fail(fmt.Errorf("the listener of %v ended: %w", d.Address, err))
+			}
+		})
+	}
+	s.before = count()
+	return s, nil
+}
+
+func (s *server) close() (err error) {
+	for _, d := range s.doors {
+		err = errors.Join(err, d.listener.Close())
+	}
+	s.serving.Wait()
+	s.fail(nil)
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// receive has a connection served. It gets none of a peer that a guard denied.
+func (s *server) receive(d *door, conn net.Conn) {
+	v := &visit{server: s, door: d, conn: conn, peer: s.claimant(conn.RemoteAddr().String())}
+	if v.peer == nil || s.plant != nil && s.plant(v) {
+		conn.Close()
+		return
+	}
+	d.came.Add(1)
+	go v.serve()
+}
+
+// claimant finds who must be at the other end. A client binds each connection to a name that
+// says so, which the server learns whatever becomes of the client.
+func (s *server) claimant(claim string) *peer {
+	var number, n int64
+	_, err := fmt.Sscanf(claim, s.claims+"%d.%d", &number, &n)
+	p, _ := s.peers.Load(number)
+	if err != nil || p == nil {
+		s.tally.check("claim", false, err, claim, "that of a client")
+		return nil
+	}
+	return p.(*peer)
+}
+
+// inhabit has clients live, die and come again until they have made enough connections for
+// long enough, and each door has run out of descriptors. When all have ended it says what
+// is wrong.
+func (s *server) inhabit(connections int64, long time.Duration) error {
+	began, target := time.Now(), s.planned.Load()+connections
+	living, end := context.WithCancel(s.ctx)
+	var clients, others sync.WaitGroup
+	others.Go(func() { s.exhaust(living) })
+	others.Go(func() { s.watch(living) })
+	for n := range 2 * len(users) {
+		clients.Go(func() {
+			for s.ctx.Err() == nil {
+				lived := time.Since(began)
+				ready := s.fewestShortages() > 0 || lived > long+s.patience
+				if lived >= long && s.planned.Load() >= target && ready {
+					return
+				}
+				if err := s.liveAndDie(users[n%len(users)]); err != nil {
+					s.fail(err)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	end()
+	others.Wait()
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	return s.rest()
+}
+
+// exhaust lets the descriptors run out, again and again.
+func (s *server) exhaust(ctx context.Context) {
+	for wait(ctx, 200*time.Millisecond) {
+		s.scarce.Lock()
+		var limit unix.Rlimit
+		err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+		if err == nil {
+			few := unix.Rlimit{Cur: uint64(1 + rand.IntN(100)), Max: limit.Max} // poll(2) requires 1
+			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &few)
+			wait(ctx, 30*time.Millisecond)
+			err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		}
+		s.scarce.Unlock()
+		if err != nil {
+			s.fail(err)
+		}
+	}
+}
+
+// wait reports whether the time has passed before the context was done.
+func wait(ctx context.Context, long time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(long):
+		return true
+	}
+}
+
+// watch shows how far it is, and fails once there are no more answers.
+func (s *server) watch(ctx context.Context) {
+	last, came, shown := 0, time.Now(), time.Now()
+	for wait(ctx, 100*time.Millisecond) {
+		if now := s.tally.total(); now != last {
+			last, came = now, time.Now()
+		}
+		if time.Since(came) > s.patience {
+			s.fail(fmt.Errorf("lost: no answer for %v: a client waits", s.patience))
+		}
+		if time.Since(shown) >= 10*time.Second {
+			fmt.Println(s.progress())
+			shown = time.Now()
+		}
+	}
+}
+
+func (s *server) progress() string {
+	return fmt.Sprintf("  %v: %d connections, %d right answers, each listener %d times or more without a descriptor",
+		time.Since(s.began).Round(time.Second), s.planned.Load(), s.tally.total(), s.fewestShortages())
+}
+
+// fewestShortages is how often the door that was luckiest had no descriptor.
+func (s *server) fewestShortages() int64 {
+	n := s.doors[0].shortages()
+	for _, d := range s.doors {
+		n = min(n, d.shortages())
+	}
+	return n
+}
+
+// rest waits until all connections that were made have come, and nothing is left over. It
+// forgets all clients, and says what is wrong.
+func (s *server) rest() (err error) {
+	for deadline := time.Now().Add(s.patience); ; time.Sleep(time.Millisecond) {
+		err = nil
+		for _, d := range s.doors {
+			if got, want := d.fates(); got != want {
+				err = errors.Join(err, fmt.Errorf("lost: %v: admitted, denied, undecided, reported, received: %d, want %d", d.Address, got, want))
+			}
+		}
+		if now := count(); now != s.before {
+			err = errors.Join(err, fmt.Errorf("left over: %+v, and %+v before", now, s.before))
+		}
+		if err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	s.peers.Clear()
+	if s.fewestShortages() == 0 {
+		err = errors.Join(err, errors.New("not every listener ran out of descriptors, so nothing is known about that"))
+	}
+	return errors.Join(err, context.Cause(s.ctx))
+}
+
+// checkDenied checks whom a guard denies. It is not told which connection that was.
+func (s *server) checkDenied(d *door, denial *guard.Denied) {
+	right := false
+	for _, u := range users {
+		if c := denial.Credentials; c != nil && c.UID == u.uid && c.GID == u.gid {
+			right = u.outcome != admitted && denial.Failed == (u.outcome == undecided)
+			right = right || u.outcome == admitted && d.Kind == exits // it ended, or could not be watched
+		}
+	}
+	s.tally.check("denial", right, nil, denial, "users that must not be admitted")
+}

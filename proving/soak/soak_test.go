@@ -1,0 +1,77 @@
+//go:build linux && (cgo || !android)
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/peercred/internal/reexec"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { reexec.Main(m, playClient) }
+
+// A run without faults finds none, and each fault is found.
+func TestRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to start clients under other users")
+	}
+	expect := func(change func(*peer)) func(*testing.T, *visit, int64) bool {
+		return func(_ *testing.T, v *visit, _ int64) bool {
+			another := &peer{want: v.peer.want, groups: v.peer.groups, outcome: v.peer.outcome}
+			change(another)
+			v.peer = another
+			return false
+		}
+	}
+	var kept sync.Map
+	for _, test := range []struct {
+		name  string
+		plant func(t *testing.T, v *visit, n int64) (lost bool) // in the nth visit
+		want  string
+	}{
+		{"none", nil, ""},
+		{"another pid", expect(func(p *peer) { p.want.PID++ }), "wrong: "},
+		{"another uid", expect(func(p *peer) { p.want.UID++ }), "wrong: "},
+		{"another gid", expect(func(p *peer) { p.want.GID++ }), "wrong: "},
+		{"a user who must not be admitted", expect(func(p *peer) { p.outcome = denied }), "wrong: "},
+		{"a lost connection", func(_ *testing.T, _ *visit, n int64) bool { return n == 1 }, "lost: "},
+		{"a lost descriptor", func(t *testing.T, _ *visit, n int64) bool {
+			if n == 1 {
+				fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+				t.Cleanup(func() { unix.Close(fd) })
+				return err != nil
+			}
+			return false
+		}, "left over: "},
+		{"a lost goroutine", func(t *testing.T, _ *visit, n int64) bool {
+			if n == 1 {
+				go func() { <-t.Context().Done() }()
+			}
+			return false
+		}, "left over: "},
+		{"lost memory", func(_ *testing.T, _ *visit, n int64) bool {
+			kept.Store(n, bytes.Repeat([]byte{1}, tolerance/100))
+			return false
+		}, "grown: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := options{connections: 2000, patience: time.Minute}
+			if test.plant != nil {
+				var visits atomic.Int64
+				o.patience = 2 * time.Second
+				o.plant = func(v *visit) bool { return test.plant(t, v, visits.Add(1)) }
+			}
+			err := run(t.Context(), o)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("it says %v, want %q", err, test.want)
+			}
+		})
+	}
+}
