@@ -295,21 +295,28 @@ func notConnected(t *testing.T, conn *net.UnixConn, what string) {
 // A listening socket that comes in through net.FileConn is a *net.UnixConn, and
 // the kernel would answer for it with the ids of whoever called listen.
 func TestTrap03Listener(t *testing.T) {
-	listener := listen(t, "unix")
+	_, conn := listeningConn(t, listen(t, "unix"))
+	notConnected(t, conn, "a listener")
+}
+
+// listeningConn returns the file of a listener, and what net.FileConn makes of it.
+func listeningConn(t *testing.T, listener *net.UnixListener) (*os.File, *net.UnixConn) {
+	t.Helper()
 	file, err := listener.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { file.Close() })
 	conn, err := net.FileConn(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, ok := conn.(*net.UnixConn); !ok {
+	t.Cleanup(func() { conn.Close() })
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
 		t.Fatalf("net.FileConn of a listener gave %T", conn)
 	}
-	notConnected(t, conn.(*net.UnixConn), "a listener")
+	return file, socket
 }
 
 func TestTrap03NoPeer(t *testing.T) {
@@ -366,17 +373,8 @@ func TestListenerIsExplained(t *testing.T) {
 	const noPeer = "failed to get peer credentials: linux: check that the socket can have a peer: transport endpoint is not connected"
 	for _, u := range unixTypes[:2] {
 		listener := listen(t, u.network)
-		file, err := listener.File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		conn, err := net.FileConn(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		for _, what := range []syscall.Conn{listener, file, conn.(*net.UnixConn)} {
+		file, conn := listeningConn(t, listener)
+		for _, what := range []syscall.Conn{listener, file, conn} {
 			if got, err := peercred.GetPeerCredentialsOf(what); got != nil || !isErrno(err, unix.ENOTCONN) || err.Error() != noPeer+advice {
 				t.Errorf("GetPeerCredentialsOf a listening %T: %v, %v, want %q", what, got, err, noPeer+advice)
 			}

@@ -112,26 +112,36 @@ func helperLookUnderProc(r role) error {
 	if err := becomeOrdinary(*r.Then, r.Groups); err != nil {
 		return err
 	}
-	conn, err := net.Dial("unix", r.Address)
+	conn, p, err := openServer(r.Address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	p, err := peercred.OpenPeerProcess(conn)
-	if err != nil {
-		return err
-	}
 	defer p.Close()
 	if r.Count > 0 {
 		if err := seccomp.Forge(unix.ENOTTY, seccomp.Any(unix.SYS_IOCTL)); err != nil {
 			return err
 		}
 	}
-	if err := reportLook(p, conn.(*net.UnixConn)); err != nil {
+	if err := reportLook(p, conn); err != nil {
 		return err
 	}
 	reexec.Step("looked")
-	return reportLook(p, conn.(*net.UnixConn))
+	return reportLook(p, conn)
+}
+
+// openServer connects to a server, and opens the handle on its process.
+func openServer(address string) (*net.UnixConn, *peercred.PeerProcess, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: address, Net: "unix"})
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := peercred.OpenPeerProcess(conn)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, p, nil
 }
 
 // becomeOrdinary takes an id for all ids, and one supplementary group unless that is 0.
@@ -338,15 +348,11 @@ type startReport struct {
 // helperTellTheStart reports the start of the process that serves, after a look at the
 // clock.
 func helperTellTheStart(r role) error {
-	conn, err := net.Dial("unix", r.Address)
+	conn, p, err := openServer(r.Address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	p, err := peercred.OpenPeerProcess(conn)
-	if err != nil {
-		return err
-	}
 	defer p.Close()
 	if err := checkSinceBoot(); err != nil {
 		return err

@@ -9,13 +9,14 @@ import (
 	"example.com/peercred/guard"
 )
 
-// AuthInfo is what [NewServerCredentials] and [NewClientCredentials] find out about a
-// connection. It is in the [peer.Peer] of a call: for a server [PeerFromContext]
-// gets at it, and for a client the call option [grpc.Peer].
+// AuthInfo is the AuthInfo of connections made with [NewServerCredentials] or
+// [NewClientCredentials]. It is in the [peer.Peer] of a call. A server gets the process from
+// it with [PeerFromContext]. A client gets it with the call option [grpc.Peer].
 type AuthInfo struct {
 	// CommonAuthInfo has the security level PrivacyAndIntegrity.
 	credentials.CommonAuthInfo
-	// Peer is the process at the other end, good as long as the connection is open.
+	// Peer is the process at the other end. Facts about it can be asked for while the
+	// connection is open.
 	Peer guard.Peer
 }
 
@@ -31,14 +32,13 @@ func authInfo(peer guard.Peer) AuthInfo {
 // AuthType returns "peercred".
 func (AuthInfo) AuthType() string { return protocol }
 
-// ValidateAuthority lets a client put any name into the :authority header, as
-// credentials/local does: the peer is known by its ids, which no name vouches for.
+// ValidateAuthority accepts any name in the :authority header, as credentials/local does.
+// The ids identify the server, and it has no name.
 func (AuthInfo) ValidateAuthority(string) error { return nil }
 
-// PeerFromContext returns who makes the call whose handler, or server interceptor,
-// has this context. It returns false, and the zero Peer, whom every Policy refuses,
-// if that is not known: for a connection that was not made with
-// [NewServerCredentials].
+// PeerFromContext returns the client that made the call with this context, for handlers and
+// server interceptors. If the connection was not made with [NewServerCredentials], it
+// returns false and the zero Peer, which every Policy denies.
 //
 // It makes no system call. It is safe for concurrent use, and so is the Peer.
 func PeerFromContext(ctx context.Context) (guard.Peer, bool) {

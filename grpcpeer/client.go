@@ -10,27 +10,27 @@ import (
 	"example.com/peercred/guard"
 )
 
-// NewClientCredentials returns credentials for a client, with
-// [grpc.WithTransportCredentials], which connect to a server only if policy lets in
-// whoever serves there: nothing is sent to another, no call and no token. The zero
-// Policy connects to nobody, and so does a target that is no Unix socket.
+// NewClientCredentials returns credentials for [grpc.WithTransportCredentials] of a client.
+// They connect only to a server that policy admits. Nothing is sent to another server, no
+// call and no token. The zero Policy denies every server, and every target that is not a
+// Unix socket is denied.
 //
-// The server is whoever called listen(2), which under socket activation is the
-// service manager. On NetBSD, whose connecting end is told its own ids, nobody is
-// let in.
+// The server is the process that called listen(2). Under socket activation that is the
+// service manager. On NetBSD every server is denied, because some releases tell the
+// connecting end its own ids.
 //
-// The handshake fails with an error that wraps *[guard.Denied] and is not temporary,
-// or with that of its context, which is respected even if the policy blocks. gRPC
-// makes a text of it: a call fails with codes.Unavailable and the reason as its
-// message (do not hand it on to clients of your own), or, if it waits for ready,
-// with the end of its context, while gRPC connects again and again, with growing
-// pauses, in case the right server comes. Only [grpc.DialContext] with
-// FailOnNonTempDialError gives up, and returns the error itself. So the typed
-// refusal is for the onDeny hooks, which are called as those of
-// [NewServerCredentials] are.
+// The handshake fails with an error that wraps *[guard.Denied] and is not temporary, or with
+// the error of its context. It returns when the context ends, even if the policy blocks.
 //
-// The credentials are safe for concurrent use; ServerHandshake and OverrideServerName
-// are errors.
+// gRPC turns the error into text. A call fails with codes.Unavailable, and its message is
+// the reason: do not pass it on to your own clients. A call that waits for ready fails when
+// its context ends. Meanwhile gRPC connects again, with growing pauses, and so finds the
+// right server when it starts. [grpc.DialContext] with FailOnNonTempDialError gives up, and
+// returns the error itself. To get *[guard.Denied] otherwise, use the onDeny hooks. They are
+// called like those of [NewServerCredentials].
+//
+// The credentials are safe for concurrent use. ServerHandshake and OverrideServerName are
+// errors.
 func NewClientCredentials(policy guard.Policy, onDeny ...func(*guard.Denied)) credentials.TransportCredentials {
 	return &clientCredentials{newCommon(policy, onDeny)}
 }
@@ -50,7 +50,7 @@ func (c *clientCredentials) ClientHandshake(ctx context.Context, _ string, conn 
 }
 
 func (c *clientCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("grpcpeer: these credentials are a client's, a server's are those of NewServerCredentials")
+	return nil, nil, errors.New("grpcpeer: these credentials are for a client: use those of NewServerCredentials for a server")
 }
 
 func (c *clientCredentials) Clone() credentials.TransportCredentials {
@@ -58,8 +58,8 @@ func (c *clientCredentials) Clone() credentials.TransportCredentials {
 	return &clone
 }
 
-// admit is [guard.Admit] until ctx ends, whatever the policy waits for. Then conn is
-// closed, and the error is that of ctx.
+// admit is [guard.Admit], and returns when ctx ends, even if the policy blocks. Then it
+// closes conn, and returns the error of ctx.
 func admit(ctx context.Context, conn net.Conn, policy guard.Policy) (*guard.Conn, error) {
 	type outcome struct {
 		conn *guard.Conn
@@ -72,7 +72,7 @@ func admit(ctx context.Context, conn net.Conn, policy guard.Policy) (*guard.Conn
 		case outcomes <- outcome{admitted, err}:
 		case <-ctx.Done():
 			if err == nil {
-				admitted.Close() // with what the policy made it open
+				admitted.Close() // closes the handle that the policy opened
 			}
 		}
 	}()
@@ -80,13 +80,13 @@ func admit(ctx context.Context, conn net.Conn, policy guard.Policy) (*guard.Conn
 	case o := <-outcomes:
 		return o.conn, o.err
 	case <-ctx.Done():
-		go conn.Close() // a server can make it slow
+		go conn.Close() // the server can make it slow
 		return nil, ctx.Err()
 	}
 }
 
-// permanent is a refusal as gRPC wants it: an error without a Temporary counts as
-// one that goes by, see [credentials.TransportCredentials].
+// permanent is a denial as an error that is not temporary. gRPC takes an error without a
+// Temporary method for a temporary one: see [credentials.TransportCredentials].
 type permanent struct{ denied *guard.Denied }
 
 func (p permanent) Error() string { return p.denied.Error() }

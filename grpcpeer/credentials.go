@@ -13,7 +13,7 @@ import (
 // protocol names these credentials to gRPC.
 const protocol = "peercred"
 
-// common is what the credentials of both ends have.
+// common has the parts that both kinds of credentials share.
 type common struct {
 	policy guard.Policy
 	onDeny []func(*guard.Denied)
@@ -28,10 +28,10 @@ func (*common) Info() credentials.ProtocolInfo {
 	return credentials.ProtocolInfo{SecurityProtocol: protocol}
 }
 
-// OverrideServerName is what gRPC's interface still asks for, and deprecated there
-// in favour of [grpc.WithAuthority], which gives the same header.
+// OverrideServerName is an error. gRPC's interface requires it, and deprecates it in favor
+// of [grpc.WithAuthority], which sets the same header.
 func (*common) OverrideServerName(string) error {
-	return errors.New("grpcpeer: a server has no name here; grpc.WithAuthority gives the :authority header")
+	return errors.New("grpcpeer: these servers have no name: set the :authority header with grpc.WithAuthority")
 }
 
 // tell calls the hooks.
@@ -41,8 +41,8 @@ func (c *common) tell(denied *guard.Denied) {
 	}
 }
 
-// survive runs a hook that may panic: gRPC recovers from nothing, so that the
-// whole server would end.
+// survive calls a hook, and logs it if it panics. gRPC does not recover from panics, so the
+// server would end.
 func survive(denied *guard.Denied, hook func()) {
 	defer func() {
 		if reason := recover(); reason != nil {

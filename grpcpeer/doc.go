@@ -9,22 +9,22 @@
 //	listener, err := guard.Listen(ctx, "unix", path, guard.Config{Policy: policy, Mode: 0666})
 //	server := grpc.NewServer(append(grpcpeer.Require(rules), grpc.Creds(grpcpeer.NewServerCredentials(policy)))...)
 //
-// There are two places to decide. [NewServerCredentials] and [NewClientCredentials]
-// decide when a connection is made, before a byte of the other end is read and
-// before one is sent; [Require], or the interceptors it is made of, decide for every
-// call, by its method, before its handler runs.
+// There are two places to decide. [NewServerCredentials] and [NewClientCredentials] decide
+// when a connection is made, before anything is read or sent. [Require] and the interceptors
+// decide on each call by its method, before its handler runs.
 //
-// The credentials take the place of google.golang.org/grpc/credentials/local. That
-// looks at the kind of address alone, and says nothing about who is at the other
-// end; these ask the kernel, and for the kind of socket too. Both give the security
-// level PrivacyAndIntegrity, since what goes through a Unix socket does not leave
-// the kernel: so [credentials.PerRPCCredentials] that require transport security
-// work. Nothing of it is on the wire: a client with insecure credentials, in any
-// language, gets along with [NewServerCredentials], and the reverse.
+// The credentials replace google.golang.org/grpc/credentials/local. That package looks only
+// at the kind of address, and does not know the process at the other end. These credentials
+// ask the kernel for the process and for the kind of socket. Both give the security level
+// PrivacyAndIntegrity, because data on a Unix socket does not leave the kernel. So
+// [credentials.PerRPCCredentials] that require transport security work.
 //
-// What [example.com/peercred.GetPeerCredentials] says of its limits holds here: the
-// ids are those of whoever connected or listened, and a process can hand its end to
-// another.
+// The credentials add nothing to the protocol. Clients with insecure credentials, in any
+// language, can connect to a server with [NewServerCredentials]. A client with
+// [NewClientCredentials] can connect to a server without credentials.
+//
+// The limits of [example.com/peercred.GetPeerCredentials] apply. The ids are those of the
+// process that connected or listened, and a process can pass its end on to another.
 //
 // # Which calls the rules decide on
 //

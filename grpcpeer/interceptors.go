@@ -12,11 +12,11 @@ import (
 	"example.com/peercred/guard"
 )
 
-// Require returns options for [grpc.NewServer], with which rules decide on every
-// call: [UnaryServerInterceptor] and [StreamServerInterceptor], for one without the
-// other leaves the methods of the other kind to whoever can connect. They come
-// before interceptors that are chained after them, and after that of
-// [grpc.UnaryInterceptor] or [grpc.StreamInterceptor].
+// Require returns options for [grpc.NewServer]: a [UnaryServerInterceptor] and a
+// [StreamServerInterceptor], so that the rules decide on every call. With only one of them,
+// every peer that can connect could call the methods of the other kind. They run before
+// interceptors that are chained after them, and after the one of [grpc.UnaryInterceptor] or
+// [grpc.StreamInterceptor].
 func Require(rules Rules, onDeny ...func(method string, denied *guard.Denied)) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(UnaryServerInterceptor(rules, onDeny...)),
@@ -24,20 +24,20 @@ func Require(rules Rules, onDeny ...func(method string, denied *guard.Denied)) [
 	}
 }
 
-// UnaryServerInterceptor returns an interceptor that hands on the unary calls that
-// the rules let in. It is safe for concurrent use, and keeps a copy of the rules.
-// The policy is asked for every call, about a peer that is known since its
-// connection was made: that costs no system call, unless the policy wants facts that
-// were not asked for yet.
+// UnaryServerInterceptor returns an interceptor that passes on the unary calls that the
+// rules admit. It keeps a copy of the rules, and is safe for concurrent use. The policy
+// decides about every call. The peer was identified when its connection was made. A decision
+// takes no system call, unless the policy requires facts that were not asked for yet.
 //
-// Other calls end with codes.PermissionDenied, or with codes.Internal if it could
-// not be decided ([guard.Denied].Failed, an unknown peer among that), with an empty
-// message, before a handler runs, though after gRPC has read the request; the
-// connection stays open. Why is for the onDeny hooks to know, which are called before
-// the answer is sent, in the goroutine of the call: so they must be safe for
-// concurrent use. One that panics is logged with [slog.Default].
+// Other calls end with codes.PermissionDenied and an empty message. If the policy could not
+// decide ([guard.Denied].Failed), or the peer is not known, the code is codes.Internal. The
+// handler does not run, but gRPC has read the request. The connection stays open.
 //
-// It panics if a key of the rules has none of the forms of [Rules].
+// The client does not learn the reason. The onDeny hooks get it, before the answer is sent,
+// in the goroutine of the call. They must be safe for concurrent use. A panic is logged to
+// [slog.Default].
+//
+// UnaryServerInterceptor panics if a key of the rules has none of the forms of [Rules].
 func UnaryServerInterceptor(rules Rules, onDeny ...func(method string, denied *guard.Denied)) grpc.UnaryServerInterceptor {
 	g := newGate(rules, onDeny)
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -48,8 +48,8 @@ func UnaryServerInterceptor(rules Rules, onDeny ...func(method string, denied *g
 	}
 }
 
-// StreamServerInterceptor is [UnaryServerInterceptor] for streaming calls: it
-// decides once for a stream, when it begins, and before its first message is read.
+// StreamServerInterceptor is [UnaryServerInterceptor] for streaming calls. It decides once
+// for each stream, before the first message is read.
 func StreamServerInterceptor(rules Rules, onDeny ...func(method string, denied *guard.Denied)) grpc.StreamServerInterceptor {
 	g := newGate(rules, onDeny)
 	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -60,7 +60,7 @@ func StreamServerInterceptor(rules Rules, onDeny ...func(method string, denied *
 	}
 }
 
-// gate is what both interceptors do.
+// gate decides for both interceptors.
 type gate struct {
 	rules  Rules
 	onDeny []func(string, *guard.Denied)
@@ -70,7 +70,7 @@ func newGate(rules Rules, onDeny []func(string, *guard.Denied)) gate {
 	return gate{rules.checked(), slices.Clone(onDeny)}
 }
 
-// check returns nil for a call that may be made, and else the status that ends it.
+// check returns nil for a call that is admitted, and otherwise the status that ends it.
 func (g gate) check(ctx context.Context, method string) error {
 	peer, _ := PeerFromContext(ctx)
 	err := g.rules.of(method).Allow(peer)

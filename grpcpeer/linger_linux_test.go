@@ -197,7 +197,7 @@ func TestRefusedServerHoldsNobodyUp(t *testing.T) {
 			t.Error(err)
 		}
 		serve(t, listener, serverCreds(guard.CurrentUser())) // the right one
-		return guard.ErrDenied
+		return errors.New("refused")
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

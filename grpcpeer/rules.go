@@ -8,18 +8,18 @@ import (
 	"example.com/peercred/guard"
 )
 
-// Rules say who may call which method. A key is
+// Rules say which peers may call which methods. A key is
 //
-//   - "/package.Service/Method", a full method name, best as the constant that is
-//     generated for it, which no typing error gets by;
-//   - "/package.Service/", for the methods of a service that have no rule of their own;
-//   - "/", for all that have neither.
+//   - "/package.Service/Method", a full method name. Use the generated constant, so that the
+//     compiler finds typing errors.
+//   - "/package.Service/", for the methods of a service that have no rule of their own.
+//   - "/", for all methods that have neither.
 //
-// The most exact one decides, alone: it can let in fewer or others than a wider one.
-// A method without any is refused to all, and so are all methods by nil Rules.
+// Only the most exact rule decides. It can admit fewer peers than a wider rule, or others.
+// Calls of a method without a rule are denied, and so are all calls if Rules is nil.
 type Rules map[string]guard.Policy
 
-// unlisted refuses, in the name of the rule that there is not.
+// unlisted denies every peer. Its name says which rule is missing.
 var unlisted = guard.Func("a rule for the method", nil)
 
 // of returns the policy for a full method name.
@@ -32,16 +32,16 @@ func (r Rules) of(method string) guard.Policy {
 	return unlisted
 }
 
-// serviceOf is the key of the method's service, which ends with the last slash, as
-// it does for gRPC.
+// serviceOf returns the key of the method's service. It ends with the last slash, as in
+// gRPC.
 func serviceOf(method string) string { return method[:strings.LastIndex(method, "/")+1] }
 
-// checked returns a copy. It panics at a key that no method has: its method would
-// be left to a wider rule, if there is one.
+// checked returns a copy. It panics if a key can match no method: a wider rule would then
+// decide on the method that was meant.
 func (r Rules) checked() Rules {
 	for key := range r {
 		if key != "/" && (!strings.HasPrefix(key, "/") || len(serviceOf(key)) < len("/s/")) {
-			panic(fmt.Sprintf("grpcpeer: no method has the rule %q: it must be \"/package.Service/Method\", \"/package.Service/\" or \"/\"", key))
+			panic(fmt.Sprintf("grpcpeer: the rule %q matches no method: it must be \"/package.Service/Method\", \"/package.Service/\" or \"/\"", key))
 		}
 	}
 	return maps.Clone(r)

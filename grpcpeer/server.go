@@ -44,7 +44,7 @@ func (s *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credential
 }
 
 func (s *serverCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("grpcpeer: these credentials are a server's, a client's are those of NewClientCredentials")
+	return nil, nil, errors.New("grpcpeer: these credentials are for a server: use those of NewClientCredentials for a client")
 }
 
 func (s *serverCredentials) Clone() credentials.TransportCredentials {

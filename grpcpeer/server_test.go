@@ -219,14 +219,14 @@ func self() *peercred.PeerCredentials {
 	return &peercred.PeerCredentials{PID: int32(os.Getpid()), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 }
 
-// others lets in anybody but us: nobody in this process.
+// others admits anybody but us: nobody in this process.
 func others() guard.Policy { return guard.UIDs(uint32(os.Geteuid()) + 1) }
 
 // needClients skips where a client is not told who serves.
 func needClients(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's connecting end is told its own ids, so nobody is let in there")
+		t.Skip("NetBSD's connecting end is told its own ids, so nobody is admitted there")
 	}
 }
 

@@ -4,6 +4,7 @@ package grpcpeer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -128,7 +129,7 @@ func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]o
 	return outcomes, who
 }
 
-// Real clients under three users, let in or not when they connect, by plain
+// Real clients under three users, admitted or not when they connect, by plain
 // listeners and by guarded ones.
 func TestUsersAtHandshake(t *testing.T) {
 	needRoot(t)
@@ -145,7 +146,7 @@ func TestUsersAtHandshake(t *testing.T) {
 	for i, s := range services {
 		s.stop()
 		if diff := cmp.Diff(outcomes(fine, fine, fine), got[alice][i]); diff != "" {
-			t.Errorf("server %d: outcomes of whom it lets in (-want +got):\n%s", i, diff)
+			t.Errorf("server %d: outcomes of the clients that it admits (-want +got):\n%s", i, diff)
 		}
 		for _, id := range []uint32{root, bob} {
 			for method, outcome := range got[id][i] {
@@ -176,7 +177,7 @@ func TestUsersAtHandshake(t *testing.T) {
 	}
 }
 
-// Real clients under three users, all let in when they connect, and then by method.
+// Real clients under three users, all admitted when they connect, and then by method.
 func TestUsersPerMethod(t *testing.T) {
 	needRoot(t)
 	ids := guard.UIDs
@@ -238,7 +239,7 @@ func TestUsersPerMethod(t *testing.T) {
 	}
 }
 
-// A real server under another user, whom the client lets in or not.
+// A real server under another user, whom the client admits or not.
 func TestClientChoosesServer(t *testing.T) {
 	needRoot(t)
 	address, target := abstract()
@@ -272,7 +273,7 @@ func TestClientChoosesServer(t *testing.T) {
 	}
 }
 
-// Peers that come and go, let in or not, leave no descriptor, not even a handle on
+// Peers that come and go, admitted or not, leave no descriptor, not even a handle on
 // their process that a policy wanted.
 func TestNoDescriptorIsLeft(t *testing.T) {
 	const visits = 100
@@ -286,7 +287,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 			if n%2 == 0 {
 				return nil
 			}
-			return guard.ErrDenied
+			return errors.New("refused")
 		}
 	}())
 	listener, target := listen(t)

@@ -1,9 +1,11 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -31,7 +33,7 @@ type Conn struct {
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
 // the peer. Otherwise it closes conn, as [Conn.Close] does, and returns *[Denied]. That
 // wraps the error of [peercred.GetPeerCredentials], if it is the reason. The caller can
-// close conn again, which waits for nothing.
+// close conn again, which returns at once.
 //
 // [Listener] and [Dial] do the same. Admit is for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
@@ -132,16 +134,20 @@ func (c *Conn) Close() error {
 	return closeLast(socketWithin(c.Conn), c.Conn.Close)
 }
 
-// socketWithin returns what gives access to the socket of conn. It returns nil if nothing
-// does, and if the NetConn of a foreign type panics.
-func socketWithin(conn net.Conn) (socket syscall.Conn) {
+// socketWithin returns what gives access to the socket of a connection or a listener: itself
+// or one that it wraps. It returns nil if nothing does, and if a foreign type panics.
+func socketWithin(outer any) (socket syscall.Conn) {
 	defer func() { _ = recover() }()
 	for range maxWrappers {
-		switch c := conn.(type) {
+		switch o := outer.(type) {
 		case syscall.Conn:
-			return c
+			return o
 		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
+			outer = o.NetConn()
+		case interface{ NetListener() net.Listener }:
+			outer = o.NetListener()
+		case interface{ Unwrap() net.Listener }:
+			outer = o.Unwrap()
 		default:
 			return nil
 		}
@@ -184,4 +190,74 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 		return socket.SyscallConn()
 	}
 	return nil, fmt.Errorf("%T has no SyscallConn: %w", c.Conn, errors.ErrUnsupported)
+}
+
+// Dial connects to the Unix socket at address. It returns the connection if policy admits
+// the process that serves there. So a client can check its server before it sends a secret.
+// The network is "unix" or "unixpacket".
+//
+// The server is the process that called listen(2). Under socket activation that is the
+// service manager. On NetBSD every server is denied, because some releases
+// tell the connecting end its own ids.
+//
+// Linux 6.16 and newer refuse descriptors (SCM_RIGHTS) that the server sends, with EPERM
+// for the server: see [Config].ReceiveDescriptors. A client that wants to receive
+// descriptors connects with package net, and checks the server with [Admit].
+//
+// The error is a *[net.OpError]. Nothing has been sent in that case. It wraps:
+//
+//   - *[Denied] if policy does not admit the server.
+//   - [net.UnknownNetworkError] for any other network.
+//   - [syscall.EINVAL] for an address that is too long or has a NUL byte.
+//   - Otherwise the error of [net.Dialer.DialContext].
+func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, error) {
+	if err := checkTarget(network, address); err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
+	}
+	dialer := net.Dialer{Control: refuseDescriptors}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	admitted, denied := admit(conn, policy)
+	if denied != nil {
+		closeForeign(conn)
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: denied}
+	}
+	if socket, ok := conn.(syscall.Conn); ok {
+		admitted.quick = descriptorsAreRefused(socket)
+	}
+	return admitted, nil
+}
+
+// isStream reports whether the sockets of a network have one peer.
+func isStream(network string) bool { return network == "unix" || network == "unixpacket" }
+
+// unknownNetwork names the networks that guard knows.
+func unknownNetwork(network string) error {
+	return fmt.Errorf(`%w: it must be "unix" or "unixpacket"`, net.UnknownNetworkError(network))
+}
+
+// checkTarget refuses an address that package net would misread, or refuse without a reason.
+func checkTarget(network, address string) error {
+	if !isStream(network) {
+		return unknownNetwork(network)
+	}
+	if strings.ContainsRune(address, 0) { // the kernel would end a path there
+		return fmt.Errorf("the address %q has a NUL byte: %w", address, syscall.EINVAL)
+	}
+	if longest := longestAddress(address); len(address) > longest {
+		return fmt.Errorf("the address has %d bytes, and a socket address has at most %d: use a shorter one, such as a symbolic link: %w",
+			len(address), longest, syscall.EINVAL)
+	}
+	return nil
+}
+
+// longestAddress returns how many bytes an address like this one can have. An abstract name
+// requires no NUL byte at its end.
+func longestAddress(address string) int {
+	if isAbstract(address) {
+		return maxPath + 1
+	}
+	return maxPath
 }

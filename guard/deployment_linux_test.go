@@ -21,47 +21,6 @@ import (
 
 // Effects of a machine's own tools, and of its administrator, on a socket file.
 
-// needTool skips a test where a command is missing.
-func needTool(t *testing.T, name, debianPackage string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("needs %s: apt-get install %s", name, debianPackage)
-	}
-}
-
-// needOwnCalls skips a test for which an emulator of system calls is not enough.
-func needOwnCalls(t *testing.T) {
-	t.Helper()
-	if emulator := os.Getenv("PEERCRED_TEST_EMULATOR"); emulator != "" {
-		t.Skip("needs system calls of its own, and runs under " + emulator)
-	}
-}
-
-// needStrace skips a test where strace cannot run this binary, as under an emulator.
-func needStrace(t *testing.T) {
-	t.Helper()
-	needOwnCalls(t)
-	needTool(t, "strace", "strace")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=unlinkat", self, "-test.run=^$").CombinedOutput(); err != nil {
-		t.Skipf("needs strace to run this binary: %v: %s", err, out)
-	}
-}
-
-// shortDirectory has a path that ss and lsof print whole.
-func shortDirectory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "g")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // systemd-tmpfiles leaves the file of a living server alone, however old it is, and
 // removes that of a dead one.
 func TestTmpfilesCleans(t *testing.T) {

@@ -128,8 +128,12 @@ func ExampleAdmit() {
 	defer theirs.Close()
 	_, err := guard.Admit(ours, guard.CurrentUser())
 	notUnix, ok := errors.AsType[*peercred.ErrNotUnixSocket](err)
-	fmt.Println(errors.Is(err, guard.ErrDenied), ok && notUnix.ConnType == "unknown")
-	// Output: true true
+	fmt.Println(ok && notUnix.ConnType == "unknown")
+	denied, ok := errors.AsType[*guard.Denied](err)
+	fmt.Println(ok && denied.Failed)
+	// Output:
+	// true
+	// true
 }
 
 // A client that sends its secret only to a server of its own user.
@@ -260,6 +264,6 @@ func ExampleFunc() {
 		return nil
 	})
 	policy := guard.AllOf(guard.CurrentUser(), office)
-	fmt.Println(policy.Allow(guard.Peer{}) != nil) // nobody is never let in
+	fmt.Println(policy.Allow(guard.Peer{}) != nil) // nobody is never admitted
 	// Output: true
 }

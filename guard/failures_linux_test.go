@@ -18,6 +18,10 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
+func init() {
+	roles["listen"] = helperListen
+}
+
 // A call on the way to a listener that fails, by a seccomp filter of our own: there is
 // none then, and nothing is left of it.
 

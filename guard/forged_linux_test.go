@@ -16,11 +16,15 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
+func init() {
+	roles["forge"] = helperForge
+}
+
 // A sandbox that forbids the calls that the decisions rest on, or makes nothing of
-// them and reports success (a seccomp filter of our own): nobody is let in, and the
+// them and reports success (a seccomp filter of our own): nobody is admitted, and the
 // refusal says why.
 
-// forgedPolicies let in the helper itself, or would, if its sockets were labelled.
+// forgedPolicies admit the helper itself, or would if its sockets were labelled.
 var forgedPolicies = map[string]Policy{
 	"uid":     UIDs(uint32(os.Geteuid())),
 	"group":   Groups(27),
@@ -107,7 +111,7 @@ func acceptForged(inner net.Listener, policy Policy, guard func(net.Listener, Co
 // forgedEntry is what became of one try.
 type forgedEntry struct {
 	Forged syscall.Errno
-	Err    string // "" for who was let in
+	Err    string // "" for a peer that was admitted
 	Denied bool
 	Failed bool // Denied.Failed
 	Wraps  bool // errors.Is(err, Forged)
@@ -176,7 +180,7 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 					t.Skip("needs SO_PEERPIDFD, which this kernel does not have: ", entries[0].Err)
 				}
 				if test.policy != "label" && entries[0].Err != "" {
-					t.Errorf("while all is well: %q, want to be let in", entries[0].Err)
+					t.Errorf("while all is well: %q, want to be admitted", entries[0].Err)
 				}
 				if len(entries) != 1+len(refusals) {
 					t.Fatalf("%d tries, want %d", len(entries), 1+len(refusals))
@@ -237,7 +241,7 @@ func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
 		}
 		for _, got := range entries {
 			if got.Err != "" {
-				t.Errorf("%s, %v: %q, want to be let in", way, got.Forged, got.Err)
+				t.Errorf("%s, %v: %q, want to be admitted", way, got.Forged, got.Err)
 			}
 		}
 	}

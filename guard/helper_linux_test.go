@@ -1,27 +1,59 @@
 package guard
 
 import (
-	"bufio"
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"example.com/peercred/internal/reexec"
 	"example.com/peercred/internal/seccomp"
-	"golang.org/x/sys/unix"
 )
+
+// needTool skips a test where a command is missing.
+func needTool(t *testing.T, name, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("needs %s: apt-get install %s", name, debianPackage)
+	}
+}
+
+// needOwnCalls skips a test for which an emulator of system calls is not enough.
+func needOwnCalls(t *testing.T) {
+	t.Helper()
+	if emulator := os.Getenv("PEERCRED_TEST_EMULATOR"); emulator != "" {
+		t.Skip("needs system calls of its own, and runs under " + emulator)
+	}
+}
+
+// needStrace skips a test where strace cannot run this binary, as under an emulator.
+func needStrace(t *testing.T) {
+	t.Helper()
+	needOwnCalls(t)
+	needTool(t, "strace", "strace")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=unlinkat", self, "-test.run=^$").CombinedOutput(); err != nil {
+		t.Skipf("needs strace to run this binary: %v: %s", err, out)
+	}
+}
+
+// shortDirectory has a path that ss and lsof print whole.
+func shortDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
 
 // role is what this test binary does when it is executed as another process.
 type role struct {
@@ -46,30 +78,8 @@ type role struct {
 	Errnos      []syscall.Errno // are answered with each of these
 }
 
-var roles = map[string]func(role) error{
-	"connect":              helperConnect,
-	"connect and change":   helperConnectAndChange,
-	"serve":                helperServe,
-	"watch":                helperWatch,
-	"serve in a namespace": helperServeInNamespace,
-	"run out":              helperRunOut,
-	"forge":                helperForge,
-	"listen":               helperListen,
-	"mount":                helperMount,
-	"mount on demand":      helperMountOnDemand,
-	"serve one":            helperServeOne,
-	"connect and stay":     helperConnectAndStay,
-	"overflow ids":         helperOverflowIDs,
-	"linger":               helperLinger,
-	"serve HTTP":           helperServeHTTP,
-	"hold":                 helperHold,
-	"pass on":              helperPassOn,
-	"inherit":              helperInherit,
-	"hand over":            helperHandOver,
-	"watch exits":          helperWatchExits,
-	"exchange":             helperExchange,
-	"start":                helperStart,
-}
+// roles has what each role does. The file of a role's test adds it.
+var roles = map[string]func(role) error{}
 
 func TestMain(m *testing.M) {
 	reexec.Main(m, func(r role) error {
@@ -106,192 +116,6 @@ func openDirectory(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// helperConnect connects Count times, one after the other, and says of each what it
-// read: the server says "welcome" to whom it lets in.
-func helperConnect(r role) error {
-	for range max(1, r.Count) {
-		conn, err := net.Dial("unix", r.Address)
-		if err != nil {
-			return err
-		}
-		said, err := io.ReadAll(conn)
-		conn.Close()
-		switch {
-		case string(said) == "welcome":
-			fmt.Println("welcome")
-		case len(said) == 0 && (err == nil || errors.Is(err, syscall.ECONNRESET)):
-			fmt.Println("refused")
-		default:
-			return fmt.Errorf("read %q, %v", said, err)
-		}
-	}
-	return nil
-}
-
-// helperConnectAndChange connects, and then takes other ids than those it came with.
-func helperConnectAndChange(r role) error {
-	conn, err := net.Dial("unix", r.Address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	uid, gid := uint32(4243), uint32(3434)
-	if err := reexec.TakeIDs(&uid, &gid, []int{28}); err != nil {
-		return err
-	}
-	reexec.Step("changed")
-	return nil
-}
-
-// helperServe listens, and never accepts.
-func helperServe(r role) error {
-	listener, err := net.Listen("unix", r.Address)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
-	reexec.Step("listening")
-	return nil
-}
-
-// sight is what a watcher saw.
-type sight struct {
-	Looks  int
-	Files  map[string]int // how often what was there, by mode, uid and gid
-	Passed int            // how often the socket let it in
-}
-
-// helperWatch looks at Address and at all that is beside it, and tries to connect,
-// in a tight loop. With each line on its stdin it tells what it has seen so far.
-func helperWatch(r role) error {
-	asked := make(chan struct{})
-	fmt.Println("watching")
-	go func() {
-		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-			asked <- struct{}{}
-		}
-		close(asked)
-	}()
-	seen := sight{Files: map[string]int{}}
-	look := func(path string) {
-		// Twice, since the kernel reads mode, uid and gid one after the other: once can be a
-		// mode of now and a gid of before.
-		var stat, again unix.Stat_t
-		if unix.Lstat(path, &stat) == nil && unix.Lstat(path, &again) == nil && stat == again {
-			seen.Files[fmt.Sprintf("%#o %d %d", stat.Mode, stat.Uid, stat.Gid)]++
-		}
-	}
-	for ; ; seen.Looks++ {
-		select {
-		case _, more := <-asked:
-			if !more {
-				return nil
-			}
-			if err := reexec.Report(seen); err != nil {
-				return err
-			}
-		default:
-		}
-		look(r.Address)
-		if conn, err := net.Dial("unix", r.Address); err == nil {
-			conn.Close()
-			seen.Passed++
-		}
-		entries, err := os.ReadDir(filepath.Dir(r.Address))
-		if err != nil {
-			return err
-		}
-		for _, entry := range entries {
-			look(filepath.Join(filepath.Dir(r.Address), entry.Name()))
-		}
-		runtime.Gosched()
-	}
-}
-
-// helperServeInNamespace guards by UIDs(Rule), and reports what became of one peer.
-func helperServeInNamespace(r role) error {
-	inner, err := net.Listen("unix", r.Address)
-	if err != nil {
-		return err
-	}
-	denied := make(chan *Denied, 1)
-	listener, err := NewListener(inner, Config{Policy: UIDs(r.Rule), OnDeny: func(d *Denied) { denied <- d }})
-	if err != nil {
-		return err
-	}
-	fmt.Println("listening")
-	accepted := make(chan *Conn, 1)
-	go func() {
-		if conn, err := listener.AcceptPeer(); err == nil {
-			accepted <- conn
-		}
-	}()
-	select {
-	case d := <-denied:
-		return reexec.Report(d.Error())
-	case <-accepted:
-		return reexec.Report("let in")
-	}
-}
-
-// helperRunOut listens with few descriptors, lets them run out, and tells whether
-// its listener outlives that: peers that wait meanwhile are served afterwards.
-func helperRunOut(r role) error {
-	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: CurrentUser()})
-	if err != nil {
-		return err
-	}
-	reexec.Step("listening")
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
-		return err
-	}
-	var taken []*os.File
-	for {
-		file, err := os.Open(os.DevNull)
-		if errors.Is(err, unix.EMFILE) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		taken = append(taken, file)
-	}
-	accepted := make(chan error)
-	go func() {
-		for range r.Count {
-			conn, err := listener.Accept()
-			if err == nil {
-				_, err = io.WriteString(conn, "welcome")
-			}
-			if err == nil {
-				err = conn.Close()
-			}
-			accepted <- err
-		}
-	}()
-	enough := time.After(patience)
-	for listener.Counts().Retried == 0 { // until it has failed once
-		select {
-		case err := <-accepted:
-			return fmt.Errorf("accepted without a descriptor: %v", err)
-		case <-enough:
-			return errors.New("the listener never noticed that there is no descriptor")
-		default:
-			runtime.Gosched()
-		}
-	}
-	for _, file := range taken {
-		file.Close()
-	}
-	for range r.Count {
-		if err := <-accepted; err != nil {
-			return err
-		}
-	}
-	fmt.Println("outlived", listener.Counts().Accepted)
-	return listener.Close()
 }
 
 // withFiles gives the process these descriptors, from the third on.
@@ -332,4 +156,13 @@ func inUserNamespace(inside, outside int) reexec.Option {
 			Credential: &syscall.Credential{Uid: uint32(inside), Gid: uint32(inside)},
 		}
 	}
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }

@@ -23,8 +23,9 @@ import (
 	"testing"
 	"time"
 
-	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred"
 )
 
 // whoAmI tells a client who it is.
@@ -214,7 +215,7 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 	if peer, ok := FromContext(context.Background()); ok || peer != (Peer{}) {
 		t.Errorf("a context without a peer has %v", peer)
 	}
-	unasked := ConnContext(t.Context(), &Conn{}) // whom nobody admitted
+	unasked := ConnContext(t.Context(), &Conn{}) // which nobody admitted
 	if peer, ok := FromContext(unasked); ok || peer != (Peer{}) {
 		t.Errorf("a Conn without a peer has %v", peer)
 	}
@@ -339,7 +340,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 func TestRequireAsksForEveryRequest(t *testing.T) {
 	var closed atomic.Bool
 	listener := listenAs(t, Config{Policy: everybody()})
-	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return refuseUnless(!closed.Load()) }))(whoAmI)}
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return denyUnless(!closed.Load()) }))(whoAmI)}
 	serveHTTP(t, server, func() error { return server.Serve(listener) })
 	client := clientOf(t, listener, nil)
 	for _, shut := range []bool{false, true, false} {
@@ -381,5 +382,29 @@ func TestRequireAllocatesNothing(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {
 		t.Errorf("%v allocations for a request", n)
+	}
+}
+
+// eventsWriter notes when an answer is sent.
+type eventsWriter struct {
+	http.ResponseWriter
+	events *[]string
+}
+
+func (w eventsWriter) WriteHeader(status int) {
+	*w.events = append(*w.events, fmt.Sprint("answer ", status))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// The hooks of Require run before the answer, in their order.
+func TestRequireCallsHooksFirst(t *testing.T) {
+	var events []string
+	hook := func(name string) func(*http.Request, *Denied) {
+		return func(*http.Request, *Denied) { events = append(events, name) }
+	}
+	handler := Require(CurrentUser(), hook("first"), hook("second"))(http.NotFoundHandler())
+	handler.ServeHTTP(eventsWriter{httptest.NewRecorder(), &events}, httptest.NewRequest(http.MethodGet, "/", nil))
+	if diff := cmp.Diff([]string{"first", "second", "answer 500"}, events); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

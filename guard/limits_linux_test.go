@@ -3,18 +3,88 @@ package guard
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"example.com/peercred/internal/reexec"
 )
+
+func init() {
+	roles["run out"] = helperRunOut
+	roles["serve HTTP"] = helperServeHTTP
+	roles["hold"] = helperHold
+}
+
+// helperRunOut listens with few descriptors, lets them run out, and tells whether
+// its listener outlives that: peers that wait meanwhile are served afterwards.
+func helperRunOut(r role) error {
+	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: CurrentUser()})
+	if err != nil {
+		return err
+	}
+	reexec.Step("listening")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
+		return err
+	}
+	var taken []*os.File
+	for {
+		file, err := os.Open(os.DevNull)
+		if errors.Is(err, unix.EMFILE) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		taken = append(taken, file)
+	}
+	accepted := make(chan error)
+	go func() {
+		for range r.Count {
+			conn, err := listener.Accept()
+			if err == nil {
+				_, err = io.WriteString(conn, "welcome")
+			}
+			if err == nil {
+				err = conn.Close()
+			}
+			accepted <- err
+		}
+	}()
+	enough := time.After(patience)
+	for listener.Counts().Retried == 0 { // until it has failed once
+		select {
+		case err := <-accepted:
+			return fmt.Errorf("accepted without a descriptor: %v", err)
+		case <-enough:
+			return errors.New("the listener never noticed that there is no descriptor")
+		default:
+			runtime.Gosched()
+		}
+	}
+	for _, file := range taken {
+		file.Close()
+	}
+	for range r.Count {
+		if err := <-accepted; err != nil {
+			return err
+		}
+	}
+	fmt.Println("outlived", listener.Counts().Accepted)
+	return listener.Close()
+}
 
 // helperServeHTTP answers "hello", and in the end reports its counts.
 func helperServeHTTP(r role) error {
@@ -86,4 +156,30 @@ func TestGreedyUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A peer for which a listener has no descriptor left waits, and is served
+// when there is one.
+func TestDescriptorsRunOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	const peers = 5
+	server := reexec.Start(t, role{Do: "run out", Address: path, Count: peers})
+	server.Expect("listening")
+	var conns []net.Conn
+	for range peers {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	server.Proceed()
+	for _, conn := range conns {
+		if said, err := io.ReadAll(conn); string(said) != "welcome" || err != nil {
+			t.Errorf("a peer read %q, %v", said, err)
+		}
+	}
+	server.Expect("outlived 5")
+	server.Finish()
 }

@@ -24,8 +24,8 @@ func TestDefaultLimits(t *testing.T) {
 		{Config{}, math.MaxInt32, math.MaxInt32 / 2, math.MaxInt32 / 4},
 		{Config{}, 1, 1, 1},
 		{Config{}, 0, 1, 1},
-		{Config{Ask: AskGroups | AskSecurityLabel}, 64, 32, 16},
-		{Config{Ask: AskProcess}, 64, 16, 8},
+		{Config{Prefetch: PrefetchGroups | PrefetchSecurityLabel}, 64, 32, 16},
+		{Config{Prefetch: PrefetchProcess}, 64, 16, 8},
 		{Config{CloseOnExit: true}, 64, 16, 8},
 		{Config{MaxConns: 7}, 64, 7, 3},
 		{Config{MaxConns: 1}, 64, 1, 1},
@@ -96,8 +96,8 @@ func TestSlotsAreGivenBack(t *testing.T) {
 			return again.Close()
 		},
 		"admitted again and refused": func(t *testing.T, c *Conn) error {
-			if _, err := Admit(c, Nobody()); !errors.Is(err, ErrDenied) {
-				t.Errorf("Admit = %v, want ErrDenied", err)
+			if _, err := Admit(c, Nobody()); !isDenied(err) {
+				t.Errorf("Admit = %v, want *Denied", err)
 			}
 			return nil
 		},

@@ -1,3 +1,42 @@
+// Package guard admits the peers that a local server means to serve, and denies all others.
+// It wraps the listener of a Unix socket, asks the kernel who connects, and returns only the
+// connections of peers that a [Policy] admits.
+//
+//	listener, err := guard.Listen(ctx, "unix", path, guard.Config{
+//		Policy: guard.CurrentUser(),
+//		OnDeny: guard.LogDenied(slog.Default()),
+//	})
+//	...
+//	err = http.Serve(listener, handler)
+//
+// No request is served before the check, and no error admits a peer. Nobody can connect
+// before the socket file has the mode, owner and group that were asked for.
+//
+// # What decides
+//
+// A Policy decides on facts that the kernel vouches for: user and group ids, supplementary
+// groups and security label, as of connect time. No default admits anybody. A listener
+// without a Policy is an error, and an empty list denies every peer. A rule also denies the
+// peer if it panics, or if it requires a fact that this system or kernel does not tell.
+// Every denial is a *[Denied], for the log of the server. The peer sees the connection
+// close, or an HTTP status. It does not learn the reason.
+//
+// The peer is the process that connected. It may have passed the connection on. Facts about
+// its process as of now, such as executable and current ids, may differ from those at
+// connect time: see package peercred.
+//
+// # Which function to use
+//
+// [Listen] makes a socket file and guards it. [NewListener] guards an existing listener.
+// [Inherited] guards a socket that systemd hands over. [Admit] guards one connection.
+// [Dial] is for clients: it checks the server before the client sends a secret.
+//
+// With [ConnContext], [FromContext] and [Require] an HTTP server knows who sent each
+// request, and has a rule for each route. A Listener closes the connections of denied
+// peers. To answer such clients with the status 403 instead, admit more peers at the
+// Listener, and put Require around all routes.
+//
+// For gRPC there is example.com/peercred/grpcpeer, a separate module.
 package guard
 
 import (
@@ -40,8 +79,8 @@ type Config struct {
 	// It requires Linux. The kernel's unix_diag tells which file a socket is bound to.
 	// Without unix_diag the file can only have the mode 0600 and our own group.
 	//
-	// In a user namespace it also allows directories and links that belong to users whom
-	// the namespace does not map. Those users can lead the path elsewhere.
+	// In a user namespace it also allows directories and links that belong to users that
+	// the namespace does not map. Those users can make the path lead elsewhere.
 	AllowSharedDirectory bool
 
 	// MaxConnsPerUID and MaxConns limit how many accepted connections can be open at a
@@ -51,7 +90,7 @@ type Config struct {
 	//
 	// 0 means the default. The default of MaxConns is half of the descriptors that the
 	// process may have (RLIMIT_NOFILE, as of when it begins to listen). It is a quarter if
-	// CloseOnExit or AskProcess takes a second descriptor for each connection. The default
+	// CloseOnExit or PrefetchProcess takes a second descriptor for each connection. The default
 	// of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of the
 	// default of MaxConns. A negative number means no limit.
 	//
@@ -68,9 +107,9 @@ type Config struct {
 	// 6.5, and is an error elsewhere.
 	CloseOnExit bool
 
-	// Ask names the facts to ask for as soon as a peer is admitted, besides its
+	// Prefetch names the facts to ask for as soon as a peer is admitted, besides its
 	// credentials.
-	Ask Facts
+	Prefetch Prefetch
 	// OnDeny is called for each denied peer, one at a time, as its connection is closed. It
 	// runs in its own goroutine, so a slow OnDeny does not delay peers. Up to 1024 denials
 	// wait for it, and further ones are counted as [Counts].Unreported. If OnDeny panics,
@@ -87,22 +126,22 @@ type Config struct {
 	//
 	// If nobody receives a descriptor, its sender can make the close of the connection take
 	// very long. So the connections of denied peers are closed in the background, up to 512
-	// at a time (64 on 32-bit systems), while others are accepted. On Linux a close that waits for a socket to
-	// linger is interrupted by SIGURG, which the process must not ignore. Some other closes
-	// cannot be interrupted, such as that of many packet sockets. Denied peers that sent
-	// those delay Accept. So prefer Listen on Linux 6.16 or newer, which refuses descriptors
-	// from the start, to a listener of package net.
+	// at a time (64 on 32-bit systems), while others are accepted. On Linux a close that
+	// waits for a socket to linger is interrupted by SIGURG, which the process must not
+	// ignore. Some other closes cannot be interrupted, such as that of many packet sockets.
+	// If 512 such closes are running, each further denied peer that sent descriptors delays
+	// Accept by up to 10 ms. So prefer Listen on Linux 6.16 or newer, which refuses
+	// descriptors from the start, to a listener of package net.
 	ReceiveDescriptors bool
 }
 
 // Listen listens on the Unix socket at address. The listener accepts only peers that
 // config.Policy admits. The network is "unix" or "unixpacket".
 //
-// Listen makes the socket file at address. On Linux it starts with permissions for its owner
-// alone. The file gets its group, mode and owner before the socket listens. Until then
-// nobody can connect.
-// On Linux the file never has more permissions than Mode, whatever the umask is. On other
-// systems it may have more until the socket listens. The file has no POSIX.1e access
+// Listen makes the socket file at address. The file gets its group, mode and owner before
+// the socket listens. Until then nobody can connect. On Linux the file starts with
+// permissions for its owner alone, and never has more than Mode, whatever the umask is. On
+// other systems it may have more until the socket listens. The file has no POSIX.1e access
 // control list, even if its directory has a default one. Access control lists of NFSv4, ZFS
 // and other systems are left alone. Listen does not change the umask.
 //
@@ -202,7 +241,17 @@ func listenAbstract(ctx context.Context, network, address string, config Config)
 		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, and everybody can connect: leave out Mode, Owner and Group: %w", syscall.EINVAL)
 	}
 	listen := net.ListenConfig{Control: socketAttributes{receives: config.ReceiveDescriptors}.control()}
-	return listen.Listen(ctx, network, address)
+	inner, err := listen.Listen(ctx, network, address)
+	if err == nil {
+		return inner, nil
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // Listen adds the rest of it
+	}
+	if isInUse(err) {
+		err = fmt.Errorf("%w: another process has this name: stop it, or use another name", err)
+	}
+	return nil, err
 }
 
 // file returns the attributes that the socket file gets.
@@ -215,10 +264,12 @@ func (c Config) file() (f socketAttributes, err error) {
 		f.mode = 0o600
 	}
 	if f.uid, err = idOf(c.Owner, os.Geteuid(), lookUpUser); err != nil {
-		return f, err
+		return f, fmt.Errorf("Config.Owner: %w", err)
 	}
-	f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup)
-	return f, err
+	if f.gid, err = idOf(c.Group, os.Getegid(), lookUpGroup); err != nil {
+		return f, fmt.Errorf("Config.Group: %w", err)
+	}
+	return f, nil
 }
 
 // badMode explains a mode with more than permission bits. A caller who writes 660 means

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,11 +22,11 @@ type Listener struct {
 	refuses  bool         // descriptors, as far as the kernel can
 	quick    atomic.Bool  // so do all connections that are accepted from now on
 	policy   Policy
-	wanted   Facts
+	wanted   Prefetch
 	limits   *limits
 	watch    *watch // nil unless CloseOnExit
 	counters counters
-	reporter reporter
+	reporter *reporter
 	closer   *closer
 	closed   chan struct{}
 	close    func() error
@@ -91,10 +92,13 @@ func checkListener(inner net.Listener, config Config) error {
 	if inner == nil {
 		return fmt.Errorf("the listener is nil: %w", syscall.EINVAL)
 	}
+	if v := reflect.ValueOf(inner); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("the listener is a nil %T: check the error of the call that made it: %w", inner, syscall.EINVAL)
+	}
 	raw, err := rawSocket(inner)
 	switch {
 	case err == nil:
-		if err := checkUnix(inner, socketOf(inner)); err != nil || config.ReceiveDescriptors {
+		if err := checkUnix(inner, socketWithin(inner)); err != nil || config.ReceiveDescriptors {
 			return err
 		}
 		return refuseDescriptors("", "", raw)
@@ -105,7 +109,7 @@ func checkListener(inner net.Listener, config Config) error {
 }
 
 func rawSocket(inner net.Listener) (syscall.RawConn, error) {
-	socket := socketOf(inner)
+	socket := socketWithin(inner)
 	if socket == nil {
 		return nil, errors.ErrUnsupported
 	}
@@ -129,12 +133,12 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 func newListener(inner net.Listener, config Config) (*Listener, error) {
 	descriptors := descriptorLimit()
 	l := &Listener{
-		inner: inner, socket: socketOf(inner), policy: config.Policy, wanted: config.Ask,
+		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Prefetch,
 		limits: config.limits(descriptors), closer: newCloser(descriptors),
-		reporter: reporter{hook: config.OnDeny}, closed: make(chan struct{}),
+		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
 	}
 	if config.OnDeny == nil {
-		l.reporter.hook = new(sparingLog).deny
+		l.reporter = newReporter(new(sparingLog).deny)
 	}
 	l.refuses = !config.ReceiveDescriptors && l.socket != nil && descriptorsAreRefused(l.socket)
 	if config.CloseOnExit {
@@ -200,14 +204,14 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	c, denied := admit(conn, l.policy)
 	if denied != nil {
 		l.counters.deny(denied)
-		l.refuse(conn, denied)
+		l.closeDenied(conn, denied)
 		return nil
 	}
 	uid := c.peer.conn.credentials.UID
 	if rule, ok := l.limits.enter(uid); !ok {
 		c.closeFacts()
 		l.counters.limited.Add(1)
-		l.refuse(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
+		l.closeDenied(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
 		return nil
 	}
 	c.listener = l
@@ -216,7 +220,7 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 		c.closeFacts()
 		c.leave()
 		l.counters.deny(denied)
-		l.refuse(conn, denied)
+		l.closeDenied(conn, denied)
 		return nil
 	}
 	c.peer.ask(l.wanted)
@@ -239,8 +243,8 @@ func (l *Listener) isQuick(conn net.Conn) bool {
 	return true
 }
 
-// refuse closes the connection of a denied peer, which was counted, and reports it.
-func (l *Listener) refuse(conn net.Conn, denied *Denied) {
+// closeDenied closes the connection of a denied peer, which was counted, and reports it.
+func (l *Listener) closeDenied(conn net.Conn, denied *Denied) {
 	if l.quick.Load() || hasNoDescriptors(conn) {
 		closeForeign(conn)
 	} else {
@@ -314,3 +318,58 @@ func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // Counts returns how many peers came, and what became of them.
 func (l *Listener) Counts() Counts { return l.counters.read() }
+
+// limits counts the open connections of a [Listener]: in all, and of each user.
+type limits struct {
+	most, mostOfUID int // negative for any number
+
+	mu    sync.Mutex
+	open  int
+	ofUID map[uint32]int // only uids with open connections
+}
+
+// limits returns the limits that config asks for. The defaults, which [Config] documents,
+// are for a process that may have this many descriptors.
+func (c Config) limits(descriptors int) *limits {
+	each := 1 // descriptors of a connection
+	if c.CloseOnExit || c.Prefetch&PrefetchProcess != 0 {
+		each = 2
+	}
+	available := descriptors / each
+	l := &limits{most: c.MaxConns, mostOfUID: c.MaxConnsPerUID, ofUID: map[uint32]int{}}
+	if l.most == 0 {
+		l.most = max(1, available/2)
+	}
+	switch {
+	case l.mostOfUID == 0 && l.most > 0:
+		l.mostOfUID = max(1, l.most/2)
+	case l.mostOfUID == 0:
+		l.mostOfUID = max(1, available/4)
+	}
+	return l
+}
+
+// enter takes a slot, which [limits.leave] gives back. If no slot is left, it returns the
+// rule that denies the peer.
+func (l *limits) enter(uid uint32) (rule string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mostOfUID >= 0 && l.ofUID[uid] >= l.mostOfUID:
+		return fmt.Sprintf("at most %d connections of a uid", l.mostOfUID), false
+	case l.most >= 0 && l.open >= l.most:
+		return fmt.Sprintf("at most %d connections", l.most), false
+	}
+	l.open++
+	l.ofUID[uid]++
+	return "", true
+}
+
+func (l *limits) leave(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.ofUID[uid]--; l.ofUID[uid] == 0 {
+		delete(l.ofUID, uid)
+	}
+}

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,15 +12,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"example.com/peercred"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/peercred"
 )
 
 func needCredentials(t testing.TB) {
@@ -72,28 +71,26 @@ func newGuarded(t testing.TB, inner net.Listener, config Config) *Listener {
 // nothing of this test is seen by the next, in the log or among the descriptors.
 func (l *Listener) settle() {
 	l.closer.wait()
-	for l.reporter.isRunning() {
+	l.reporter.wait()
+}
+
+// wait waits until the queue is empty.
+func (q *queue[T]) wait() {
+	for q.busy() > 0 {
 		runtime.Gosched()
 	}
 }
 
-// wait waits until no connection is being closed.
-func (c *closer) wait() {
-	for c.busy() > 0 {
-		runtime.Gosched()
-	}
+func (q *queue[T]) busy() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.running
 }
 
-func (c *closer) busy() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.running
-}
-
-func (r *reporter) isRunning() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.running
+// isDenied reports whether err is a denial.
+func isDenied(err error) bool {
+	_, denied := errors.AsType[*Denied](err)
+	return denied
 }
 
 func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
@@ -128,7 +125,7 @@ func isClosed(t testing.TB, conn net.Conn) {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) { // EOF, or a reset if it had said something
-		t.Errorf("a peer that was not let in read %d bytes, %v, want the end", n, err)
+		t.Errorf("a peer that was not admitted read %d bytes, %v, want the end", n, err)
 	}
 }
 
@@ -277,7 +274,7 @@ func TestRefusedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return refuseUnless(wanted.Load()) })),
+		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return denyUnless(wanted.Load()) })),
 		OnDeny: func(d *Denied) { reports <- d },
 	})
 	var refused []net.Conn
@@ -313,7 +310,7 @@ func TestRefusedPeers(t *testing.T) {
 	}
 }
 
-// Nobody lets in nobody, and neither does a policy that panics; the listener lives on.
+// Nobody denies every peer, and so does a policy that panics. The listener goes on.
 func TestNobodyIsLetIn(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -369,7 +366,8 @@ func TestListenersThatAreRefused(t *testing.T) {
 	}{
 		{"no policy", unix, Config{}, syscall.EINVAL, "the Config has no Policy: set one such as CurrentUser(), or Nobody() to deny every peer"},
 		{"nil", nil, Config{Policy: everybody()}, syscall.EINVAL, "the listener is nil"},
-		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, ""},
+		{"a nil listener", (*net.UnixListener)(nil), Config{Policy: everybody()}, syscall.EINVAL, "the listener is a nil *net.UnixListener: check the error"},
+		{"a nil listener, descriptors", (*unwrapping)(nil), Config{Policy: everybody(), ReceiveDescriptors: true}, syscall.EINVAL, "the listener is a nil *guard.unwrapping"},
 		{"TCP", tcp, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP, descriptors", tcp, Config{Policy: everybody(), ReceiveDescriptors: true}, nil, "only available for Unix sockets, got TCP"},
 		{"TCP within", unwrapping{tcp}, Config{Policy: everybody()}, nil, "only available for Unix sockets, got TCP"},
@@ -442,7 +440,7 @@ func (s *script) Close() error { s.closed++; return io.ErrClosedPipe }
 
 func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix"} }
 
-// guardScript lets in everybody whom inner accepts, which has no socket.
+// guardScript admits everybody that inner accepts, which has no socket.
 func guardScript(t testing.TB, inner net.Listener) *Listener {
 	t.Helper()
 	return newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})
@@ -491,7 +489,7 @@ func TestSlowHook(t *testing.T) {
 	reported := make(chan struct{}, flood)
 	var admit atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: Func("when it is time", func(Peer) error { return refuseUnless(admit.Load()) }),
+		Policy: Func("when it is time", func(Peer) error { return denyUnless(admit.Load()) }),
 		OnDeny: func(*Denied) {
 			select {
 			case began <- struct{}{}:
@@ -542,7 +540,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 			text := logged(t)
 			synctest.Test(t, func(t *testing.T) { // which ends when the reporter has
 				calls := make(chan *Denied)
-				r := reporter{hook: func(d *Denied) { calls <- d; leave() }}
+				r := newReporter(func(d *Denied) { calls <- d; leave() })
 				for n := range 3 {
 					want := &Denied{Rule: strings.Repeat("x", n)}
 					if !r.report(want) {
@@ -573,7 +571,7 @@ func TestHooksInTheLog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			text := logged(t)
 			synctest.Test(t, func(t *testing.T) {
-				r := reporter{hook: test.hook}
+				r := newReporter(test.hook)
 				r.report(&Denied{Rule: "r"})
 				synctest.Wait() // for a goroutine that goes on and on, for ever
 			})
@@ -670,270 +668,5 @@ func TestCounts(t *testing.T) {
 	}
 	if text, err := json.Marshal(new(counters).read()); !strings.Contains(string(text), `"denied":{}`) {
 		t.Errorf("%s, %v", text, err)
-	}
-}
-
-// Facts that are wanted are there at once; the handle goes with the connection.
-func TestFacts(t *testing.T) {
-	support := peercred.Support()
-	for _, ask := range []Facts{0, AskGroups | AskSecurityLabel | AskProcess} {
-		listener := listenAs(t, Config{Policy: everybody(), Ask: ask})
-		client := dialPlain(t, listener)
-		conn := acceptPeer(t, listener)
-		peer := conn.Peer()
-		if asked := peer.conn.facts.Load() != nil; asked != (ask != 0) {
-			t.Errorf("asked at once: %v, want %v", asked, ask != 0)
-		}
-		want, wantErr := peercred.GetPeerGroups(conn)
-		for range 2 {
-			got, err := peer.Groups()
-			if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (wantErr == nil) {
-				t.Errorf("Groups: %v (-want +got):\n%s", err, diff)
-			}
-		}
-		if label, err := peer.SecurityLabel(); (err == nil) != support.SecurityLabel.Available || (label != "") != (err == nil) {
-			t.Errorf("SecurityLabel = %q, %v", label, err)
-		}
-		process, err := peer.Process()
-		if (err == nil) != support.Process.Available || (process == nil) != (err != nil) {
-			t.Fatalf("Process = %v, %v", process, err)
-		}
-		if again, _ := peer.Process(); again != process {
-			t.Error("a second handle was opened")
-		}
-		client.Close()
-		conn.Close()
-		if process == nil {
-			continue
-		}
-		if _, err := process.Alive(); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("the handle of a closed connection: %v, want os.ErrClosed", err)
-		}
-	}
-}
-
-// Each fact is asked for at once if that one is wanted: then it is known after the end.
-func TestFactsAreAskedForAtOnce(t *testing.T) {
-	facts := map[Facts]func(Peer) error{
-		AskGroups:        func(p Peer) error { _, err := p.Groups(); return err },
-		AskSecurityLabel: func(p Peer) error { _, err := p.SecurityLabel(); return err },
-		AskProcess:       func(p Peer) error { _, err := p.Process(); return err },
-	}
-	for wanted := range facts {
-		listener := listenAs(t, Config{Policy: everybody(), Ask: wanted})
-		dialPlain(t, listener)
-		conn := acceptPeer(t, listener)
-		conn.Close()
-		for fact, of := range facts {
-			err := of(conn.Peer()) // net.ErrClosed, or what the kernel said in time
-			if known := !errors.Is(err, net.ErrClosed); known != (fact == wanted) {
-				t.Errorf("wanted %b: fact %b, after the end: %v", wanted, fact, err)
-			}
-		}
-	}
-}
-
-// About a peer that is refused nothing is asked but what the policy needs.
-func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
-	for _, limited := range []bool{false, true} {
-		var came []Peer
-		policy := Func("the first, if any is limited", func(p Peer) error {
-			came = append(came, p)
-			return refuseUnless(limited)
-		})
-		reports := make(chan *Denied, 1)
-		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Ask: AskGroups | AskSecurityLabel | AskProcess, OnDeny: func(d *Denied) { reports <- d }})
-		if limited {
-			dialPlain(t, listener)
-			acceptPeer(t, listener)
-		}
-		dialPlain(t, listener)
-		done := make(chan error)
-		go func() { _, err := listener.Accept(); done <- err }()
-		<-reports
-		listener.Close()
-		<-done
-		refused := came[len(came)-1]
-		if got := refused.conn.facts.Load(); got != closedFacts {
-			t.Errorf("limited %v: a refused peer was asked about: %v", limited, got)
-		}
-	}
-}
-
-// A fact that was not asked for while the connection was open is an error afterwards.
-func TestFactsOfAClosedConnection(t *testing.T) {
-	listener := listenAs(t, Config{Policy: everybody()})
-	dialPlain(t, listener)
-	conn := acceptPeer(t, listener)
-	conn.Close()
-	conn.Close()
-	peer := conn.Peer()
-	if _, err := peer.Groups(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Groups: %v, want net.ErrClosed", err)
-	}
-	if _, err := peer.SecurityLabel(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("SecurityLabel: %v, want net.ErrClosed", err)
-	}
-	if process, err := peer.Process(); process != nil || !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Process = %v, %v, want net.ErrClosed", process, err)
-	}
-	if err := CurrentUser().Allow(peer); err != nil {
-		t.Errorf("its ids are known still: %v", err)
-	}
-}
-
-// Close against everything that a peer is asked.
-func TestConnCloseRaces(t *testing.T) {
-	listener := listenAs(t, Config{Policy: everybody()})
-	for range 200 {
-		client := dialPlain(t, listener)
-		conn := acceptPeer(t, listener)
-		var running sync.WaitGroup
-		begin := make(chan struct{})
-		for _, method := range []func(){
-			func() { conn.Close() },
-			func() { conn.Peer().Groups() },
-			func() { conn.Peer().SecurityLabel() },
-			func() {
-				if process, err := conn.Peer().Process(); (process == nil) == (err == nil) {
-					t.Errorf("Process = %v, %v", process, err)
-				}
-			},
-			func() { conn.Peer().Process() },
-			func() { conn.Peer().Credentials() },
-		} {
-			running.Go(func() {
-				<-begin
-				method()
-			})
-		}
-		close(begin)
-		running.Wait()
-		client.Close()
-	}
-}
-
-// Admit takes connections from elsewhere; of one that wraps a *Conn it asks no more.
-func TestAdmit(t *testing.T) {
-	listener := listenAs(t, Config{Policy: everybody()})
-	client := dialPlain(t, listener)
-	conn := acceptPeer(t, listener)
-
-	admitted, err := Admit(client, CurrentUser())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := admitted.Peer().Credentials(); got == nil || got.UID != uint32(os.Geteuid()) {
-		t.Errorf("the server is %v", got)
-	}
-	again, err := Admit(wrapper{conn}, everybody())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again.Peer() != conn.Peer() {
-		t.Error("the peer of a wrapped *Conn is another")
-	}
-	type embedding struct{ *Conn }
-	again, err = Admit(embedding{conn}, everybody())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if peer, ok := FromContext(ConnContext(t.Context(), embedding{conn})); again.Peer() != conn.Peer() || peer != conn.Peer() || !ok {
-		t.Error("the peer of an embedded *Conn is another")
-	}
-	if got, err := Admit(embedding{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of an embedded nil: %v, %v, want ErrDenied", got, err)
-	}
-	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("Admit = %v, %v, want ErrDenied", got, err)
-	}
-	isClosed(t, client) // the refusal closed it
-	if got, err := Admit(nil, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of nil: %v, %v, want ErrDenied", got, err)
-	}
-	if got, err := Admit((*Conn)(nil), everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of a nil *Conn: %v, %v, want ErrDenied", got, err)
-	}
-	if got, err := Admit(endless{}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of one that wraps itself: %v, %v, want ErrDenied", got, err)
-	}
-	if got, err := Admit(&Conn{Conn: client}, everybody()); got != nil || !errors.Is(err, ErrDenied) {
-		t.Errorf("of a *Conn that nobody admitted: %v, %v, want ErrDenied", got, err)
-	}
-}
-
-// wrapper hides all of a connection but NetConn.
-type wrapper struct{ inner net.Conn }
-
-func (w wrapper) NetConn() net.Conn                { return w.inner }
-func (w wrapper) Read(b []byte) (int, error)       { return w.inner.Read(b) }
-func (w wrapper) Write(b []byte) (int, error)      { return w.inner.Write(b) }
-func (w wrapper) Close() error                     { return w.inner.Close() }
-func (w wrapper) LocalAddr() net.Addr              { return w.inner.LocalAddr() }
-func (w wrapper) RemoteAddr() net.Addr             { return w.inner.RemoteAddr() }
-func (w wrapper) SetDeadline(d time.Time) error    { return w.inner.SetDeadline(d) }
-func (w wrapper) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
-func (w wrapper) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
-
-// endless wraps itself.
-type endless struct{ wrapper }
-
-func (e endless) NetConn() net.Conn { return e }
-
-func TestCloseWriteOfWhatHasNone(t *testing.T) {
-	listener := listenAs(t, Config{Policy: everybody()})
-	client := dialPlain(t, listener)
-	conn, err := Admit(wrapper{client}, everybody())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("CloseWrite = %v, want errors.ErrUnsupported", err)
-	}
-}
-
-func TestDial(t *testing.T) {
-	listener := listenAs(t, Config{Policy: everybody()})
-	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so Dial refuses")
-	}
-	address := listener.Addr().String()
-	conn, err := Dial(t.Context(), "unix", address, CurrentUser())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if got := conn.Peer().Credentials(); got.UID != uint32(os.Geteuid()) {
-		t.Errorf("the server is %v", got)
-	}
-	server := acceptPeer(t, listener)
-	if got := server.Peer().Credentials(); got.UID != uint32(os.Geteuid()) {
-		t.Errorf("the client is %v", got)
-	}
-
-	other := UIDs(uint32(os.Geteuid()) + 1)
-	got, err := Dial(t.Context(), "unix", address, other)
-	denied, ok := errors.AsType[*Denied](err)
-	if got != nil || !ok || denied.Rule != other.String() || !errors.Is(err, ErrDenied) || !strings.HasPrefix(err.Error(), "dial unix "+address+": peer denied") {
-		t.Errorf("Dial = %v, %v, want *Denied by %v", got, err, other)
-	}
-	isClosed(t, acceptPeer(t, listener)) // and nothing was sent
-
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, test := range []struct {
-		ctx              context.Context
-		network, address string
-		text             string
-	}{
-		{t.Context(), "unix", address + "x", "no such file"},
-		{t.Context(), "tcp", "127.0.0.1:1", "unknown network tcp"},
-		{t.Context(), "unixgram", address, "unknown network unixgram"},
-		{t.Context(), "", address, "unknown network"},
-		{cancelled, "unix", address, "canceled"},
-	} {
-		if conn, err := Dial(test.ctx, test.network, test.address, everybody()); conn != nil || err == nil || !strings.Contains(err.Error(), test.text) {
-			t.Errorf("Dial(%q, %q) = %v, %v, want an error that says %q", test.network, test.address, conn, err, test.text)
-		}
 	}
 }

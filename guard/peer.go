@@ -11,7 +11,7 @@ import (
 )
 
 // Peer is the process at the other end of a connection, as the kernel knows it. Only this
-// package makes one, from a connection, so no caller can pass off its own numbers as the
+// package makes one, from a connection, so no caller can present its own numbers as the
 // kernel's answer. Every [Policy] denies the zero Peer.
 //
 // A fact that was asked for while the connection was open stays known. Asking for any other
@@ -19,9 +19,8 @@ import (
 // for concurrent use.
 type Peer struct{ conn *Conn }
 
-// Credentials returns the peer's ids, which were asked for once, when the
-// connection was made, and nil for the zero Peer. See [peercred.PeerCredentials]
-// for what they mean.
+// Credentials returns the peer's ids: see [peercred.PeerCredentials]. They were asked for
+// once, when the connection was admitted. It returns nil for the zero Peer.
 func (p Peer) Credentials() *peercred.PeerCredentials {
 	if p.conn == nil {
 		return nil
@@ -30,17 +29,16 @@ func (p Peer) Credentials() *peercred.PeerCredentials {
 	return &credentials
 }
 
-// Groups returns the peer's supplementary groups as of connect time. They are
-// asked for once, at the first call, unless [Config].Ask has done so already. Its
-// errors are those of [peercred.GetPeerGroups], an error that wraps [net.ErrClosed]
-// among them if the connection was closed before they were asked for. The zero Peer
-// has none, which is an error too.
+// Groups returns the peer's supplementary groups as of connect time. The kernel is asked
+// once: at the first call, or by [Config].Prefetch. The error is that of
+// [peercred.GetPeerGroups]. It wraps [net.ErrClosed] if the connection was closed first. For
+// the zero Peer, Groups returns an error.
 func (p Peer) Groups() ([]uint32, error) {
 	groups, err := p.groups()
 	return slices.Clone(groups), err
 }
 
-// groups is not to be changed.
+// groups returns the groups, which the caller must not change.
 func (p Peer) groups() ([]uint32, error) {
 	if p.conn == nil {
 		return nil, errNobody
@@ -48,9 +46,9 @@ func (p Peer) groups() ([]uint32, error) {
 	return p.conn.known().groups.of(p.conn.Conn, peercred.GetPeerGroups)
 }
 
-// SecurityLabel returns the peer's security label as of connect time. It is asked
-// for as Groups are, and fails as they do and as [peercred.GetPeerSecurityLabel]
-// does.
+// SecurityLabel returns the peer's security label as of connect time. The kernel is asked
+// once, as for Groups. The error is that of [peercred.GetPeerSecurityLabel], or as for
+// Groups.
 func (p Peer) SecurityLabel() (string, error) {
 	if p.conn == nil {
 		return "", errNobody
@@ -58,9 +56,9 @@ func (p Peer) SecurityLabel() (string, error) {
 	return p.conn.known().label.of(p.conn.Conn, peercred.GetPeerSecurityLabel)
 }
 
-// Process returns a handle on the peer's process, which is closed together with
-// the connection: do not close it. It is opened once, as Groups are asked for, and
-// fails as they do and as [peercred.OpenPeerProcess] does.
+// Process returns a handle on the peer's process. [Conn.Close] closes it, so do not close
+// it yourself. It is opened once, and takes a descriptor. The error is that of
+// [peercred.OpenPeerProcess], or as for Groups.
 func (p Peer) Process() (*peercred.PeerProcess, error) {
 	if p.conn == nil {
 		return nil, errNobody
@@ -68,47 +66,45 @@ func (p Peer) Process() (*peercred.PeerProcess, error) {
 	return p.conn.known().process.of(p.conn.Conn, peercred.OpenPeerProcess)
 }
 
-// ask finds out what is wanted at once. What cannot be had is an error of the
-// method that returns it, later on.
-func (p Peer) ask(wanted Facts) {
-	if wanted&AskGroups != 0 {
+// ask asks for facts now. An error is kept for the method that returns the fact.
+func (p Peer) ask(wanted Prefetch) {
+	if wanted&PrefetchGroups != 0 {
 		_, _ = p.groups()
 	}
-	if wanted&AskSecurityLabel != 0 {
+	if wanted&PrefetchSecurityLabel != 0 {
 		_, _ = p.SecurityLabel()
 	}
-	if wanted&AskProcess != 0 {
+	if wanted&PrefetchProcess != 0 {
 		_, _ = p.Process()
 	}
 }
 
-// String returns the credentials for logs, "<nil>" for the zero Peer.
+// String returns the credentials for logs. For the zero Peer it returns "<nil>".
 func (p Peer) String() string { return p.Credentials().String() }
 
 // LogValue returns the credentials as a slog group.
 func (p Peer) LogValue() slog.Value { return p.Credentials().LogValue() }
 
-// Facts are what to ask for beside the credentials, as soon as a connection is
-// accepted.
-type Facts uint8
+// Prefetch names facts about a peer, as bits. See [Config].Prefetch.
+type Prefetch uint8
 
-// The facts. Those that are not asked for at once are asked for when a policy or
-// the program wants them, which is as good on Linux; illumos forgets them when the
-// peer closes.
+// The facts that [Config].Prefetch can name. Other facts are asked for when a Policy or the
+// program needs them. On Linux the groups and the label are the same then. illumos forgets the
+// groups when the peer closes its end. A handle can be opened only while the process exists.
 const (
-	AskGroups Facts = 1 << iota
-	AskSecurityLabel
-	AskProcess
+	PrefetchGroups Prefetch = 1 << iota
+	PrefetchSecurityLabel
+	PrefetchProcess
 )
 
-// facts are what is known of a peer besides its credentials.
+// facts are the facts about a peer besides its credentials.
 type facts struct {
 	groups  fact[[]uint32]
 	label   fact[string]
 	process fact[*peercred.PeerProcess]
 }
 
-// closedFacts are those of a connection that was closed before any was asked for.
+// closedFacts are the facts of a connection that was closed before one was asked for.
 var closedFacts = func() *facts {
 	f := new(facts)
 	f.groups.settle(nil, net.ErrClosed)
@@ -117,8 +113,8 @@ var closedFacts = func() *facts {
 	return f
 }()
 
-// close closes the handle on the process, if there is one, and lets none be opened
-// any more.
+// close closes the handle on the process, if there is one. No handle can be opened after
+// that.
 func (f *facts) close() {
 	f.process.settle(nil, net.ErrClosed)
 	if f.process.err == nil {
@@ -135,13 +131,13 @@ type fact[T any] struct {
 
 func (f *fact[T]) of(conn net.Conn, ask func(net.Conn) (T, error)) (T, error) {
 	f.once.Do(func() {
-		f.err = errUnanswered // should ask panic
+		f.err = errUnanswered // if ask panics
 		f.value, f.err = ask(conn)
 	})
 	return f.value, f.err
 }
 
-// settle is the answer unless there is one already. It waits for one that is on the way.
+// settle sets the answer, unless there is one. If a goroutine is asking, settle waits for it.
 func (f *fact[T]) settle(value T, err error) {
 	f.once.Do(func() { f.value, f.err = value, err })
 }

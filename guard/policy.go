@@ -16,7 +16,7 @@ import (
 // A Policy is safe for concurrent use.
 type Policy struct {
 	rule   string
-	decide func(Peer) error // nil admits, errRefused or a reason denies
+	decide func(Peer) error // nil admits; errDenied or a reason denies
 }
 
 // Allow returns nil if the policy admits peer, and *[Denied] otherwise. It also returns
@@ -77,8 +77,8 @@ func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 func (p Policy) denied(peer Peer, err error) *Denied {
 	switch inner, ok := errors.AsType[*Denied](err); {
 	case inner != nil:
-		return inner // the rule that refused is the inner one
-	case ok, err == errRefused:
+		return inner // the rule that denied is the inner one
+	case ok, err == errDenied:
 		err = nil
 	}
 	if err != nil {
@@ -88,25 +88,25 @@ func (p Policy) denied(peer Peer, err error) *Denied {
 	return &Denied{Credentials: peer.Credentials(), Rule: p.String(), Failed: failed, Err: err}
 }
 
-// errRefused is a denial that the rule alone explains.
-var errRefused = errors.New("refused")
+// errDenied is a denial that the rule alone explains.
+var errDenied = errors.New("denied")
 
 // undecided is why a rule could not decide.
 type undecided struct{ error }
 
 func (u undecided) Unwrap() error { return u.error }
 
-// refuseUnless returns errRefused unless ok.
-func refuseUnless(ok bool) error {
+// denyUnless returns errDenied unless ok.
+func denyUnless(ok bool) error {
 	if !ok {
-		return errRefused
+		return errDenied
 	}
 	return nil
 }
 
 // Nobody denies every peer. It is for a server that must deny all: [Listen] and
 // [NewListener] treat the zero Policy as a mistake.
-func Nobody() Policy { return Policy{ruleNobody, func(Peer) error { return errRefused }} }
+func Nobody() Policy { return Policy{ruleNobody, func(Peer) error { return errDenied }} }
 
 // isZero reports whether p is the zero Policy.
 func (p Policy) isZero() bool { return p.rule == "" && p.decide == nil }
@@ -126,7 +126,7 @@ func uidPolicy(rule string, uids []uint32) Policy {
 
 func allowUID(uid uint32, uids []uint32) error {
 	if !slices.Contains(uids, uid) {
-		return errRefused
+		return errDenied
 	}
 	return checkMapped("uid", uid, overflow().uid)
 }
@@ -141,7 +141,7 @@ func GIDs(gids ...uint32) Policy {
 
 func allowGID(gid uint32, gids []uint32) error {
 	if !slices.Contains(gids, gid) {
-		return errRefused
+		return errDenied
 	}
 	return checkMapped("gid", gid, overflow().gid)
 }
@@ -160,7 +160,7 @@ func groupPolicy(rule string, gids []uint32) Policy {
 
 func allowGroups(p Peer, gids []uint32) error {
 	if len(gids) == 0 {
-		return errRefused
+		return errDenied
 	}
 	err := allowGID(p.conn.credentials.GID, gids)
 	if err == nil {
@@ -175,7 +175,7 @@ func allowGroups(p Peer, gids []uint32) error {
 		if groupErr == nil {
 			return nil
 		}
-		if groupErr != errRefused {
+		if groupErr != errDenied {
 			err = groupErr
 		}
 	}
@@ -193,7 +193,7 @@ func PIDs(pids ...int32) Policy {
 		if pid == 0 && len(pids) > 0 {
 			return undecided{errors.New("the kernel does not tell the pid")}
 		}
-		return refuseUnless(slices.Contains(pids, pid))
+		return denyUnless(slices.Contains(pids, pid))
 	}}
 }
 
@@ -207,13 +207,13 @@ func Labels(labels ...string) Policy {
 	}
 	return Policy{"security label " + or(quoted), func(p Peer) error {
 		if len(labels) == 0 {
-			return errRefused
+			return errDenied
 		}
 		label, err := p.SecurityLabel()
 		if err != nil {
 			return undecided{fmt.Errorf("security label: %w", err)}
 		}
-		return refuseUnless(slices.Contains(labels, label))
+		return denyUnless(slices.Contains(labels, label))
 	}}
 }
 
@@ -230,7 +230,7 @@ func AllOf(policies ...Policy) Policy {
 				return err
 			}
 		}
-		return refuseUnless(len(policies) > 0)
+		return denyUnless(len(policies) > 0)
 	}}
 }
 
@@ -256,7 +256,7 @@ func AnyOf(policies ...Policy) Policy {
 		if len(reasons) > 0 {
 			return errors.Join(reasons...)
 		}
-		return errRefused
+		return errDenied
 	}}
 }
 

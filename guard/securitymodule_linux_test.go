@@ -18,6 +18,11 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
+func init() {
+	roles["serve one"] = helperServeOne
+	roles["connect and stay"] = helperConnectAndStay
+}
+
 // What the kernel that the tests run on has a policy for. With AppArmor that is a
 // socket, and the executables of a server and a client that may use no other file.
 // With SELinux it is the name of a socket file, and the label that such a file gets.

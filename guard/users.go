@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // CurrentUser admits processes whose effective user id is ours as of this call, whatever
@@ -137,4 +139,99 @@ func parseID(kind, name, id string) (uint32, error) {
 		return 0, fmt.Errorf("the %s %q has the id %q, which is not a number from 0 to 4294967294", kind, name, id)
 	}
 	return uint32(n), nil
+}
+
+// readsFiles is true in a build whose package os/user reads files itself: users_nocgo.go.
+// Other builds ask the system, which looks in all configured places.
+var readsFiles bool
+
+// whereElse says where another build looks for a name that is not in the file.
+func whereElse(file string) string {
+	if !readsFiles {
+		return ""
+	}
+	return ": this build looks in " + file + " alone; with cgo, and without the tag osusergo, it asks LDAP, SSSD and the like too"
+}
+
+// uidOf returns the uid of a user that os/user found. If os/user reads /etc/passwd itself,
+// it also answers from $USER and our own uid. So uidOf takes the uid from the file.
+func uidOf(u *user.User) (string, error) {
+	if !readsFiles {
+		return u.Uid, nil
+	}
+	text, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return "", err
+	}
+	uid, ok := inPasswd(string(text), u.Username)
+	if !ok {
+		return "", user.UnknownUserError(u.Username)
+	}
+	return uid, nil
+}
+
+// inPasswd returns the uid in the first line for a name: passwd(5).
+func inPasswd(passwd, name string) (uid string, ok bool) {
+	for line := range strings.Lines(passwd) {
+		fields := strings.Split(line, ":")
+		if fields[0] == name && len(fields) > 2 {
+			return fields[2], true
+		}
+	}
+	return "", false
+}
+
+// overflowIDs are ids that stand for many, or none.
+type overflowIDs struct{ uid, gid int64 }
+
+// none is no id.
+const none = -1
+
+// overflow returns the ids that stand for every id that our user namespace does not map:
+// user_namespaces(7). Only Linux has user namespaces. Tests change it.
+var overflow = sync.OnceValue(func() overflowIDs {
+	if runtime.GOOS != "linux" && runtime.GOOS != "android" {
+		return overflowIDs{none, none}
+	}
+	return overflowIDs{
+		uid: overflowID("/proc/self/uid_map", "/proc/sys/kernel/overflowuid"),
+		gid: overflowID("/proc/self/gid_map", "/proc/sys/kernel/overflowgid"),
+	}
+})
+
+// overflowID returns the overflow id, or none if the map has every id. If the file cannot be
+// read, it returns the kernel's default.
+func overflowID(mapFile, overflowFile string) int64 {
+	if ids, err := os.ReadFile(mapFile); err == nil && mapsAll(string(ids)) {
+		return none
+	}
+	text, err := os.ReadFile(overflowFile)
+	if err != nil {
+		return defaultOverflowID
+	}
+	id, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		return defaultOverflowID
+	}
+	return int64(id)
+}
+
+const defaultOverflowID = 65534
+
+// mapsAll reports whether a map has every id. Its lines are INSIDE OUTSIDE COUNT, and the
+// ranges do not overlap.
+func mapsAll(ids string) bool {
+	var sum uint64
+	for line := range strings.Lines(ids) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			return false
+		}
+		count, err := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil {
+			return false
+		}
+		sum += count
+	}
+	return sum == 1<<32-1 // all but (uid_t)-1
 }

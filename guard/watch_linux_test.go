@@ -18,6 +18,11 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
+func init() {
+	roles["pass on"] = helperPassOn
+	roles["watch exits"] = helperWatchExits
+}
+
 func needProcess(t testing.TB) {
 	t.Helper()
 	if process := peercred.Support().Process; !process.Available {

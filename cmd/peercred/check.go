@@ -71,7 +71,7 @@ func checkSelf(show func(report) error) error {
 
 // connectToSelf returns the accepted end of a connection of this process.
 func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "peercred")
+	dir, err := makeTempDir("peercred")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,6 +92,15 @@ func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
 		return nil, nil, err
 	}
 	return accepted, func() { accepted.Close(); client.Close() }, nil
+}
+
+// makeTempDir makes a directory in TMPDIR.
+func makeTempDir(pattern string) (string, error) {
+	dir, err := os.MkdirTemp("", pattern)
+	if err != nil {
+		return "", fmt.Errorf("%w: this command makes a socket in TMPDIR, which is %s: set TMPDIR to a directory that it can write, such as TMPDIR=/tmp", err, os.TempDir())
+	}
+	return dir, nil
 }
 
 // report is the result of check. Agree is true if every implementation that can answer gave

@@ -49,11 +49,8 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	err := demo{interruptibleWriter{ctx, stdout}}.run(ctx)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return errors.New("interrupted")
-	case errors.Is(err, syscall.EPIPE): // as by "| head"
-		return errReported
 	}
 	return err
 }
@@ -71,7 +68,7 @@ func (d demo) run(ctx context.Context) error {
 		return err
 	}
 	if failed != nil {
-		return fmt.Errorf("the answers above are not correct: %w", failed)
+		return fmt.Errorf("the check above failed: %w", failed)
 	}
 	return d.serve(ctx)
 }
@@ -205,7 +202,7 @@ func demoCheck(_ context.Context, _ []string, stdout io.Writer) error {
 
 // demoServe prints the path of its socket, and then what "peercred listen --json" prints.
 func demoServe(ctx context.Context, _ []string, stdout io.Writer) error {
-	dir, err := os.MkdirTemp("", "peercred-demo-")
+	dir, err := makeTempDir("peercred-demo-")
 	if err != nil {
 		return err
 	}

@@ -36,28 +36,45 @@ flags do not name it, or something else failed; 2 wrong usage.
 
 func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("dial")
-	timeout := flags.Duration("timeout", defaultTimeout, "wait up to this `DURATION` for the server, such as 500ms or 1m; 0 does not wait")
+	timeout := duration(defaultTimeout)
+	flags.Var(&timeout, "timeout", "wait up to this `DURATION` for the server, such as 500ms or 1m; 0 does not wait")
 	allowed := addAllowFlags(flags)
 	operands, err := dialHelp.parse(flags, args, stdout, stderr)
 	if err != nil {
 		return err
-	}
-	if *timeout < 0 {
-		fmt.Fprintf(stderr, "peercred dial: --timeout %v is negative\n", *timeout)
-		return errUsage
 	}
 	conn, err := guard.Dial(ctx, "unix", operands[0], allowed.policy())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := describe(conn).show(stdout, *asJSON, new(footnotes)); err != nil || *timeout == 0 {
+	if err := describe(conn).show(stdout, *asJSON, new(footnotes)); err != nil || timeout == 0 {
 		return err
 	}
-	err = awaitAdmission(ctx, conn, *timeout)
+	err = awaitAdmission(ctx, conn, time.Duration(timeout))
 	if errors.Is(err, errUndecided) {
-		fmt.Fprintf(stderr, "peercred dial: the server kept the connection open for %v: it admitted us and waits for a request, or it has not looked yet\n", *timeout)
+		fmt.Fprintf(stderr, "peercred dial: the server kept the connection open for %v: it admitted us and waits for a request, or it has not looked yet\n", &timeout)
 		return nil
 	}
 	return err
+}
+
+// duration is a flag for a time to wait.
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Set(text string) error {
+	parsed, err := time.ParseDuration(text)
+	if _, withUnit := time.ParseDuration(text + "s"); err != nil && withUnit == nil {
+		return fmt.Errorf("want a number with a unit, such as %ss", text)
+	}
+	switch {
+	case err != nil:
+		return errors.New("want a number with a unit, such as 500ms, 5s or 1m")
+	case parsed < 0:
+		return errors.New("it is negative")
+	}
+	*d = duration(parsed)
+	return nil
 }

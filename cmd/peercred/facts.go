@@ -27,14 +27,14 @@ type implementation struct {
 	processPID       func(pidfd int) (int32, error)
 }
 
-// answer is what one implementation says of one fact.
+// answer is the answer of one implementation about one fact.
 type answer struct {
 	Value       string `json:"value,omitempty"`
 	Error       string `json:"error,omitempty"`
 	Unsupported bool   `json:"unsupported,omitempty"` // the error is errors.ErrUnsupported
 }
 
-// fact is one that check asks for, of a connection of this process to itself.
+// fact is a fact that check asks for, about a connection of this process to itself.
 type fact struct {
 	name     string
 	ask      func(i implementation, fd int) (string, error)
@@ -52,7 +52,7 @@ var facts = []fact{
 	{"audit token", implementation.askAuditToken, isAnything, false},
 }
 
-// key is the fact's name in JSON, as [peercred.Info] has it.
+// key is the name of the fact in JSON, as in [peercred.Info].
 func (f fact) key() string { return strings.ReplaceAll(f.name, " ", "_") }
 
 func (f fact) askOf(i implementation, fd int) answer {
@@ -87,7 +87,7 @@ func (i implementation) askCredentials(fd int) (*peercred.PeerCredentials, error
 func (i implementation) checkKernel() error {
 	switch wrong, err := i.answersForCaller(); {
 	case err != nil:
-		return fmt.Errorf("whether the kernel answers for the caller could not be found out: %w", err)
+		return fmt.Errorf("cannot tell whether the kernel names the caller as every peer: %w", err)
 	case wrong:
 		return errors.New("the kernel names the caller as the peer of every socket")
 	}
@@ -104,8 +104,8 @@ func (i implementation) askGroups(fd int) (string, error) {
 
 func (i implementation) askSecurityLabel(fd int) (string, error) { return i.securityLabel(fd) }
 
-// askProcess opens a handle, and says of it the pid, where that is told, and
-// whether the process lives.
+// askProcess opens a handle on the process. It returns whether the process is alive and, if
+// the system tells it, the pid.
 func (i implementation) askProcess(fd int) (string, error) {
 	pidfd, err := i.openProcess(fd)
 	if err != nil {
@@ -135,7 +135,7 @@ func (i implementation) askAuditToken(fd int) (string, error) {
 	return joined(token[:]), nil
 }
 
-// joined is "none" for no number at all.
+// joined returns "none" if there are no numbers.
 func joined(numbers []uint32) string {
 	if len(numbers) == 0 {
 		return "none"
@@ -159,8 +159,8 @@ func isOurProcess(value string) bool {
 	return value == "alive" || value == strconv.Itoa(os.Getpid())+",alive"
 }
 
-// areOurGroups holds the groups against getgroups(2), which elsewhere than on Linux
-// counts the effective group, or asks the user database.
+// areOurGroups compares the groups with getgroups(2). On systems other than Linux that call
+// also returns the effective group, or asks the user database.
 func areOurGroups(value string) bool {
 	if runtime.GOOS != "linux" {
 		return true

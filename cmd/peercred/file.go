@@ -22,15 +22,15 @@ type fileFlags struct {
 
 func addFileFlags(flags *flag.FlagSet) *fileFlags {
 	var f fileFlags
-	flags.Var(&f.mode, "mode", "the socket file's `MODE` in octal, as for chmod(1): with 660 the file's group can connect too (default 0600, or 0660 with --group)")
+	flags.Var(&f.mode, "mode", "the socket file's `MODE` in octal, as for chmod(1): with 660 its group can also connect (default 0600, or 0660 with --group)")
 	flags.StringVar(&f.group, "group", "", "the group of the socket file, by `NAME` or number (default our own)")
 	flags.StringVar(&f.owner, "owner", "", "the owner of the socket file, by `NAME` or number (default our own; another requires root)")
 	flags.BoolVar(&f.shared, "allow-shared-directory", false, "allow a directory in which others can replace the socket file")
 	return &f
 }
 
-// config leaves the mode to guard's default, unless there is a group: without the
-// permission to connect a group would be of no use.
+// config uses guard's default mode, unless there is a group. A group requires the permission
+// to connect.
 func (f fileFlags) config() guard.Config {
 	mode := fs.FileMode(f.mode)
 	if mode == 0 && f.group != "" {
@@ -38,6 +38,13 @@ func (f fileFlags) config() guard.Config {
 	}
 	return guard.Config{Mode: mode, Group: f.group, Owner: f.owner, AllowSharedDirectory: f.shared}
 }
+
+// flagNames replaces the fields of [guard.Config] that errors name by our flags.
+var flagNames = strings.NewReplacer(
+	"(AllowSharedDirectory ", "(--allow-shared-directory ",
+	": AllowSharedDirectory requires ", ": --allow-shared-directory requires ",
+	": Config.Owner: ", ": --owner: ", ": Config.Group: ", ": --group: ",
+)
 
 // fileMode is a flag for permission bits.
 type fileMode fs.FileMode

@@ -55,8 +55,9 @@ func TestAllowSharedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "s")
-	if code, _, stderr := runArgs("listen", path); code != 1 || !strings.Contains(stderr, dir) {
-		t.Errorf("in a directory of mode 0777: exit %d, %s; want 1 and the directory", code, stderr)
+	want := dir + " can be written by others"
+	if code, _, stderr := runArgs("listen", path); code != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "(--allow-shared-directory allows it") {
+		t.Errorf("in a directory of mode 0777: exit %d, %s; want 1, %q and the flag", code, stderr, want)
 	}
 	startListener(t, "--allow-shared-directory", path)
 	if _, err := os.Stat(path); err != nil {

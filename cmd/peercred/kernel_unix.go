@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// kernelRelease is uname(2)'s release.
+// kernelRelease returns the release that uname(2) tells.
 func kernelRelease() string {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

@@ -48,7 +48,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	config.Policy, config.OnDeny = allowed.policy(), showDenied("listen", stderr)
 	listener, err := guard.Listen(ctx, "unix", operands[0], config)
 	if err != nil {
-		return err
+		return errors.New(flagNames.Replace(err.Error()))
 	}
 	defer listener.Close()
 	defer context.AfterFunc(ctx, func() { listener.Close() })()

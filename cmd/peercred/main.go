@@ -1,17 +1,19 @@
 //go:build cgo || (!android && !ios)
 
-// (Without cgo Go links no program for Android and iOS, so there is none.)
+// (Go links no programs for Android and iOS without cgo.)
 
-// Command peercred shows which process is at the other end of a Unix socket, as
-// the kernel vouches for it.
+// Command peercred shows which process is at the other end of a Unix socket, as the kernel
+// vouches for it.
 //
 //	peercred check  [--json]
 //	peercred listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] ... ADDRESS
 //	peercred dial   [--json] [--timeout DURATION] [--allow-user NAME] ... ADDRESS
 //	peercred demo
+//	peercred version
 //
 // "peercred --help" lists the commands, and "peercred COMMAND --help" describes one. The exit
-// status is 0 for success, 1 for a failure and 2 for wrong usage. Flags can be before and
+// status is 0 for success, 1 for a failure and 2 for wrong usage. It is 141 if the reader of
+// the output goes away first, as for a program that SIGPIPE ends. Flags can be before and
 // after ADDRESS. Arguments after "--" are not flags.
 package main
 
@@ -34,17 +36,19 @@ Commands:
   listen  listen on ADDRESS and show who connects
   dial    connect to ADDRESS and show who serves
   demo    run a server and clients, under several users if root, and show the answers
+  version show the version of this command
 
 ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
 "peercred COMMAND --help" lists the flags and the exit status of a command.
 
-Exit status: 0 success, 1 failure, 2 wrong usage.
+Exit status: 0 success, 1 failure, 2 wrong usage, 141 the reader of the output went away.
 `
 
 const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitPipe   = 128 + 13 // what a shell makes of SIGPIPE
 )
 
 var (
@@ -60,6 +64,9 @@ var commands = map[string]command{
 	"listen": runListen,
 	"dial":   runDial,
 	"demo":   runDemo,
+
+	"version":   runVersion,
+	"--version": runVersion,
 }
 
 func main() {
@@ -89,6 +96,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errUsage):
 		return exitUsage
+	case isBrokenPipe(err): // as by "| head"
+		return exitPipe
 	case !errors.Is(err, errReported):
 		fmt.Fprintf(stderr, "peercred %s: %v\n", args[0], err)
 	}

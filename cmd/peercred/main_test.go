@@ -57,6 +57,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"--help"}, 0, "Exit status", ""},
 		{[]string{"-h"}, 0, "Exit status", ""},
 		{[]string{"help"}, 0, "Exit status", ""},
+		{[]string{"version"}, 0, "peercred ", ""},
+		{[]string{"version"}, 0, " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + " " + peercred.Implementation + "\n", ""},
+		{[]string{"--version"}, 0, "peercred ", ""},
+		{[]string{"version", "extra"}, 2, "", `unexpected argument "extra"`},
 		{[]string{"steal"}, 2, "", `no command "steal"`},
 		{[]string{"dial", "-h"}, 0, "Usage: peercred dial", ""},
 		{[]string{"check", "extra"}, 2, "", `unexpected argument "extra"`},
@@ -75,11 +79,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"listen", "@x", "--group", "root"}, 2, "", "no mode"},
 		{[]string{"listen", "@x", "--owner", "root"}, 2, "", "no mode"},
 		{[]string{"listen", "@x", "--allow-shared-directory"}, 2, "", "no mode"},
-		{[]string{"listen", socket, "--group", "no-such-name-here"}, 1, "", `unknown group "no-such-name-here"`},
-		{[]string{"listen", socket, "--owner", "no-such-name-here"}, 1, "", `unknown user "no-such-name-here"`},
+		{[]string{"listen", socket, "--group", "no-such-name-here"}, 1, "", `: --group: unknown group "no-such-name-here"`},
+		{[]string{"listen", socket, "--owner", "no-such-name-here"}, 1, "", `: --owner: unknown user "no-such-name-here"`},
 		{[]string{"dial", "--once", socket}, 2, "", "-once"},
 		{[]string{"dial", socket, "--timeout", "-1s"}, 2, "", "negative"},
-		{[]string{"dial", socket, "--timeout", "1"}, 2, "", "-timeout"},
+		{[]string{"dial", socket, "--timeout", "5"}, 2, "", `invalid value "5" for flag -timeout: want a number with a unit, such as 5s` + "\n"},
+		{[]string{"dial", socket, "--timeout", "0.5"}, 2, "", "want a number with a unit, such as 0.5s\n"},
+		{[]string{"dial", socket, "--timeout", "soon"}, 2, "", "want a number with a unit, such as 500ms, 5s or 1m\n"},
+		{[]string{"dial", socket, "--timeout", "0"}, 1, "", "no such file"},
 		{[]string{"dial", socket}, 1, "", "no such file"},
 		{[]string{"dial", socket, "--json"}, 1, "", "no such file"},
 		{[]string{"dial", "--", "--json"}, 1, "", "dial unix --json: connect: no such file"},
@@ -98,7 +105,7 @@ func TestHelp(t *testing.T) {
 		"check":  {"-json"},
 		"listen": {"-json", "-once", "-mode MODE", "-group NAME", "-owner NAME", "-allow-shared-directory", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
 		"dial":   {"-json", "-timeout DURATION", "-allow-user NAME", "-allow-group NAME", "-allow-uid N"},
-		"demo":   nil,
+		"demo":   nil, "version": nil,
 	} {
 		code, stdout, stderr := runArgs(name, "--help")
 		if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "Usage: peercred "+name) || !strings.Contains(stdout, "\n\nExit status: 0 ") {
@@ -111,7 +118,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for name := range commands {
-		if !strings.Contains(usage, "\n  "+name+" ") {
+		if !strings.HasPrefix(name, "--") && !strings.Contains(usage, "\n  "+name+" ") {
 			t.Errorf("peercred --help does not have %s", name)
 		}
 	}
@@ -307,7 +314,7 @@ func TestCheckFails(t *testing.T) {
 		{"one does not answer", []implementation{fake("a", right, goodKernel), fake("b", refuses, goodKernel)}, 1, "-[1]"},
 		{"none answers", []implementation{fake("a", refuses, goodKernel)}, 1, "[1] protocol not available"},
 		{"a kernel that answers for the caller", []implementation{fake("a", right, badKernel)}, 1, "names the caller"},
-		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "could not be found out"},
+		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "cannot tell whether"},
 		{"nobody to ask", nil, 1, "AGREE"},
 	} {
 		implementations = test.rows
@@ -679,7 +686,26 @@ func TestInterruptRemovesSocketFile(t *testing.T) {
 	}
 }
 
-// So does a reader of its output that has gone away.
+// A reader of the output that has gone away ends the command without a word, as for head(1).
+func TestBrokenPipe(t *testing.T) {
+	for _, args := range [][]string{{"check"}, {"check", "--json"}, {"version"}} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		var stderr bytes.Buffer
+		p := newProcess(t, args...)
+		p.Stdout, p.Stderr = write, &stderr
+		err = p.Run()
+		write.Close()
+		if code := p.ProcessState.ExitCode(); code != exitPipe || stderr.String() != "" {
+			t.Errorf("peercred %q: %v, %q, want exit %d and no word", args, err, &stderr, exitPipe)
+		}
+	}
+}
+
+// It also removes the socket file.
 func TestBrokenPipeRemovesSocketFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	read, write, err := os.Pipe()
@@ -709,8 +735,8 @@ func TestBrokenPipeRemovesSocketFile(t *testing.T) {
 	defer conn.Close()
 	said, _ := io.ReadAll(complaints)
 	p.Wait()
-	if code := p.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "broken pipe") {
-		t.Errorf("exit %d, %s, want 1 and a broken pipe", code, said)
+	if code := p.ProcessState.ExitCode(); code != exitPipe || len(said) > 0 {
+		t.Errorf("exit %d, %s, want %d and no word", code, said, exitPipe)
 	}
 	assertEmpty(t, filepath.Dir(path))
 }

@@ -19,8 +19,8 @@ import (
 	"example.com/peercred/guard"
 )
 
-// peer is what is shown about a peer: what the kernel says, and the names in the user
-// database as of now.
+// peer is what is shown about a peer: what the kernel says, and the names as of now in the
+// user database.
 type peer struct {
 	*peercred.PeerCredentials
 	User   string  `json:"user,omitempty"`

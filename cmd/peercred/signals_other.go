@@ -12,3 +12,5 @@ import (
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt)
 }
+
+func isBrokenPipe(error) bool { return false }

@@ -11,9 +11,9 @@ import (
 	"example.com/peercred"
 )
 
-// printSupport prints what each answer is worth on this system.
+// printSupport prints how reliable each answer is on this system.
 func printSupport(w io.Writer, info peercred.Info) error {
-	if _, err := fmt.Fprint(w, "\nWhat an answer is worth here, and as of when a server, a client and a pair see it:\n\n"); err != nil {
+	if _, err := fmt.Fprint(w, "\nHow reliable each answer is here, and as of when a server, a client and a pair see it:\n\n"); err != nil {
 		return err
 	}
 	var notes footnotes

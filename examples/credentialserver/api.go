@@ -34,8 +34,8 @@ type credentials struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// introspection is the answer of POST /v1/introspect. Of a token that is not active
-// it says nothing more.
+// introspection is the answer of POST /v1/introspect. For a token that is not active it has
+// nothing else.
 type introspection struct {
 	Active    bool       `json:"active"`
 	UID       *uint32    `json:"uid,omitempty"`
@@ -44,8 +44,8 @@ type introspection struct {
 
 const maxBody = 4096
 
-// handler asks the rules of the moment about each request: whether its client is
-// served at all, and then whether it may have the route.
+// handler decides on each request by the current rules: whether its client may use any
+// route, and then whether it may use this one.
 func (a *api) handler() http.Handler {
 	known := routes{
 		"/v1/credentials": a.require(a.rules.users(), only(http.MethodGet, a.credentials)),
@@ -54,8 +54,8 @@ func (a *api) handler() http.Handler {
 	return a.audit.requests(known, a.require(a.rules.anyone(), known))
 }
 
-// routes are handlers by path. (An http.ServeMux would also redirect, and echo the
-// path that the client made up.)
+// routes are handlers by path. An http.ServeMux would also redirect, and repeat the path
+// that the client chose.
 type routes map[string]http.Handler
 
 func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,8 +71,8 @@ func (a *api) require(policy guard.Policy, next http.Handler) http.Handler {
 	return guard.Require(policy, a.audit.denied)(next)
 }
 
-// only takes one method, and no HEAD for a GET, which would issue a token that
-// nobody gets to see. It takes no query.
+// only takes one method, and no query. It takes no HEAD for a GET: that would issue a token
+// that nobody gets.
 func only(method string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
@@ -96,7 +96,7 @@ func (a *api) credentials(w http.ResponseWriter, r *http.Request) {
 	}
 	rules := a.rules.get()
 	grants := rules.grants(peer)
-	if len(grants) == 0 { // by rules that were read after the request was let in
+	if len(grants) == 0 { // by rules that were read after the request was admitted
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
@@ -126,7 +126,7 @@ func (a *api) introspect(w http.ResponseWriter, r *http.Request) {
 	reply(w, a.look(secret))
 }
 
-// look goes by the rules of now: who is no longer named has no credentials.
+// look decides by the current rules. A user that they no longer name has no credentials.
 func (a *api) look(secret string) introspection {
 	t := a.tokens.find(secret)
 	if t == nil || !a.rules.get().grantAny(t.grants) {

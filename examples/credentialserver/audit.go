@@ -13,11 +13,11 @@ import (
 	"example.com/peercred/guard"
 )
 
-// auditor logs who asked for what, and what became of it. It logs nothing that a
-// client chose but the path of its executable, which the log's handler quotes.
+// auditor logs each request and its outcome. The only text in it that a client chose is the
+// path of its executable, which the log's handler quotes.
 type auditor struct{ log *slog.Logger }
 
-// entry is what is found out about a request while it is served.
+// entry collects the outcome of a request while it is served.
 type entry struct {
 	status int           // 0 if none was sent
 	denied *guard.Denied // nil if the request was not
@@ -26,9 +26,8 @@ type entry struct {
 // entryKey is the context's key for an *entry.
 type entryKey struct{}
 
-// requests writes one line for each request that next serves, before the answer is
-// sent, and for one that panics too. It names the route, which is ours, and not the
-// path, which is the client's.
+// requests logs each request that next serves, before the answer is sent, and also if next
+// panics. It logs the route, which we chose, and not the path, which the client chose.
 func (a auditor) requests(known routes, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		line := append(sender(r), asked(known, r)...)
@@ -47,10 +46,10 @@ func (a auditor) denied(r *http.Request, d *guard.Denied) {
 	}
 }
 
-// connection is a hook for guard.Options: it writes a line for a connection that
-// was closed before a request could be read.
+// connection is a hook for guard.Config. It logs a connection that was closed before a
+// request was read.
 func (a auditor) connection(d *guard.Denied) {
-	a.write("connection refused", d, append(ids(d.Credentials), unknownExecutable("not asked for: the connection is closed")...))
+	a.write("connection denied", d, append(ids(d.Credentials), unknownExecutable("not asked for: the connection is closed")...))
 }
 
 func (a auditor) write(message string, denied *guard.Denied, attributes []slog.Attr) {
@@ -66,8 +65,8 @@ func (a auditor) write(message string, denied *guard.Denied, attributes []slog.A
 	a.log.LogAttrs(context.Background(), level, message, attributes...)
 }
 
-// sender tells who sent r. It must look before r is served: the client may leave
-// without waiting for the answer.
+// sender returns who sent r. Call it before r is served, because the client may not wait for
+// the answer.
 func sender(r *http.Request) []slog.Attr {
 	peer, _ := guard.FromContext(r.Context())
 	return append(ids(peer.Credentials()), executable(peer)...)
@@ -88,7 +87,7 @@ func ids(c *peercred.PeerCredentials) []slog.Attr {
 	return []slog.Attr{slog.Int64("pid", int64(c.PID)), slog.Uint64("uid", uint64(c.UID)), slog.Uint64("gid", uint64(c.GID))}
 }
 
-// executable tells the path of the client's program, or why it is not known.
+// executable returns the path of the client's program, or why it is not known.
 func executable(peer guard.Peer) []slog.Attr {
 	process, err := peer.Process()
 	if err != nil {
@@ -105,7 +104,7 @@ func unknownExecutable(why string) []slog.Attr {
 	return []slog.Attr{slog.String("executable", "-"), slog.String("executable_unknown", why)}
 }
 
-// knownMethod keeps methods of the client's own making out of the log.
+// knownMethod replaces unknown methods, which the client chose.
 func knownMethod(method string) string {
 	known := []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

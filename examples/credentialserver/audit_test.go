@@ -99,7 +99,7 @@ func TestAuditRefusedConnection(t *testing.T) {
 		lines, _ := book.read()
 		got := parseLine(t, lines[0])
 		delete(got, "time")
-		want := fields{"level": "WARN", "msg": "connection refused", "executable": "-", "executable_unknown": "not asked for: the connection is closed"}
+		want := fields{"level": "WARN", "msg": "connection denied", "executable": "-", "executable_unknown": "not asked for: the connection is closed"}
 		maps.Copy(want, test.want)
 		if diff := cmp.Diff(want, got); diff != "" || len(lines) != 1 {
 			t.Errorf("%d lines (-want +got):\n%s", len(lines), diff)

@@ -17,9 +17,9 @@ const (
 	maxConnections       = 512
 )
 
-// connectionLimit keeps one user from taking all descriptors, and one with many uids
-// from taking all memory. Its policy and its counting do not race: http.Server accepts
-// a connection and calls the hook for a new one in turn, in one goroutine.
+// connectionLimit limits the open connections of each user and of all, so that one user
+// cannot take all descriptors, or all memory under many uids. Its policy and its count do
+// not race: one goroutine of http.Server accepts a connection, and then calls the hook.
 type connectionLimit struct {
 	mostOfUser, most int
 
@@ -32,7 +32,7 @@ func newConnectionLimit(mostOfUser, most int) *connectionLimit {
 	return &connectionLimit{mostOfUser: mostOfUser, most: most, byUID: map[uint32]int{}}
 }
 
-// policy refuses a peer while too many connections of its user, or of all, are open.
+// policy denies a peer while too many connections of its user, or of all, are open.
 func (l *connectionLimit) policy() guard.Policy {
 	rule := fmt.Sprintf("at most %d connections of one user and %d of all", l.mostOfUser, l.most)
 	return guard.Func(rule, func(p guard.Peer) error {

@@ -184,7 +184,7 @@ func TestEndToEnd(t *testing.T) {
 	withAlice := rulesFor([]string{alice.name}, []string{verifier.name})
 	p := startProcess(t, withAlice)
 
-	// Alice is given credentials, and Bob is not let in.
+	// Alice is given credentials, and Bob is not admitted.
 	stdout, exit := p.curl(t, alice, curl, credentialsURL)
 	var hers credentials
 	if err := json.Unmarshal([]byte(stdout), &hers); err != nil || exit != 0 || hers.UID != alice.uid || hers.User != alice.name {
@@ -198,7 +198,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("bob: exit %d, %q", exit, stdout)
 	}
 	p.log.await(t, 1, fields{
-		"msg": "connection refused", "uid": itoa(int(bob.uid)), "denied": "true",
+		"msg": "connection denied", "uid": itoa(int(bob.uid)), "denied": "true",
 		"rule": fmt.Sprintf("any of (user %s(%d); user %s(%d))", alice.name, alice.uid, verifier.name, verifier.uid),
 	})
 
@@ -254,7 +254,7 @@ func TestEndToEnd(t *testing.T) {
 	if n := p.log.count(t, fields{"msg": "request"}); n != 11 {
 		t.Errorf("%d lines for 11 requests:\n%s", n, p.log)
 	}
-	if n := p.log.count(t, fields{"msg": "connection refused"}); n != 3 {
+	if n := p.log.count(t, fields{"msg": "connection denied"}); n != 3 {
 		t.Errorf("%d lines for 3 refused connections:\n%s", n, p.log)
 	}
 	for _, secret := range []string{hers.Token, again.Token} {
@@ -322,7 +322,7 @@ func TestGroupOfClient(t *testing.T) {
 		t.Errorf("%s, of a group that is no longer named", got)
 	}
 
-	// If both her name and her group let her in, either one does afterwards; but not a
+	// If both her name and her group admit her, either one does afterwards; but not a
 	// group that was not named then, and not a name that is another's.
 	byName := rulesFor([]string{alice.name}, []string{verifier.name})
 	byBoth := fmt.Sprintf(`{"users": [%q], %s`, alice.name, byGroup[1:])
@@ -379,7 +379,7 @@ func TestLogWithoutReader(t *testing.T) {
 }
 
 // TestUnmappedUser has the server in a user namespace where two users have the same
-// uid, 65534, and are let in by their group.
+// uid, 65534, and are admitted by their group.
 func TestUnmappedUser(t *testing.T) {
 	needRoot(t)
 	group, err := user.LookupGroupId("2")

@@ -209,9 +209,9 @@ func TestConnectionsOfManyUIDs(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	const rule = "at most 64 connections of one user and 512 of all"
-	p.log.await(t, 88, fields{"msg": "connection refused", "rule": rule, "reason": "512 of all are open"})
+	p.log.await(t, 88, fields{"msg": "connection denied", "rule": rule, "reason": "512 of all are open"})
 	end()
-	// The server has seen that when it lets in the next one, sooner or later.
+	// The server has seen that when it admits the next one, sooner or later.
 	for hopeless := time.Now().Add(patience); time.Now().Before(hopeless); {
 		response, err := newClient(t, dialAs(p.socket, account{})).Get(credentialsURL)
 		if err == nil {
@@ -219,5 +219,5 @@ func TestConnectionsOfManyUIDs(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nobody is let in after the connections were closed")
+	t.Error("nobody is admitted after the connections were closed")
 }

@@ -362,7 +362,7 @@ func connect(t *testing.T) (*guard.Conn, net.Conn) {
 func connectBy(t *testing.T, socket string, dial func() (net.Conn, error)) (*guard.Conn, net.Conn) {
 	t.Helper()
 	listener, err := guard.Listen(context.Background(), "unix", socket, guard.Config{
-		Mode: 0o666, Policy: everybody, Ask: guard.AskGroups,
+		Mode: 0o666, Policy: everybody, Prefetch: guard.PrefetchGroups,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,14 +11,14 @@ import (
 	"example.com/peercred/guard"
 )
 
-// liveRules are the rules that hold now.
+// liveRules has the current rules.
 type liveRules struct {
 	path    string
 	log     *slog.Logger
 	current atomic.Pointer[rules]
 }
 
-// openLiveRules reads the rules in the file at path, which must be good this time.
+// openLiveRules reads the rules in the file at path. An error is final this time.
 func openLiveRules(path string, log *slog.Logger) (*liveRules, error) {
 	r, err := loadRules(path)
 	if err != nil {
@@ -29,7 +29,7 @@ func openLiveRules(path string, log *slog.Logger) (*liveRules, error) {
 	return l, nil
 }
 
-// reloadOn reads the rules again with each of hangups, until ctx is done.
+// reloadOn reads the rules again for each signal in hangups, until ctx is done.
 func (l *liveRules) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
@@ -41,7 +41,7 @@ func (l *liveRules) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// reload replaces the rules, all at once or not at all.
+// reload replaces all rules, or none if there is an error.
 func (l *liveRules) reload() {
 	r, err := loadRules(l.path)
 	if err != nil {
@@ -61,8 +61,8 @@ func (l *liveRules) users() guard.Policy {
 	return guard.Func("the users of the rules", func(p guard.Peer) error { return guard.AllOf(ownUID, l.get().users).Allow(p) })
 }
 
-// ownUID refuses a uid that stands for many users, which in a user namespace
-// somebody may have who comes in by a group: credentials are to be one user's.
+// ownUID denies a uid that stands for many users. In a user namespace a peer that a group
+// admits can have such a uid, and credentials are for one user.
 var ownUID = guard.Func("a uid of one's own", func(p guard.Peer) error {
 	return guard.UIDs(p.Credentials().UID).Allow(p)
 })

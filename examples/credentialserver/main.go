@@ -2,16 +2,16 @@
 
 // (Go links no program for Android and iOS without cgo, so there is none then.)
 
-// Command credentialserver hands each local user temporary credentials of their
-// own, over HTTP on a Unix socket. It goes by the kernel's word on who connects,
-// so no client needs a secret to get its first one.
+// Command credentialserver gives each local user temporary credentials of their own, over
+// HTTP on a Unix socket. The kernel says who connects, so a client needs no secret to get
+// its first one.
 //
 //	credentialserver --socket PATH --rules FILE [--mode MODE] [--group NAME] [--owner NAME]
 //
 // # Rules
 //
-// The rules are a JSON file, which must be a regular one, belong to the server's
-// user or to root, and be writable by nobody else:
+// The rules are a regular JSON file. It must belong to the server's user or to root, and
+// nobody else may be able to write it:
 //
 //	{
 //	  "users":     ["alice"],
@@ -21,81 +21,85 @@
 //	}
 //
 // A client gets credentials if its user is among users, or if it has one of groups as
-// its effective group or as a supplementary group. Verifiers can ask whose a token is.
+// its effective group or as a supplementary group. Verifiers can ask who has a token.
 // Nobody else is served. Every key can be left out, and an empty list names nobody.
 // Credentials live for lifetime, a duration from 10s to 24h. The default is 15m. An
 // unknown key, a repeated key, and an unknown name are errors.
 //
-// On SIGHUP the file is read again. Connections stay open, and each request is
-// decided by the rules of its time. If the new rules cannot be had the old ones
-// stay, and the log says why.
+// On SIGHUP the file is read again. Connections stay open. Each request is decided by the
+// rules that are current then. If the new rules cannot be read, the old ones stay, and the
+// reason is logged.
 //
 // # GET /v1/credentials
 //
-// For users. The answer is new credentials of the user that the client ran as when
-// it connected:
+// For users. The answer is new credentials for the user that the client ran as when it
+// connected:
 //
 //	{
 //	  "uid":        1000,                    effective user id
 //	  "user":       "alice",                 its name; left out if it has none
 //	  "token":      "0pYk…",                 secret: 43 characters of A-Z a-z 0-9 - _
 //	  "issued_at":  "2026-01-02T15:04:05Z",  RFC 3339, in UTC
-//	  "expires_at": "2026-01-02T15:19:05Z"   likewise; the token is worthless from then on
+//	  "expires_at": "2026-01-02T15:19:05Z"   likewise; the token is not valid from then on
 //	}
 //
-// The server keeps no token, only its SHA-256. It keeps up to 64 of a user; one more
-// makes the oldest worthless. There is 503 when it keeps 65536 of all users.
+// The server stores no token, only its SHA-256. It stores up to 64 for each user, and one
+// more replaces the oldest. If it stores 65536 for all users, the answer is 503.
 //
 // # POST /v1/introspect
 //
-// For verifiers. The body is {"token": "0pYk…"}, in up to 4096 bytes. The answer is,
-// in the spirit of RFC 7662,
+// For verifiers. The body is {"token": "0pYk…"}, and has at most 4096 bytes. As in RFC
+// 7662, the answer for a valid token is
 //
 //	{"active": true, "uid": 1000, "expires_at": "2026-01-02T15:19:05Z"}
 //
-// for a token that was issued, has not expired, and whose user the rules still name.
-// (With each token the server keeps the names in users and groups that let its user in
-// when the token was issued, 16 at most. One of them must be in the rules now, and have
-// the same id.) Else it is
+// A token is valid if it was issued, has not expired, and the rules still name its user. To
+// know that, the server stores with each token the names in users and groups that admitted
+// its user, 16 at most. One of them must be in the rules now, and have the same id.
+// Otherwise the answer is
 //
 //	{"active": false}
 //
-// and does not say why. A restart of the server makes all tokens worthless.
+// and gives no reason. No token is valid after a restart of the server.
 //
 // # Other answers
 //
-// They have no body. 400 is for a body that is not as above, one with an unknown or a
-// doubled key among them, and for a query, since no route has one; 413 for a body that
-// is too long; 403 for who is not allowed the route by the present rules, and 500 if
-// that could not be found out; 404 and 405 for what there is not, for those who are
-// allowed any route. A connection of anybody else is closed before HTTP begins, and
-// so is one of a user who has 64 open, and any while 512 are open.
+// They have no body:
+//
+//   - 400 for a body that is not as above, such as one with an unknown or repeated key. Also
+//     for a query, because no route has one.
+//   - 413 for a body that is too long.
+//   - 403 if the current rules deny the client this route, and 500 if they cannot decide.
+//   - 404 and 405 for a route or a method that does not exist, for clients that may use any
+//     route.
+//
+// The connections of all other clients are closed before HTTP begins. So are those of a user
+// with 64 open connections, and all while 512 are open.
 //
 // # One user with many uids
 //
-// The limits of a user count by uid. A member of a group that the rules name can come
-// under each of its subordinate uids (subuid(5)), and each counts as a user of its own.
-// The server cannot know whose subordinate uid it sees. The kernel tells who made the
-// user namespace of a process. But the member can also run a set-user-ID file of the
-// subordinate uid outside that namespace. So one member can take all 512 connections
-// and all 65536 tokens. The server then serves nobody else. To prevent that, name users
-// in the rules, and no groups.
+// The limits of a user count by uid. A member of a group that the rules name can connect
+// under each of its subordinate uids (subuid(5)), and each counts as its own user. The
+// server cannot know who has a subordinate uid. The kernel tells who made the user namespace
+// of a process, but the member can also run a set-user-ID file of the subordinate uid
+// outside that namespace. So one member can take all 512 connections and all 65536 tokens.
+// The server then serves nobody else. To prevent that, name only users in the rules, and no
+// groups.
 //
 // # Log
 //
-// The log, on stderr, has one line for each request and each refused connection,
-// with pid, uid and gid of the client as of its connect(2), the path of its
-// executable as of the request (which is for people: the client may have been
-// another program before), method, route, status, and which rule refused. A request
-// is logged before it is answered. What net/http itself refuses as malformed HTTP/1
-// (with 400, 417, 431, 501, 505) is not logged. There is no secret in the log,
-// and what a client chooses is quoted in it.
+// The log, on stderr, has one line for each request and each denied connection. A line has
+// the pid, uid and gid of the client as of connect time, the path of its executable, method,
+// route, status, and the rule that denied. The executable is that as of the request, and the
+// client may have been another program before. So it is only for people. A request is logged
+// before it is answered. Requests that net/http rejects as malformed (400, 417, 431, 501,
+// 505) are not logged. The log has no secrets, and text that a client chose is quoted.
 //
 // # End
 //
-// On SIGTERM and SIGINT the socket file is removed, requests that are under way get
-// their answer, for which they have 10 seconds, and the exit status is 0. It is 1 if
-// the server could not start or had to cut requests off, 2 if it was called wrongly.
+// On SIGTERM and SIGINT the server removes the socket file, and waits up to 10 seconds for
+// requests that it is serving. The exit status is 0. It is 1 if the server could not start,
+// or a request took longer. It is 2 for wrong usage.
 package main
 
 import (
@@ -114,19 +118,19 @@ import (
 
 const usage = `Usage: credentialserver --socket PATH --rules FILE [--mode MODE] [--group NAME] [--owner NAME]
 
-Hands each local user whom the rules name temporary credentials of their own, over
+Gives each local user that the rules name temporary credentials of their own, over
 HTTP on a Unix socket:
 
   echo '{"users": ["alice"], "verifiers": {"users": ["root"]}}' >rules.json
   credentialserver --socket /run/credentials.sock --rules rules.json
   curl --unix-socket /run/credentials.sock http://localhost/v1/credentials
 
-It reads the rules again on SIGHUP, and ends on SIGTERM and SIGINT once the requests
-under way are answered. The log is on stderr. The rules, the routes and their JSON
-are documented in main.go ("go doc").
+It reads the rules again on SIGHUP. On SIGTERM and SIGINT it answers the requests that
+it is serving, and ends. The log is on stderr. The rules, the routes and their JSON are
+documented in main.go ("go doc").
 
-Exit status: 0 it was told to end, 1 it could not start or cut requests off, 2 wrong
-usage.
+Exit status: 0 a signal ended it, 1 it could not start or a request took too long at the
+end, 2 wrong usage.
 
 `
 
@@ -144,7 +148,7 @@ type settings struct {
 	group  string        // of the socket file
 	owner  string        // likewise
 	shared bool          // allows a shared directory
-	grace  time.Duration // for requests under way at the end
+	grace  time.Duration // for requests that are being served at the end
 }
 
 func main() {
@@ -165,8 +169,8 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 		fmt.Fprintf(stderr, "credentialserver: %v\nRun \"credentialserver --help\" for an example.\n", err)
 		return exitUsage
 	}
-	// A text handler quotes whatever is not printable, so that no path or reason
-	// can look like another line, or drive a terminal.
+	// A text handler quotes text that is not printable. So no path or reason can look like
+	// another line, or control a terminal.
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	if err := serve(ctx, hangups, s, log); err != nil {
 		fmt.Fprintf(stderr, "credentialserver: %v\n", err)
@@ -179,9 +183,9 @@ func parseArgs(args []string, stdout io.Writer) (settings, error) {
 	s := settings{grace: limits.grace}
 	flags := flag.NewFlagSet("credentialserver", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the socket; what a killed server left there is replaced")
+	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the socket; a stale socket file is replaced")
 	flags.StringVar(&s.rules, "rules", "", "the `FILE` that says who is served")
-	flags.Func("mode", "the socket file's `MODE` in octal, which it has before anybody can connect (default 0666, or\n0660 with --group); the rules decide about clients that can connect", func(text string) (err error) {
+	flags.Func("mode", "the socket file's `MODE` in octal (default 0666, or 0660 with --group); the rules decide about clients that can connect", func(text string) (err error) {
 		s.mode, err = parseMode(text)
 		return err
 	})
@@ -199,11 +203,11 @@ func parseArgs(args []string, stdout io.Writer) (settings, error) {
 		flags.PrintDefaults()
 	case err != nil:
 	case flags.NArg() > 0:
-		err = fmt.Errorf("%q is no flag, and there are no operands", flags.Arg(0))
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case s.socket == "":
-		err = errors.New("--socket is missing: say where clients are to find the server")
+		err = errors.New("missing --socket: give the path of the socket")
 	case s.rules == "":
-		err = errors.New("--rules is missing: say which file names the users")
+		err = errors.New("missing --rules: give the file that names the users")
 	}
 	return s, err
 }

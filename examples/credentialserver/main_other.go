@@ -1,7 +1,7 @@
 //go:build !unix
 
-// Command credentialserver hands each local user temporary credentials of their
-// own. It is for Unix: see main.go.
+// Command credentialserver gives each local user temporary credentials of their own. It is
+// for Unix: see main.go.
 package main
 
 import (

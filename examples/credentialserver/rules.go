@@ -22,14 +22,14 @@ type rules struct {
 	lifetime  time.Duration
 }
 
-// anyone lets in whoever is allowed any route.
+// anyone admits peers that may use any route.
 func (r *rules) anyone() guard.Policy { return guard.AnyOf(r.users, r.verifiers) }
 
-// mostGrants is how many rules are kept with a token.
+// mostGrants is how many rules are stored with a token.
 const mostGrants = 16
 
-// grants returns the rules for single names that let in a user, as text that has the
-// name and its id; the first ones if there are many.
+// grants returns the rules for single names that admit a user, as text with the name and its
+// id. If there are many, it returns the first ones.
 func (r *rules) grants(p guard.Peer) (rules []string) {
 	for _, rule := range r.eachUser {
 		if len(rules) < mostGrants && rule.Allow(p) == nil {
@@ -39,7 +39,7 @@ func (r *rules) grants(p guard.Peer) (rules []string) {
 	return rules
 }
 
-// grantAny reports whether one of the rules that granted a token is there still.
+// grantAny reports whether one of the rules that granted a token still exists.
 func (r *rules) grantAny(grants []string) bool {
 	return slices.ContainsFunc(r.eachUser, func(p guard.Policy) bool { return slices.Contains(grants, p.String()) })
 }
@@ -50,7 +50,7 @@ type named struct {
 	Groups []string `json:"groups"`
 }
 
-// rulesText is how rules are written down.
+// rulesText is the JSON form of rules.
 type rulesText struct {
 	named
 	Lifetime  *duration `json:"lifetime"`
@@ -94,7 +94,7 @@ func parseRules(text []byte) (*rules, error) {
 	return &rules{users: users, eachUser: eachUser, verifiers: verifiers, lifetime: lifetime}, nil
 }
 
-// policy lets in whoever is named, and nobody if nobody is.
+// policy admits the users and groups that are named. If none is, it admits nobody.
 func (n named) policy() (guard.Policy, error) {
 	var policies []guard.Policy
 	if len(n.Users) > 0 {
@@ -147,9 +147,9 @@ func parseRulesText(text []byte) (parsed rulesText, err error) {
 	return parsed, nil
 }
 
-// checkObject makes sure that text is one JSON object with some of these keys. It is
-// stricter about keys than encoding/json, which takes "USERS" for "users" and the last
-// of two: a rule that was meant to hold would silently not.
+// checkObject checks that text is one JSON object with only these keys, each at most once.
+// encoding/json takes "USERS" for "users", and the last of two keys. A rule could be lost
+// that way without an error.
 func checkObject(text []byte, keys []string) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	first, err := decoder.Token()
@@ -173,7 +173,7 @@ func checkObject(text []byte, keys []string) error {
 	return nil
 }
 
-// checkKeys reads the rest of an object, and of those within.
+// checkKeys reads the rest of an object, and the objects in it.
 func checkKeys(decoder *json.Decoder, keys []string) error {
 	var seen []string
 	for decoder.More() {
@@ -197,7 +197,7 @@ func checkKeys(decoder *json.Decoder, keys []string) error {
 	return err
 }
 
-// checkValue reads a value, a list as a whole: there are no objects in lists.
+// checkValue reads a value. It reads a list as a whole, because no list has objects.
 func checkValue(decoder *json.Decoder, keys []string) error {
 	token, err := decoder.Token()
 	switch {
@@ -221,7 +221,7 @@ func checkValue(decoder *json.Decoder, keys []string) error {
 	return err
 }
 
-// duration is one in Go's notation: "15m", "1h30m".
+// duration is a duration in the notation of Go: "15m", "1h30m".
 type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {

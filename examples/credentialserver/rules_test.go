@@ -190,7 +190,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// FuzzRules: what is accepted says the same to whoever reads JSON as it is written,
+// FuzzRules: what is accepted means the same to a strict reader of JSON,
 // and names nobody beside.
 func FuzzRules(f *testing.F) {
 	f.Add([]byte(`{"users": ["a", "b"], "groups": ["c"], "lifetime": "5m", "verifiers": {"users": ["d"], "groups": ["e"]}}`))
@@ -235,7 +235,7 @@ func FuzzRules(f *testing.F) {
 	})
 }
 
-// TestGrants has more rules that let a peer in than a token keeps.
+// TestGrants has more rules that admit a peer than a token keeps.
 func TestGrants(t *testing.T) {
 	ours, _ := connect(t)
 	var r rules

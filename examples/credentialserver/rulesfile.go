@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// maxRulesFile bounds what is read of a file that may be the wrong one.
+// maxRulesFile bounds how much is read, because the file may be the wrong one.
 const maxRulesFile = 64 << 10
 
-// loadRules reads the rules in a file that nobody can have written but us and root.
+// loadRules reads the rules in a file that only we and root can write.
 func loadRules(path string) (*rules, error) {
 	text, err := readOwnFile(path)
 	if err != nil {
@@ -26,7 +26,7 @@ func loadRules(path string) (*rules, error) {
 }
 
 func readOwnFile(path string) ([]byte, error) {
-	// Without O_NONBLOCK a FIFO would keep us waiting for its writer.
+	// Without O_NONBLOCK a FIFO would make us wait for its writer.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -49,16 +49,16 @@ func readOwnFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// checkOwn looks at the open file, and not at what is at path by now.
+// checkOwn looks at the open file. The file at path may be another by now.
 func checkOwn(path string, info os.FileInfo) error {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file (%v)", path, info.Mode())
 	case owner != 0 && owner != uint32(os.Geteuid()):
-		return fmt.Errorf("%s belongs to uid %d, who could let in anybody: chown it to root or to uid %d", path, owner, os.Geteuid())
+		return fmt.Errorf("%s belongs to uid %d, who could admit anybody: chown it to root or to uid %d", path, owner, os.Geteuid())
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("%s can be written by others (%v), who could let in anybody: chmod go-w it", path, info.Mode())
+		return fmt.Errorf("%s can be written by others (%v), who could admit anybody: chmod go-w it", path, info.Mode())
 	}
 	return nil
 }

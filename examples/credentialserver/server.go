@@ -16,7 +16,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// serve serves until ctx is done and the requests under way are answered.
+// serve serves until ctx is done, and the requests that it is serving are answered.
 func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.Logger) error {
 	rules, err := openLiveRules(s.rules, log)
 	if err != nil {
@@ -48,8 +48,8 @@ func serve(ctx context.Context, hangups <-chan os.Signal, s settings, log *slog.
 	return err
 }
 
-// limits are how long a client may take, and grace is for all of them at the end. Tests
-// change them, since they must pass on a slow machine.
+// limits are how long a client may take. At the end, grace is for all requests together.
+// Tests change them, to pass on a slow machine.
 var limits = struct{ header, read, write, idle, grace time.Duration }{
 	header: 5 * time.Second,
 	read:   30 * time.Second,
@@ -58,7 +58,7 @@ var limits = struct{ header, read, write, idle, grace time.Duration }{
 	grace:  10 * time.Second,
 }
 
-// newServer bounds what a client can take of the server's time and memory.
+// newServer limits the time and memory that a client can take.
 func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:                      a.handler(),
@@ -74,8 +74,8 @@ func newServer(a *api, limit *connectionLimit, log *slog.Logger) *http.Server {
 	}
 }
 
-// serveUntil serves until ctx is done. Then it removes the socket file, and waits
-// for the requests under way, but no longer than grace.
+// serveUntil serves until ctx is done. Then it removes the socket file, and waits up to
+// grace for the requests that are being served.
 func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration, log *slog.Logger) error {
 	told := make(chan struct{})
 	server.RegisterOnShutdown(func() { // called once the listener is closed
@@ -85,7 +85,7 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
-	case err := <-ended: // not for a peer's sake: the listener is broken
+	case err := <-ended: // the listener failed, and no peer caused that
 		return err
 	case <-ctx.Done():
 	}
@@ -96,7 +96,7 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 	<-ended
 	if errors.Is(err, context.DeadlineExceeded) {
 		server.Close()
-		return fmt.Errorf("requests that were not done %v after the end were cut off", grace)
+		return fmt.Errorf("requests that took longer than %v at the end were cut off", grace)
 	}
 	return err
 }

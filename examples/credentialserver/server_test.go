@@ -195,9 +195,9 @@ func TestConnectionLimit(t *testing.T) {
 	if _, err := s.client(t).Get("http://localhost/v1/credentials"); err == nil {
 		t.Error("one connection more than allowed is served")
 	}
-	s.log.await(t, 1, fields{"msg": "connection refused", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user and 512 of all", "reason": "64 of the user are open", "executable": "-"})
+	s.log.await(t, 1, fields{"msg": "connection denied", "uid": itoa(os.Geteuid()), "denied": "true", "rule": "at most 64 connections of one user and 512 of all", "reason": "64 of the user are open", "executable": "-"})
 	clients[0].CloseIdleConnections()
-	// The server has seen that when it lets in the next one, sooner or later.
+	// The server has seen that when it admits the next one, sooner or later.
 	hopeless := time.Now().Add(patience)
 	for {
 		response, err := s.client(t).Get("http://localhost/v1/credentials")
@@ -206,7 +206,7 @@ func TestConnectionLimit(t *testing.T) {
 			break
 		}
 		if time.Now().After(hopeless) {
-			t.Fatal("nobody is let in after a connection was closed")
+			t.Fatal("nobody is admitted after a connection was closed")
 		}
 	}
 }
@@ -345,7 +345,7 @@ func (h *heldRequest) finish(t *testing.T) string {
 	return string(text)
 }
 
-// serveHandler serves from a guarded socket that lets in everybody.
+// serveHandler serves from a guarded socket that admits everybody.
 func serveHandler(t *testing.T, server *http.Server) *client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")

@@ -10,19 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// catchHangups returns a channel that receives SIGHUP. It holds one: a signal that
-// comes while the rules are being read has them read again, and many that come then
-// are one.
+// catchHangups returns a channel that receives SIGHUP. It holds one signal. So one or more
+// signals that arrive while the rules are being read cause one more reading.
 func catchHangups() <-chan os.Signal {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP)
 	return hangups
 }
 
-// interruptible returns a context that ends with the signals that ask a program to
-// end. The second one ends it at once.
+// interruptible returns a context that ends with the signals that ask a program to end. A
+// second signal ends the program at once.
 func interruptible() (context.Context, context.CancelFunc) {
-	signal.Ignore(unix.SIGPIPE) // the reader of the log may go away, which is no reason to leave a socket file
+	signal.Ignore(unix.SIGPIPE) // or a reader of the log that goes away would leave the socket file behind
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 	ctx, stop := context.WithCancel(context.Background())
@@ -31,7 +30,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 		case <-signals:
 		case <-ctx.Done():
 		}
-		signal.Stop(signals) // first: who sees that we stop can send the second one
+		signal.Stop(signals) // first, so that a second signal ends the program
 		stop()
 	}()
 	return ctx, stop

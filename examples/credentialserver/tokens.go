@@ -20,8 +20,8 @@ const (
 
 var errTooManyTokens = errors.New("too many tokens are kept")
 
-// token is what is kept of one: not the secret itself, and not the peer, who may have
-// 65,536 groups.
+// token is what is stored for a token. That is neither the secret itself nor the peer, which
+// can have 65,536 groups.
 type token struct {
 	hash            [sha256.Size]byte
 	uid             uint32
@@ -29,11 +29,11 @@ type token struct {
 	issued, expires time.Time
 }
 
-// validAt goes by the clock that expires was announced in: unlike the monotonic one
-// it does not stop while the machine sleeps.
+// validAt uses the wall clock, in which expires was announced. The monotonic clock stops
+// while the machine sleeps.
 func (t *token) validAt(now time.Time) bool { return now.Before(t.expires) }
 
-// tokens are those that were issued and have not expired, or not been swept yet.
+// tokens has all tokens that were issued and not swept yet.
 type tokens struct {
 	mostOfUser, most int
 
@@ -47,8 +47,9 @@ func newTokens(mostOfUser, most int) *tokens {
 	return &tokens{mostOfUser: mostOfUser, most: most, byHash: map[[sha256.Size]byte]*token{}, byUID: map[uint32][]*token{}}
 }
 
-// issue makes a token for a user. The secret is returned and forgotten. The oldest
-// token of a user who has too many is dropped; too many of all users are an error.
+// issue makes a token for a user. It returns the secret, and does not store it. If the user
+// has too many tokens, the oldest is dropped. If all users together have too many, issue
+// returns an error.
 func (ts *tokens) issue(uid uint32, grants []string, lifetime time.Duration) (secret string, t *token, err error) {
 	secret = newSecret()
 	issued := time.Now().UTC().Truncate(time.Second) // which drops the monotonic clock
@@ -75,7 +76,8 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(bits[:])
 }
 
-// find returns the token with this secret, nil if there is none or it has expired.
+// find returns the token with this secret. It returns nil if there is none, and if it has
+// expired.
 func (ts *tokens) find(secret string) *token {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -86,8 +88,8 @@ func (ts *tokens) find(secret string) *token {
 	return t
 }
 
-// sweep drops expired tokens, if it has not done so lately; the caller has the lock.
-// It is when tokens are issued that there must be room.
+// sweep drops expired tokens, if it has not done so lately. The caller has the lock, and
+// needs room for a new token.
 func (ts *tokens) sweep(now time.Time) {
 	if now.Sub(ts.swept) < sweepEvery {
 		return
@@ -100,7 +102,7 @@ func (ts *tokens) sweep(now time.Time) {
 	}
 }
 
-// drop forgets t; the caller has the lock.
+// drop removes t. The caller has the lock.
 func (ts *tokens) drop(t *token) {
 	delete(ts.byHash, t.hash)
 	of := ts.byUID[t.uid]

@@ -75,7 +75,7 @@ func (d *door) open(s *server) (err error) {
 		OnDeny: func(denial *guard.Denied) { d.reported.Add(1); s.checkDenied(d, denial) },
 	}
 	if strings.HasPrefix(d.Address, "@") {
-		config.Ask = guard.AskGroups | guard.AskSecurityLabel | guard.AskProcess
+		config.Prefetch = guard.PrefetchGroups | guard.PrefetchSecurityLabel | guard.PrefetchProcess
 	} else {
 		config.Mode = 0o666
 	}

@@ -1,0 +1,292 @@
+//go:build unix
+
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketFile is a listener on a socket file. Close removes the file.
+type socketFile struct {
+	*net.UnixListener
+	at   *socketPath
+	file fileID
+	keep atomic.Bool
+}
+
+// maxPath is the length of the longest path that bind(2) and connect(2) take.
+const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
+// backlog is more than any kernel allows. Each kernel uses its own limit instead.
+const backlog = 1<<16 - 1
+
+// listenAtPath listens on a new socket file at path, with the wanted attributes. It
+// replaces a stale socket file, and no other file.
+//
+// bind(2) gets the path as the caller gave it. The kernel names the socket by that path,
+// and ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) use that name.
+//
+// The file gets its attributes between bind and listen(2). Nobody can connect until listen.
+// But a connect(2) may have passed the permission check by then, and can find the socket
+// listening a moment later. So on Linux the file starts with permissions for its owner
+// alone, and gets those of group and others last.
+func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
+	at, err := openSocketPath(path, want.shared)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			at.close()
+		}
+	}()
+	socket, err := newSocket(network, want)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Close() // the listener has a duplicate
+	if err := at.bind(ctx, socket); err != nil {
+		return nil, err
+	}
+	file, err := at.settle(socket, want)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenOn(socket)
+	if err != nil {
+		return nil, errors.Join(err, at.remove(file))
+	}
+	return &socketFile{UnixListener: listener, at: at, file: file}, nil
+}
+
+// newSocket returns a socket that is not bound.
+func newSocket(network string, want socketAttributes) (*os.File, error) {
+	kind := unix.SOCK_STREAM
+	if network == "unixpacket" {
+		kind = unix.SOCK_SEQPACKET
+	}
+	fd, err := socketCloseOnExec(kind)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	socket := os.NewFile(uintptr(fd), "socket")
+	if !want.receives {
+		if err := refuseDescriptorsOf(socket); err != nil {
+			socket.Close()
+			return nil, err
+		}
+	}
+	if err := setModeAtBirth(fd, want.mode&0o700); err != nil {
+		socket.Close()
+		return nil, os.NewSyscallError("fchmod", err)
+	}
+	return socket, nil
+}
+
+func refuseDescriptorsOf(socket *os.File) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return refuseDescriptors("", "", raw)
+}
+
+// listenOn returns a listener of package net on a duplicate of the socket.
+func listenOn(socket *os.File) (*net.UnixListener, error) {
+	if err := unix.Listen(int(socket.Fd()), backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	listener, err := net.FileListener(socket)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.UnixListener), nil
+}
+
+// errReplaced means that the file now at the path is not ours to change or remove.
+var errReplaced = errors.New("it is not the socket that was bound there: another user replaced it")
+
+// settle sets the attributes of the file that bind(2) made, and returns which file it is.
+// If that fails, settle removes the file, unless another has taken its place.
+func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID, err error) {
+	inode, err := p.open()
+	if errors.Is(err, unix.ENOENT) {
+		return file, fmt.Errorf("%s: another process removed the socket that was bound there: %w", p.path, err)
+	} else if err != nil {
+		return file, err // the file is stale now, and the next Listen replaces it
+	}
+	defer inode.close()
+	stat, err := inode.stat()
+	if err != nil {
+		return file, err
+	}
+	file = idOfFile(stat)
+	err = p.setAttributes(inode, stat, socket, want)
+	if err != nil && !errors.Is(err, errReplaced) {
+		err = errors.Join(err, p.remove(file))
+	}
+	return file, err
+}
+
+// setAttributes sets the attributes that are not as wanted yet. It sets the permissions of
+// a group only once the file has that group and no access control list. It sets the owner
+// last, because the other changes require CAP_FOWNER once the file has another owner.
+//
+// It changes nothing if the kernel says that the file is not the socket's. If the kernel
+// does not tell, it changes nothing in a shared directory, where another user can exchange
+// files.
+func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket *os.File, want socketAttributes) error {
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("%s: %w", p.path, errReplaced)
+	}
+	is, unknown := inode.isOf(socket)
+	if unknown == nil && !is {
+		return fmt.Errorf("%s: %w", p.path, errReplaced)
+	}
+	hasACL, err := inode.hasACL()
+	switch {
+	case err != nil:
+		return err
+	case !hasACL && want.areOf(stat) && !want.groupIsUnknown():
+		return nil
+	case p.shared && unknown != nil:
+		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, since others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
+	}
+	if hasACL {
+		if err := inode.removeACL(); err != nil {
+			return fmt.Errorf("remove the access control list of %s, which comes from its directory: %w", p.path, err)
+		}
+	}
+	if int64(stat.Gid) != int64(want.gid) || want.groupIsUnknown() {
+		err := inode.chown(-1, want.gid)
+		switch {
+		case errors.Is(err, unix.EINVAL) && want.groupIsUnknown():
+			return fmt.Errorf("%s can have the mode %#o only if gid %d is mapped, because that gid stands for every group that our user namespace does not map: map our group, or set Group: %w",
+				p.path, want.mode, want.gid, err)
+		case err != nil:
+			return fmt.Errorf("give %s to gid %d: %w", p.path, want.gid, err)
+		}
+	}
+	if hasACL || permissions(stat) != want.mode {
+		if err := inode.chmod(uint32(want.mode)); err != nil {
+			return fmt.Errorf("chmod %s to %#o: %w", p.path, want.mode, err)
+		}
+	}
+	if int64(stat.Uid) != int64(want.uid) {
+		if err := inode.chown(want.uid, -1); err != nil {
+			return fmt.Errorf("give %s to uid %d: %w", p.path, want.uid, err)
+		}
+	}
+	return p.checkAttributes(inode, want)
+}
+
+// checkAttributes detects a file system that ignores chmod or chown.
+func (p *socketPath) checkAttributes(inode socketInode, want socketAttributes) error {
+	stat, err := inode.stat()
+	if err != nil {
+		return err
+	}
+	if !want.areOf(stat) {
+		return fmt.Errorf("the file system of %s gives the socket the mode %#o, uid %d and gid %d instead of %#o, %d and %d: use another file system, such as a tmpfs",
+			p.path, permissions(stat), stat.Uid, stat.Gid, want.mode, want.uid, want.gid)
+	}
+	return nil
+}
+
+// areOf reports whether a file has these attributes.
+func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
+	return permissions(stat) == a.mode && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
+}
+
+// groupIsUnknown reports whether the mode permits something to a group that stat(2) cannot
+// tell from others: the overflow gid stands for every group that our user namespace does
+// not map, such as that of a set-group-ID directory. Only chown(2) tells whether it is also
+// a mapped group.
+func (a socketAttributes) groupIsUnknown() bool {
+	return a.mode&0o070 != 0 && int64(a.gid) == overflow().gid
+}
+
+func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode & 0o7777) }
+
+// SetUnlinkOnClose sets whether Close removes the file, like
+// [net.UnixListener.SetUnlinkOnClose].
+func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.keep.Store(!unlink) }
+
+// Close removes the socket file, unless another has taken its place, and then stops
+// listening. It removes the file first. While the socket listens, nobody takes our file for
+// a stale one and replaces it between our look and the removal.
+func (s *socketFile) Close() error {
+	var err error
+	if !s.keep.Load() {
+		err = s.at.remove(s.file)
+	}
+	s.at.close()
+	return errors.Join(err, s.UnixListener.Close())
+}
+
+// onDescriptor calls do with the descriptor of a file or a socket, which stays open
+// meanwhile.
+func onDescriptor(open syscall.Conn, do func(fd int) error) error {
+	raw, err := open.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
+	return errors.Join(err, done)
+}
+
+// setCloseOnExec returns an error if fd is no descriptor.
+func setCloseOnExec(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+	return os.NewSyscallError("fcntl(F_SETFD)", err)
+}
+
+// checkListens returns an error if file is no listening socket.
+func checkListens(file *os.File) error {
+	return onDescriptor(file, func(fd int) error {
+		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		switch {
+		case err != nil:
+			return os.NewSyscallError("getsockopt(SO_ACCEPTCONN)", err)
+		case listens == 0:
+			return fmt.Errorf("the socket does not listen: the socket unit requires ListenStream= or ListenSequentialPacket=, and Accept=no: %w", unix.EINVAL)
+		}
+		return nil
+	})
+}
+
+// descriptorLimit returns how many descriptors this process may have (RLIMIT_NOFILE), or
+// the usual 1024 if the system does not tell.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return usualDescriptorLimit
+	}
+	return inInt(limit.Cur)
+}
+
+// inInt returns n, or the largest int32 if n is larger, as the value for no limit is. The
+// type differs on FreeBSD.
+func inInt[T int64 | uint64](n T) int { return int(min(n, math.MaxInt32)) }
+
+const usualDescriptorLimit = 1024
+
+// isShortage recognizes the errnos that Go does not call temporary: those of accept(2) for
+// a lack of memory, and that of epoll_ctl(2) when a user has no watches left.
+func isShortage(err error) bool {
+	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)
+}
+
+// isInUse recognizes the errno of bind(2) for an address that is taken.
+func isInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }

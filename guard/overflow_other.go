@@ -1,6 +1,0 @@
-//go:build !linux
-
-package guard
-
-// overflow tells that there are no user namespaces.
-func overflow() overflowIDs { return overflowIDs{none, none} }

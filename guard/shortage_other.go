@@ -1,6 +1,0 @@
-//go:build !unix
-
-package guard
-
-// isShortage knows no errnos here.
-func isShortage(error) bool { return false }

@@ -1,0 +1,92 @@
+package guard
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// needUnixDiag skips where the kernel's unix_diag is not there: it can be a module, and
+// qemu-user has no such netlink socket. Asked about the inode number 0, which no socket
+// has, unix_diag answers EINVAL, and a kernel without it ENOENT.
+func needUnixDiag(t *testing.T) {
+	t.Helper()
+	answer, err := askUnixDiag(0, 0)
+	if errors.Is(err, unix.EPFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		t.Skipf("needs unix_diag: %v", err)
+	}
+	if err != nil || len(answer) < unix.NLMSG_HDRLEN+4 {
+		t.Fatalf("the answer about no socket is %x, %v, want an error number", answer, err)
+	}
+	if errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(answer[unix.NLMSG_HDRLEN:]))); errno == unix.ENOENT {
+		t.Skipf("needs unix_diag: %v", errno)
+	}
+}
+
+// The kernel tells which file a socket is bound to.
+func TestBoundInode(t *testing.T) {
+	needUnixDiag(t)
+	dir := t.TempDir()
+	var sockets []*os.File
+	var inodes []socketInode
+	for n := range 2 {
+		at := openAt(t, filepath.Join(dir, fmt.Sprint(n)))
+		sockets = append(sockets, bindAt(t, at, ours(0o600)))
+		inode, err := at.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inode.close()
+		inodes = append(inodes, inode)
+	}
+	for s, socket := range sockets {
+		for i, inode := range inodes {
+			if is, err := inode.isOf(socket); err != nil || is != (s == i) {
+				t.Errorf("file %d is of socket %d: %v, %v", i, s, is, err)
+			}
+		}
+	}
+	unbound, err := newSocket("unix", ours(0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unbound.Close()
+	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not tell") {
+		t.Errorf("a socket without a file: %v, %v, want that the kernel does not tell", is, err)
+	}
+}
+
+// An answer that is cut short, or another, tells nothing.
+func TestParseUnixDiag(t *testing.T) {
+	needUnixDiag(t)
+	at := openAt(t, filepath.Join(t.TempDir(), "s"))
+	socket := bindAt(t, at, ours(0o600))
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(socket.Fd()), &stat); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := askUnixDiag(uint32(stat.Ino), ^uint64(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := parseUnixDiag(answer); !ok {
+		t.Fatalf("the kernel's answer tells nothing: %x", answer)
+	}
+	for n := range answer {
+		if inode, ok := parseUnixDiag(answer[:n]); ok && n < len(answer)-8 {
+			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
+		}
+	}
+	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
+		t.Error(err)
+	} else if inode, ok := parseUnixDiag(none); ok {
+		t.Errorf("of no socket the kernel tells %d", inode)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build unix && !android && ((!cgo && !darwin) || osusergo)
+
+package guard
+
+func init() { readsFiles = true }
