@@ -4,7 +4,7 @@ import "net"
 
 // AuditToken is macOS's audit token of a process, audit_token_t. Apple's code-signing calls
 // take its eight words as they are (SecCodeCopyGuestWithAttributes with
-// kSecGuestAttributeAudit). Two tokens are equal if they are of the same process.
+// kSecGuestAttributeAudit).
 //
 // Source: mach/message.h, audit_token(3) of macOS.
 type AuditToken [8]uint32
