@@ -213,6 +213,7 @@ func helperMount(r role) error {
 func TestGroupThatIsNotMapped(t *testing.T) {
 	needRoot(t)
 	needOwnCalls(t)
+	needUnixDiag(t)
 	needUserNamespaces(t)
 	const nobody, eves, base = 65534, 6666, 100000
 	for _, test := range []struct {
