@@ -122,3 +122,27 @@ func callsOf(t *testing.T, listener net.Listener, do string, questions int) map[
 	}
 	return counts
 }
+
+// helperAskOften asks Count times about one connection to a peer that is not
+// this process.
+func helperAskOften(r role) error {
+	return askOften(r, func(conn net.Conn) error { _, err := peercred.GetPeerCredentials(conn); return err })
+}
+
+func helperAskGroupsOften(r role) error {
+	return askOften(r, func(conn net.Conn) error { _, err := peercred.GetPeerGroups(conn); return err })
+}
+
+func askOften(r role, ask func(net.Conn) error) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for range r.Count {
+		if err := ask(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -208,9 +208,8 @@ func ExampleGetPeerAuditToken() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	const euid = 1
 	token, err := peercred.GetPeerAuditToken(server)
-	fmt.Println("of another user:", err == nil && token[euid] != peer.UID)
+	fmt.Println("of another user:", err == nil && token.EUID() != peer.UID)
 	// Output: of another user: false
 }
 
@@ -219,6 +218,6 @@ func ExampleSupport() {
 	if !support.Groups.Available {
 		log.Printf("groups cannot be asked here: %s", support.Groups.Reason)
 	}
-	fmt.Println("ids are", support.UID.IDs)
-	// Output: ids are effective
+	fmt.Println("a pid comes without a reason why not:", support.PID.Available == (support.PID.Reason == ""))
+	// Output: a pid comes without a reason why not: true
 }

@@ -3,9 +3,9 @@ package peercred
 import "net"
 
 // GetPeerGroups asks the kernel for the supplementary groups of the process at
-// the other end of conn. They are captured together with the credentials that
-// [GetPeerCredentials] returns, as of the same moment, and do not follow the
-// process. conn may be what it may be there.
+// the other end of conn. They are captured at the same moment as the credentials
+// that [GetPeerCredentials] returns. Later changes do not show. It takes the same
+// conns.
 //
 // The groups are in the kernel's order, each 0 to 4294967294. No groups are an
 // empty slice and no error. The effective group is PeerCredentials.GID and left
@@ -13,12 +13,12 @@ import "net"
 // about groups must look at both. On Linux a group that our user namespace does
 // not map is the overflow id, 65534.
 //
-// On macOS, FreeBSD and DragonFly the kernel tells no more than 16 groups, the
-// effective one among them, and leaves out the rest: of those systems a group
-// that is missing here proves nothing. [Support] tells the limit.
+// On macOS, FreeBSD and DragonFly the kernel tells at most 16 groups, counting the
+// effective one. So on those systems a group that is missing here proves nothing.
+// [Support] tells the limit.
 //
-// The groups are the kernel's, never those of the user database: a process keeps
-// the groups that it was given at login, whatever the database says by now.
+// The groups come from the kernel, not from the user database. A process keeps the
+// groups that it got at login, even if the database changes.
 //
 // It returns groups or an error. The errors are those of GetPeerCredentials. The error
 // wraps *[ErrPeerCredentialsUnavailable], and says that the groups are unavailable, on
@@ -31,7 +31,7 @@ import "net"
 //
 // Source: SO_PEERGROUPS in net/core/sock.c of Linux; unix(4) of macOS, FreeBSD and
 // DragonFly; ucred_get(3C) of illumos.
-func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.ofConn(conn) }
+func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.of(conn) }
 
 var groupsOf = &question[[]uint32]{failed: failedGroups, ask: askGroups, trusts: true}
 

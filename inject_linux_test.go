@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"example.com/peercred/internal/seccomp"
 )
 
@@ -87,12 +89,12 @@ func injected(t *testing.T, r role, inject string) (got report) {
 // emulatorVariable names what emulates our system calls, if anything does.
 const emulatorVariable = "PEERCRED_TEST_EMULATOR"
 
-// needOwnCalls is for what strace forges of a success, or of what the call wrote: under
-// an emulator of system calls that is the emulator's call, which has its own buffers.
+// needOwnCalls is for what strace shows of the arguments: under an emulator of system
+// calls those are the emulator's.
 func needOwnCalls(t *testing.T) {
 	t.Helper()
 	if emulator := os.Getenv(emulatorVariable); emulator != "" {
-		t.Skip("needs system calls of its own, to forge what they write: those that strace sees are of " + emulator)
+		t.Skip("needs system calls of its own, to see their arguments: those that strace sees are of " + emulator)
 	}
 }
 
@@ -308,6 +310,11 @@ func TestInjectedValues(t *testing.T) {
 		return hex.EncodeToString(binary.NativeEndian.AppendUint64(nil, mask)) + words(0, 0, 7, tgid)
 	}
 	ours := ownGroups(t)
+	var kernels any
+	noLabel := "no Linux security module labels this socket"
+	if label := os.Getenv(labelVariable); label != "" {
+		kernels, noLabel = strconv.Quote(label), ""
+	}
 	for _, test := range []struct {
 		function, inject, name string
 		value                  any // nil for an error
@@ -350,8 +357,8 @@ func TestInjectedValues(t *testing.T) {
 		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("system_u")) + ",@arg5=" + words(8), "a label without its NUL", `"system_u"`, ""},
 		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("system_u\x00")) + ",@arg5=" + words(0), "a label of no bytes", nil, "the label is empty"},
 		{"GetPeerSecurityLabel", label + hex.EncodeToString([]byte("a\x00b\x00")) + ",@arg5=" + words(4), "a label with a NUL within", nil, malformed},
-		{"GetPeerSecurityLabel", wanted + words(257) + ":when=1", "room for a longer label, and then none", nil, "no Linux security module labels this socket"},
-		{"GetPeerSecurityLabel", wanted + words(1<<20) + ":when=1", "room for the longest label, and then none", nil, "no Linux security module labels this socket"},
+		{"GetPeerSecurityLabel", wanted + words(257) + ":when=1", "room for a longer label, and then the kernel's answer", kernels, noLabel},
+		{"GetPeerSecurityLabel", wanted + words(1<<20) + ":when=1", "room for the longest label, and then the kernel's answer", kernels, noLabel},
 		{"GetPeerSecurityLabel", wanted + words(1<<20+1) + ":when=1", "a label longer than there can be", nil, malformed},
 		{"GetPeerSecurityLabel", wanted + words(300), "there is no room, it says again where there is", nil, malformed},
 		{"GetPeerSecurityLabel", wanted + words(256), "there is room for the label, it says", nil, malformed},
@@ -429,7 +436,6 @@ func TestInjectedSocketpair(t *testing.T) {
 		"socketpair:retval=0", made + words(none, none), made + words(none, 7), made + words(7, none), made + words(7, 7),
 	} {
 		t.Run(inject, func(t *testing.T) {
-			needOwnCalls(t)
 			var got peercred.Info
 			runForged(t, role{Do: "support"}, inject, &got)
 			if got.UID.Available || !strings.Contains(got.UID.Reason, "socketpair: protocol error") {
@@ -462,9 +468,6 @@ func TestInjectedCurrentCredentials(t *testing.T) {
 	}
 	for _, inject := range []string{"ioctl:error=ENOTTY", "ioctl:retval=0"} {
 		t.Run(inject, func(t *testing.T) {
-			if strings.HasSuffix(inject, "retval=0") {
-				needOwnCalls(t)
-			}
 			address := abstract()
 			server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
 			server.Expect("listening")
@@ -506,4 +509,135 @@ func needPidfdInfo(t *testing.T) {
 	if errors.Is(asked, errors.ErrUnsupported) {
 		t.Skip("needs PIDFD_GET_INFO, which Linux has since 6.13")
 	}
+}
+
+// helperAskListeningFile asks about a listening socket, and makes no other call
+// of getsockopt.
+func helperAskListeningFile(role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: abstract()}); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return err
+	}
+	return reportFile(fd)
+}
+
+// helperAskConnectedFile does the same about a socket that is connected to this
+// process.
+func helperAskConnectedFile(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fds[0])
+}
+
+// helperAskPacketFile does the same about a socket that is connected to a listener of
+// SOCK_SEQPACKET, as the last of Count questions.
+func helperAskPacketFile(r role) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.Address}); err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fd), "socket")
+	for range r.Count - 1 {
+		if peer, err := peercred.GetPeerCredentialsOf(file); err == nil {
+			return fmt.Errorf("an answer before the last question: %v", peer)
+		}
+	}
+	return reportOf(file)
+}
+
+// helperAskTCPFile does the same about a socket of another family.
+func helperAskTCPFile(role) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	return reportFile(fd)
+}
+
+func reportFile(fd int) error {
+	return reportOf(os.NewFile(uintptr(fd), "socket"))
+}
+
+func reportOf(file *os.File) error {
+	peer, err := peercred.GetPeerCredentialsOf(file)
+	return reexec.Report(report{Peer: peer, Err: errString(err)})
+}
+
+// helperAskOnce reports the same of a server.
+func helperAskOnce(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return reportPeer(conn)
+}
+
+func helperAskGroups(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.groups(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerGroups(conn); return err })
+}
+
+func helperAskLabel(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { _, err := i.securityLabel(fd); return err },
+		func(conn net.Conn) error { _, err := peercred.GetPeerSecurityLabel(conn); return err })
+}
+
+func helperAskProcess(r role) error {
+	return reportFact(r, func(i implementation, fd int) error { return openAndClose(i, fd) },
+		func(conn net.Conn) error { _, err := peercred.OpenPeerProcess(conn); return err })
+}
+
+// openAndClose opens a pidfd, which must be -1 beside an error.
+func openAndClose(i implementation, fd int) error {
+	pidfd, err := i.openProcess(fd)
+	switch {
+	case err == nil:
+		return unix.Close(pidfd)
+	case pidfd != -1:
+		return fmt.Errorf("pidfd %d beside an error: %w", pidfd, err)
+	}
+	return err
+}
+
+// reportFact reports the errors of one question.
+func reportFact(r role, ask func(implementation, int) error, askPublic func(net.Conn) error) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	got := report{Implementations: map[string]answer{}}
+	err = raw.Control(func(fd uintptr) {
+		for _, i := range implementations {
+			got.Implementations[i.name] = answer{Err: errString(ask(i, int(fd)))}
+		}
+	})
+	got.Err = errString(askPublic(conn))
+	return errors.Join(err, reexec.Report(got))
+}
+
+// helperSupportAndNoDescriptor reports Support when no descriptor can be opened.
+func helperSupport(role) error { return reexec.Report(peercred.Support()) }
+
+func helperSupportAndNoStdin(role) error {
+	if err := unix.Close(0); err != nil {
+		return err
+	}
+	return reexec.Report(peercred.Support())
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -207,15 +206,6 @@ func readCmdline(procfs string) (text string, err error) {
 	return text, err
 }
 
-// parseCmdline parses arguments that each end in a NUL. A process may have overwritten
-// the NULs.
-func parseCmdline(text string) []string {
-	if text == "" {
-		return []string{}
-	}
-	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
-}
-
 // checkHasProgram returns an error for a process whose memory is gone, and nil for one
 // that has no arguments.
 func checkHasProgram(procfs string) error {
@@ -257,28 +247,6 @@ func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
 	return parseCgroups(text)
 }
 
-// parseCgroups reads lines of HIERARCHY:CONTROLLERS:PATH. The kernel lets no
-// newline into a path.
-func parseCgroups(text string) ([]Cgroup, error) {
-	groups := []Cgroup{}
-	for line := range strings.Lines(text) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(fields) != 3 {
-			return nil, malformed("cgroup", line)
-		}
-		hierarchy, err := strconv.Atoi(fields[0])
-		if err != nil {
-			return nil, malformed("cgroup", line)
-		}
-		group := Cgroup{Hierarchy: hierarchy, Path: fields[2]}
-		if fields[1] != "" {
-			group.Controllers = strings.Split(fields[1], ",")
-		}
-		groups = append(groups, group)
-	}
-	return groups, nil
-}
-
 // StartTime returns when the process was forked, not when it executed its present
 // program. It is for people. The kernel counts hundredths of a second since boot
 // (CLOCK_BOOTTIME, in our time namespace). StartTime converts them by the clocks as of
@@ -301,34 +269,6 @@ func (p *PeerProcess) StartTime() (time.Time, error) {
 		return time.Time{}, p.failed("clock_gettime(CLOCK_BOOTTIME)", err)
 	}
 	return startTime(stat, up, time.Now())
-}
-
-// startTime converts the start in stat into a time. Both clocks are as of now.
-func startTime(stat string, sinceBoot time.Duration, now time.Time) (time.Time, error) {
-	start, err := parseStart(stat)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return now.Add(start - sinceBoot).Round(0), nil
-}
-
-// tick is 1/USER_HZ, which is 100 on every port of Go.
-const tick = time.Second / 100
-
-// parseStart parses the 22nd field, in ticks since boot. The second field, the name in
-// brackets, can hold anything. If a process was started before the boot of our time
-// namespace, its start is a negative number of nanoseconds. The kernel treats that as
-// unsigned and divides it (start_time in fs/proc/array.c).
-func parseStart(stat string) (sinceBoot time.Duration, err error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
-		return 0, malformed("stat", stat)
-	}
-	ticks, err := strconv.ParseUint(fields[19], 10, 64)
-	if err != nil || ticks > math.MaxUint64/uint64(tick) {
-		return 0, malformed("stat", stat)
-	}
-	return time.Duration(ticks * uint64(tick)), nil
 }
 
 // CurrentCredentials are the ids of a process as of now. They are of another type
@@ -386,36 +326,6 @@ func (p *PeerProcess) idsFromStatus() (ids [8]uint32, err error) {
 	return parseStatusIDs(text)
 }
 
-// parseStatusIDs finds the lines "Uid:" and "Gid:". The name in the first line
-// cannot forge one, since the kernel escapes newlines in it.
-func parseStatusIDs(status string) (ids [8]uint32, err error) {
-	for i, key := range []string{"Uid:", "Gid:"} {
-		line, ok := lineOf(status, key)
-		fields := strings.Fields(line)
-		if !ok || len(fields) != 4 {
-			return [8]uint32{}, malformed("status", key+line)
-		}
-		for n, field := range fields {
-			id, err := strconv.ParseUint(field, 10, 32)
-			if err != nil {
-				return [8]uint32{}, malformed("status", key+line)
-			}
-			ids[4*i+n] = uint32(id)
-		}
-	}
-	return ids, nil
-}
-
-// lineOf returns what follows key at the beginning of a line.
-func lineOf(text, key string) (rest string, ok bool) {
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, key); ok {
-			return rest, true
-		}
-	}
-	return "", false
-}
-
 // procPID returns the pid that the process has in /proc, which is the pid
 // namespace of whoever mounted that, or 0 if it has none there.
 func (p *PeerProcess) procPID() (pid int32, err error) {
@@ -442,17 +352,6 @@ func (p *PeerProcess) procPID() (pid int32, err error) {
 		return 0, &ErrPeerProcessGone{}
 	}
 	return pid, nil
-}
-
-// parseFdinfoPID finds the line "Pid:", which is -1 once the process has been
-// reaped and 0 if it is not visible.
-func parseFdinfoPID(fdinfo string) (int32, error) {
-	line, ok := lineOf(fdinfo, "Pid:")
-	pid, err := strconv.ParseInt(strings.TrimSpace(line), 10, 32)
-	if !ok || err != nil || pid < -1 {
-		return 0, malformed("fdinfo", fdinfo)
-	}
-	return int32(pid), nil
 }
 
 // checkOwnProc refuses a /proc that shows the pids of another namespace than ours:
@@ -497,8 +396,4 @@ func readAtMost(name string, most int64) (string, error) {
 		return "", fmt.Errorf("%s: longer than %d bytes", name, most)
 	}
 	return string(text), nil
-}
-
-func malformed(file, text string) error {
-	return fmt.Errorf("peer process: %s in /proc is not as proc(5) says: %q", file, text)
 }

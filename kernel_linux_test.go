@@ -5,12 +5,15 @@ package peercred_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // kernelVariable says that the tests run on a kernel that answers for the
@@ -131,4 +134,84 @@ func TestTrap13KernelIsAskedOnce(t *testing.T) {
 	if n := got["getsockopt"] - none["getsockopt"]; n != questions+1 {
 		t.Errorf("getsockopt was called %d times for %d questions, want once more", n, questions)
 	}
+}
+
+// helperAskAboutOurselvesOften is its own server.
+func helperAskAboutOurselvesOften(r role) error {
+	listener, err := net.Listen("unix", abstract())
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	r.Network, r.Address = "unix", listener.Addr().String()
+	return helperAskOften(r)
+}
+
+// helperAskWithoutDescriptors asks about a connection to itself, first when no
+// descriptor can be opened to find out about the kernel, then when it can.
+func helperAskWithoutDescriptors(r role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fds[0]), "socketpair")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fds[1] + 1), Max: limit.Max}); err != nil {
+		return err
+	}
+	for err == nil { // fill the gaps below
+		_, err = unix.Dup(fds[0])
+	}
+	if err != unix.EMFILE {
+		return fmt.Errorf("dup: %w", err)
+	}
+	peer, err := peercred.GetPeerCredentialsOf(file)
+	if err := reexec.Report(report{Peer: peer, Err: errString(err)}); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	peer, err = peercred.GetPeerCredentialsOf(file)
+	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
+}
+
+// ourSocket is the descriptor that a wrong kernel gives in place of any new socket.
+const ourSocket = 100
+
+// helperAskWrongKernel asks on a kernel whose new sockets have this process as their
+// peer, without being connected.
+func helperAskWrongKernel(role) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fds[1]), "socketpair")
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return err
+	}
+	questions := map[string]func() (any, error){
+		"file": func() (any, error) { return peercred.GetPeerCredentialsOf(file) },
+		"conn": func() (any, error) { return peercred.GetPeerCredentials(conn) },
+		// Of another type's descriptor the credentials are asked too, for their error.
+		"groups": func() (any, error) {
+			return peercred.GetPeerGroups(struct{ *net.UnixConn }{conn.(*net.UnixConn)})
+		},
+	}
+	for _, i := range implementations {
+		questions[i.name] = func() (any, error) { return i.answersForCaller() }
+	}
+	said := map[string]string{}
+	for name, ask := range questions {
+		if err := unix.Dup3(fds[0], ourSocket, unix.O_CLOEXEC); err != nil { // the question closes it
+			return err
+		}
+		answer, err := ask()
+		said[name] = fmt.Sprintf("%v, %v", answer, err)
+	}
+	return reexec.Report(said)
 }

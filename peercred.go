@@ -1,7 +1,6 @@
 package peercred
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -55,8 +54,9 @@ func (p *PeerCredentials) LogValue() slog.Value {
 }
 
 // GetPeerCredentials asks the kernel which process is at the other end of conn:
-// on a server's accepted conn the client, on a client's conn whoever serves. Ask
-// right after Accept, since some systems forget when the peer closes.
+// the client on a server's accepted conn, and the process that called listen(2) on a
+// client's conn. Ask right after Accept, because some systems forget the peer when it
+// closes.
 //
 // conn is a *net.UnixConn, or wraps one so that its descriptor can be reached:
 // by NetConn() net.Conn, as *tls.Conn does, or by SyscallConn, as a struct that
@@ -66,7 +66,7 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //
 // It returns credentials or an error, never both and never neither:
 //
-//   - *[ErrNotUnixSocket] if conn is something else than a Unix socket.
+//   - *[ErrNotUnixSocket] if conn is not a Unix socket.
 //   - *[ErrPeerCredentialsUnavailable], for which errors.Is(err,
 //     errors.ErrUnsupported) holds, if this system, or this kernel, does not
 //     tell. Its Reason says why.
@@ -98,7 +98,7 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 	return &p, nil // small enough to be inlined: the caller's frame holds p
 }
 
-// GetPeerCredentialsOf is [GetPeerCredentials] for whatever gives access to its
+// GetPeerCredentialsOf is [GetPeerCredentials] for a value that gives access to its
 // descriptor: an *os.File (a socket inherited or received from another process),
 // a net.Conn, or a type of your own. It makes the same checks, returns the same
 // errors, and leaves the descriptor as it is: not duplicated, not switched to
@@ -116,40 +116,64 @@ func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
 	return &p, nil
 }
 
-// ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
-// errors.As; it is always a pointer.
-type ErrNotUnixSocket struct {
-	// ConnType is what the connection is instead: "TCP" for a stream over IP,
-	// "UDP" for datagrams over IP, or "unknown".
-	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
-	// descriptor, so that the kernel cannot be asked.
-	ConnType string
+var credentialsOf = &question[PeerCredentials]{failed: failedCredentials, ask: askCredentials}
+
+const failedCredentials = "failed to get peer credentials"
+
+// reply is what the linked implementation says.
+type reply struct {
+	pid      int32
+	uid, gid uint32
+	err      error
 }
 
-func (e *ErrNotUnixSocket) Error() string {
-	return "peer credentials only available for Unix sockets, got " + e.ConnType
+// credentialsOfConn is credentialsOf.of with a short path for a connected *net.UnixConn,
+// which nearly every connection is. It is one function and returns its result by value, so
+// that the caller's frame can hold it: each further call would cost one per cent more.
+func credentialsOfConn(conn net.Conn) (PeerCredentials, error) {
+	c, ok := conn.(*net.UnixConn)
+	if !ok || c == nil || !supported || !isConnectedStream(c) {
+		return credentialsOf.of(conn)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return PeerCredentials{}, credentialsOf.fail(err)
+	}
+	r := reply{err: errNoDescriptor}
+	err = raw.Control(func(fd uintptr) { r.pid, r.uid, r.gid, r.err = credentials(int(fd)) })
+	if err != nil {
+		return PeerCredentials{}, credentialsOf.fail(err)
+	}
+	if r.err != nil || r.pid == self {
+		return r.judge()
+	}
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
 
-// ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
-// peer, or something else that was asked about it, are unavailable here. Find it with
-// errors.As; it is always a pointer.
-// errors.Is(err, errors.ErrUnsupported) holds for it.
+func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
+	if c, ok := conn.(*net.UnixConn); ok {
+		return credentialsOfConn(c)
+	}
+	return credentialsOf.of(conn)
+}
+
+func askCredentials(fd int) (PeerCredentials, error) {
+	var r reply
+	r.pid, r.uid, r.gid, r.err = credentials(fd)
+	return r.judge()
+}
+
+// judge explains a refusal, and doubts an answer that names this process.
 //
-// If the credentials are not what is unavailable, it is wrapped by an error that says
-// what is, as in "failed to get the peer's security label: unavailable on linux: ...".
-// So print the error that the function returned.
-type ErrPeerCredentialsUnavailable struct {
-	// Platform is the system, as runtime.GOOS names it.
-	Platform string
-	// Reason is for people: what the system or its kernel lacks, or denies us.
-	Reason string
-}
-
-func (e *ErrPeerCredentialsUnavailable) Error() string {
-	return "peer credentials unavailable on " + e.Platform + ": " + e.Reason
-}
-
-// Is reports whether target is errors.ErrUnsupported.
-func (e *ErrPeerCredentialsUnavailable) Is(target error) bool {
-	return target == errors.ErrUnsupported
+//go:noinline
+func (r reply) judge() (PeerCredentials, error) {
+	if r.err != nil {
+		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, r.err)
+	}
+	if r.pid == self {
+		if err := checkKernel(); err != nil {
+			return PeerCredentials{}, err
+		}
+	}
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }

@@ -2,25 +2,16 @@
 // and compare values and errno; peers are real processes (this binary, executed
 // again) under other ids and in other namespaces.
 //
-// The traps of Unix-socket credentials, and where each is tested or, for what no
-// test here can show, documented:
+// TestTrapNN tests, here and in other packages, a trap of Unix-socket credentials:
 //
-//	 1 root by accident          native: TestTrap01UnfilledBufferIsNotRoot, FuzzDecode, FuzzShims; here: TestTrap01OtherFamilies,
-//	                             TestTrap01InjectedAnswers, TestTrap01InjectedChecks, TestTrap01InjectedFacts
-//	 2 fail-open stubs           TestTrap02UnsupportedIsAnError
-//	 3 success without a peer    TestTrap03NoPeer, TestTrap03Listener,
-//	                             TestTrap03ListenWhileAsked, TestTrap03Datagrams
-//	 4 pid 0, high ids           TestTrap04PIDZeroFromAnotherNamespace, TestTrap04HighIDs
-//	 5 NetBSD's connecting end   doc.go; native/credentials_netbsd.go refuses it
-//	 6 connector is not writer   TestTrap06ConnectorIsNotWriter; doc.go
-//	 7 a pid is not an identity  TestTrap07PeerGone, TestTrap07PIDReuse; doc.go
-//	 8 no credentials as text    TestTrap08NoParser
-//	 9 numbers by hand           native: TestConstants; cpeercred: _Static_assert in every shim
-//	10 ask right after accept    doc of GetPeerCredentials; TestTrap07PeerGone shows that Linux remembers
-//	11 Control, never File       TestTrap11DescriptorUntouched
-//	12 listen and chmod          cmd/peercred: TestSocketFileIsNeverWider
-//	13 a kernel that answers for
-//	   the caller                TestTrap13Kernel, on gVisor by make test-gvisor
+//	1 root by accident          9 numbers by hand
+//	2 fail-open stubs          10 ask right after accept
+//	3 success without a peer   11 Control, never File
+//	4 pid 0, high ids          12 listen and chmod
+//	5 NetBSD's connecting end  13 a kernel that answers for the caller
+//	6 connector is not writer
+//	7 a pid is not an identity
+//	8 no credentials as text
 package peercred_test
 
 import (
@@ -260,12 +251,12 @@ func TestJSONNames(t *testing.T) {
 // The names in Support's JSON, one fact with all of its fields.
 func TestSupportJSONNames(t *testing.T) {
 	full := peercred.Fact{
-		Available: true, Reason: "r", Note: "n", Call: "c", IDs: "effective", Server: peercred.AtConnect, Client: peercred.AtListen,
-		Pair: peercred.AtSocketpair, SurvivesExit: true, Limit: 16, Basis: peercred.Probed,
+		Available: true, Reason: "r", Note: "n", Call: "c", Server: peercred.AtConnect, Client: peercred.AtListen,
+		Pair: peercred.AtSocketpair, SurvivesExit: true, Limit: 16,
 	}
-	const none = `{"available":false,"survives_exit":false,"basis":""}`
-	want := `{"system":"s","implementation":"i","pid":{"available":true,"reason":"r","note":"n","call":"c","ids":"effective",` +
-		`"server":"connect","client":"listen","pair":"socketpair","survives_exit":true,"limit":16,"basis":"probed"},` +
+	const none = `{"available":false,"survives_exit":false}`
+	want := `{"system":"s","implementation":"i","pid":{"available":true,"reason":"r","note":"n","call":"c",` +
+		`"server":"connect","client":"listen","pair":"socketpair","survives_exit":true,"limit":16},` +
 		`"uid":` + none + `,"gid":` + none + `,"groups":` + none + `,"security_label":` + none + `,"process":` + none + `,"audit_token":` + none + `}`
 	got, err := json.Marshal(peercred.Info{System: "s", Implementation: "i", PID: full})
 	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {

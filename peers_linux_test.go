@@ -299,3 +299,27 @@ func TestSupportAfterTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// helperServeOnce reports what each implementation says of one client, and what
+// the linked one says through GetPeerCredentials.
+func helperServeOnce(r role) error { return acceptOne(r, reportPeer) }
+
+func helperAskInherited(role) error {
+	return reexec.Report(report{PID: os.Getpid(), Implementations: askAll(3)})
+}
+
+// helperPass connects, hands the connected descriptor over on descriptor 3, and
+// exits.
+func helperPass(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Control(func(fd uintptr) { sent = unix.Sendmsg(3, []byte{0}, unix.UnixRights(int(fd)), nil, 0) })
+	return errors.Join(err, sent)
+}

@@ -203,3 +203,9 @@ func (c *child) answers() bool {
 	line, err := c.out.ReadString('\n')
 	return line == "still here\n" && err == nil
 }
+
+func helperPauseTwice(role) error {
+	reexec.Step("here")
+	reexec.Step("still here")
+	return nil
+}

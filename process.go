@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -39,13 +38,13 @@ type PeerProcess struct {
 	failure error         // why it was stopped, nil if the process has ended
 }
 
-// OpenPeerProcess opens a handle on the process at the other end of conn: on a
-// server's accepted conn the client that called connect(2), on a client's conn
-// whoever called listen(2). conn may be what it may be for [GetPeerCredentials].
+// OpenPeerProcess opens a handle on the process at the other end of conn. On a
+// server's accepted conn that is the client, which called connect(2). On a client's
+// conn it is the process that called listen(2). It takes the same conns as
+// [GetPeerCredentials].
 //
-// It works on Linux 6.5 and newer. There is no fall-back to a handle made from the
-// pid: between the two calls the pid can be taken by another process, which is the
-// race that a handle exists to end.
+// It requires Linux 6.5 or newer. It never makes a handle from the pid, because
+// another process can have the pid by then.
 //
 // It returns a handle or an error:
 //
@@ -63,7 +62,7 @@ type PeerProcess struct {
 //
 // Source: SO_PEERPIDFD in net/core/sock.c of Linux, pidfd_open(2).
 func OpenPeerProcess(conn net.Conn) (*PeerProcess, error) {
-	pidfd, err := processOf.ofConn(conn)
+	pidfd, err := processOf.of(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -305,27 +304,4 @@ func (p *PeerProcess) control(call string, ask func(pidfd int) error) error {
 
 func (p *PeerProcess) failed(call string, err error) error {
 	return fmt.Errorf("peer process: %w", callError(call, err))
-}
-
-// ErrPeerProcessGone says that the process of a peer has been reaped, or ended
-// while it was looked at: its pid may be another's by now. Find it with errors.As;
-// it is always a pointer. errors.Is(err, os.ErrProcessDone) holds for it.
-type ErrPeerProcessGone struct {
-	// PID is the pid that the process had, as far as that is known, and else 0.
-	PID int32
-}
-
-func (e *ErrPeerProcessGone) Error() string {
-	if e.PID == 0 {
-		return "the peer's process is gone"
-	}
-	return "the peer's process, once pid " + strconv.Itoa(int(e.PID)) + ", is gone"
-}
-
-// Is reports whether target is os.ErrProcessDone.
-func (e *ErrPeerProcessGone) Is(target error) bool { return target == os.ErrProcessDone }
-
-func isPeerProcessGone(err error) bool {
-	var gone *ErrPeerProcessGone
-	return errors.As(err, &gone)
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -963,5 +964,85 @@ func copyFile(t testing.TB, from, to string) {
 	_, err = io.Copy(target, source)
 	if err := errors.Join(err, target.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// helperConnectAndExecute connects and, on the test's word, executes this binary
+// anew in the same process, in another role.
+func helperConnectAndExecute(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reexec.Step("connected")
+	environment, err := reexec.Environment(role{Do: "pause"})
+	if err != nil {
+		return err
+	}
+	return syscall.Exec("/proc/self/exe", []string{"another name", "an argument"}, environment)
+}
+
+// helperConnectUnderSixIDs is a process whose real, effective and saved ids differ.
+func helperConnectUnderSixIDs(r role) error {
+	if err := syscall.Setresgid(11, 12, 13); err != nil {
+		return err
+	}
+	if err := syscall.Setresuid(1, 2, 3); err != nil {
+		return err
+	}
+	return helperConnect(r)
+}
+
+// helperFork makes Count processes that connect, and end when descriptor 3 does. It
+// does not wait for them.
+func helperFork(r role) error {
+	address, length, err := rawAddress(r.Address)
+	if err != nil {
+		return err
+	}
+	for range r.Count {
+		if err := forkPeer(address, length); err != nil {
+			return err
+		}
+	}
+	reexec.Step("forked")
+	return nil
+}
+
+// rawAddress is the sockaddr_un of a name in the abstract namespace.
+func rawAddress(name string) (address *unix.RawSockaddrUnix, length uintptr, err error) {
+	address = &unix.RawSockaddrUnix{Family: unix.AF_UNIX}
+	if name[0] != '@' || len(name) > len(address.Path) {
+		return nil, 0, fmt.Errorf("%q is no abstract name, or too long", name)
+	}
+	for i := 1; i < len(name); i++ {
+		address.Path[i] = int8(name[i])
+	}
+	return address, unsafe.Offsetof(address.Path) + uintptr(len(name)), nil
+}
+
+// forkPeer makes a process without executing a program, a thousand of which are
+// cheap. The child has no runtime: it may make raw system calls and nothing else.
+//
+//go:norace
+func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {
+	flags, stack := uintptr(unix.SIGCHLD), uintptr(0)
+	if runtime.GOARCH == "s390x" { // which takes them the other way round
+		flags, stack = stack, flags
+	}
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, stack, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if pid > 0 {
+		return nil
+	}
+	var b [1]byte
+	fd, _, _ := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	unix.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(address)), length)
+	unix.RawSyscall(unix.SYS_READ, 3, uintptr(unsafe.Pointer(&b)), 1)
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 }

@@ -5,16 +5,16 @@ import "net"
 // GetPeerSecurityLabel asks the kernel under which label of a Linux security
 // module the process at the other end of conn made its socket: an SELinux context
 // ("system_u:system_r:sshd_t:s0"), an AppArmor profile with its mode
-// ("/usr/bin/evince (enforce)", "unconfined") or a Smack label. conn may be what
-// it may be for [GetPeerCredentials].
+// ("/usr/bin/evince (enforce)", "unconfined") or a Smack label. It takes the same
+// conns as [GetPeerCredentials].
 //
 // The label is an opaque string, at least one byte long and without a NUL. It is
-// not parsed here: compare it as a whole, or ask the security module's own library
-// what it means. It does not say which module gave it.
+// not parsed here. Compare it as a whole, or use the security module's own library.
+// It does not say which module gave it.
 //
-// It is captured when the connection is made, and does not follow the process. It
-// is the label of the peer's socket, which is that of the process that made it
-// unless the policy lets it choose another (setsockcreatecon(3)).
+// It is captured when the connection is made. Later changes do not show. It is the
+// label of the peer's socket. That is the label of the process that made the socket,
+// unless the policy lets the process choose another one (setsockcreatecon(3)).
 //
 // It returns a label or an error, and never "". The errors are those of
 // GetPeerCredentials. The error wraps *[ErrPeerCredentialsUnavailable], and says that
@@ -25,7 +25,7 @@ import "net"
 // 255 bytes (and four more for "unixpacket"). It is safe for concurrent use.
 //
 // Source: unix(7), and the getpeersec_stream hooks in security/ of Linux.
-func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.ofConn(conn) }
+func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.of(conn) }
 
 var securityLabelOf = &question[string]{failed: failedSecurityLabel, ask: askSecurityLabel, trusts: true}
 

@@ -25,8 +25,8 @@ type Info struct {
 
 // Fact tells what one answer is worth.
 type Fact struct {
-	// Available tells whether there is an answer at all. Where there is none the
-	// fields but Reason and Basis are zero.
+	// Available tells whether there is an answer. If there is none, all other fields but
+	// Reason are zero.
 	Available bool `json:"available"`
 	// Reason says why there is none.
 	Reason string `json:"reason,omitempty"`
@@ -34,70 +34,48 @@ type Fact struct {
 	Note string `json:"note,omitempty"`
 	// Call names the system's call.
 	Call string `json:"call,omitempty"`
-	// IDs is "effective" for uid and gid, since no system tells the real ones, and
-	// empty for all else.
-	IDs string `json:"ids,omitempty"`
-	// Server is as of when a server's accepted conn tells about the client.
+	// Server is the moment at which the answer about a client, on a server's accepted conn,
+	// is captured.
 	Server Moment `json:"server,omitempty"`
-	// Client is as of when a client's conn tells about the server; empty where it
-	// is not answered.
+	// Client is the same for the answer about a server, on a client's conn. It is empty if
+	// there is no such answer.
 	Client Moment `json:"client,omitempty"`
-	// Pair is as of when an end of a socketpair tells about the other; empty where
-	// it is not answered, or where we do not know that it is.
+	// Pair is the same for an end of a socketpair. It is empty if there is no such answer, or
+	// if it is not known that there is one.
 	Pair Moment `json:"pair,omitempty"`
-	// SurvivesExit tells whether the question is still answered after the peer has
-	// closed its socket, has ended, and has been reaped.
+	// SurvivesExit tells whether there is still an answer after the peer has closed its
+	// socket, has ended, and has been reaped.
 	SurvivesExit bool `json:"survives_exit"`
-	// Limit is the largest number of groups that the kernel tells, the effective
-	// one counted; 0 for no limit.
+	// Limit is the largest number of groups that the kernel tells, counting the effective
+	// one. 0 means no limit.
 	Limit int `json:"limit,omitempty"`
-	// Basis is how all this is known.
-	Basis Basis `json:"basis"`
 }
 
-// Moment is as of when an answer is true.
+// Moment is the moment at which an answer is captured. It decides what an answer is worth,
+// and it differs between systems.
 type Moment string
 
-// The moments. All but the last two are in the past when the question is asked,
-// and what the peer does afterwards does not show.
+// The moments. All but the last two are in the past when the question is asked. Later
+// changes of the peer do not show.
 const (
 	AtConnect    Moment = "connect"    // the peer's connect(2)
 	AtListen     Moment = "listen"     // the server's listen(2)
 	AtBind       Moment = "bind"       // the server's bind(2)
 	AtSocketpair Moment = "socketpair" // socketpair(2)
-	AtCreation   Moment = "creation"   // when the peer's end came into being
+	AtCreation   Moment = "creation"   // the creation of the peer's end
 	AtLastUse    Moment = "last use"   // when a process last used the peer's end
 	WhenAsked    Moment = "when asked" // now
 )
 
-// Basis is how it is known whether there is an answer.
-type Basis string
-
-const (
-	// Probed: the running kernel was asked about a socket of our own.
-	Probed Basis = "probed"
-	// CompiledIn: this build has, or lacks, the call; the kernel was asked, but a
-	// socketpair shows nothing on this system.
-	CompiledIn Basis = "compiled in"
-	// Documented: it is known from the system's manual or source.
-	Documented Basis = "documented"
-)
-
-// Support tells what each answer is worth on this system, with this kernel and the
-// linked implementation. It asks the kernel about a socketpair of its own, which
-// takes some system calls and up to three descriptors for a moment. What cannot be
-// asked then (for want of descriptors, say) is not available, with that reason; where
-// a socketpair shows nothing, Support tells what is compiled in. Whether there is an
-// answer about a certain connection is for the question itself to say: a Fact is no
-// promise.
+// Support tells what each answer is worth on this system, with this kernel and the linked
+// implementation. It asks the kernel about a socketpair of its own, which takes some system
+// calls and at most three descriptors for a moment. A fact that cannot be asked for at that
+// time, for example because no descriptor is left, is not available, and the error is its
+// Reason. On systems where a socketpair shows nothing, Support tells what is documented.
 //
-// When and how ids are captured is known from documentation, see the package's
-// own. It is safe for concurrent use.
+// A Fact is no promise about a certain connection. It is safe for concurrent use.
 func Support() Info {
 	info := supportOn(runtime.GOOS, Implementation)
-	for _, f := range info.facts() {
-		f.fact.Basis = CompiledIn
-	}
 	if err := onSocketpair(info.probe); err != nil {
 		info.settle(fmt.Errorf("the kernel could not be asked: socketpair: %w", err))
 	}
@@ -123,7 +101,7 @@ func (i *Info) probe(fd int) {
 	i.GID.settle(err, sure)
 	i.PID.settle(err, sure)
 	if i.PID.Available && err == nil && credentials.PID == 0 {
-		i.PID = Fact{Reason: "this kernel does not tell the pid", Basis: Probed}
+		i.PID = Fact{Reason: "this kernel does not tell the pid"}
 	}
 	_, err = askGroups(fd)
 	i.Groups.settle(err, sure)
@@ -154,13 +132,11 @@ func (i *Info) settle(err error) {
 func (f *Fact) settle(err error, everyPairAnswers bool) {
 	var unavailable *ErrPeerCredentialsUnavailable
 	switch {
-	case !f.Available:
-	case err == nil:
-		f.Basis = Probed
+	case !f.Available, err == nil:
 	case errors.As(err, &unavailable):
-		*f = Fact{Reason: unavailable.Reason, Basis: Probed}
+		*f = Fact{Reason: unavailable.Reason}
 	case everyPairAnswers:
-		*f = Fact{Reason: err.Error(), Basis: Probed}
+		*f = Fact{Reason: err.Error()}
 	default:
 		f.Pair = ""
 	}

@@ -8,14 +8,10 @@ func supportOn(system, implementation string) Info {
 	info := knownSystem(system, implementation)
 	info.System, info.Implementation = system, implementation
 	for _, f := range info.facts() {
-		f.fact.Basis = Documented
 		if f.fact.Call == "" && f.fact.Reason == "" {
 			f.fact.Reason = untold(f.name)
 		}
 		f.fact.Available = f.fact.Reason == ""
-	}
-	if info.UID.Available {
-		info.UID.IDs, info.GID.IDs = "effective", "effective"
 	}
 	return info
 }

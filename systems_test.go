@@ -264,11 +264,8 @@ func TestSupport(t *testing.T) {
 		if f.Available == (f.Reason != "") {
 			t.Errorf("%s: available %v, and the reason why not is %q", name, f.Available, f.Reason)
 		}
-		if bare := (Fact{Reason: f.Reason, Basis: f.Basis}); !f.Available && f != bare {
+		if bare := (Fact{Reason: f.Reason}); !f.Available && f != bare {
 			t.Errorf("%s is not available, and yet: %+v", name, f)
-		}
-		if f.Basis != Probed && f.Basis != CompiledIn {
-			t.Errorf("%s: the basis is %q", name, f.Basis)
 		}
 	}
 	if runtime.GOOS != "linux" {
@@ -288,7 +285,7 @@ func TestSupport(t *testing.T) {
 			{"uid", info.UID, credentialsErr}, {"pid", info.PID, credentialsErr}, {"gid", info.GID, credentialsErr},
 			{"groups", info.Groups, groupsErr}, {"security label", info.SecurityLabel, labelErr}, {"process", info.Process, processErr},
 		} {
-			if test.fact.Available != (test.err == nil) || test.fact.Basis != Probed {
+			if test.fact.Available != (test.err == nil) {
 				t.Errorf("%s: %+v, but asking says %v", test.name, test.fact, test.err)
 			}
 		}
@@ -300,14 +297,10 @@ func TestSupport(t *testing.T) {
 
 // A probe settles only what it shows.
 func TestSettle(t *testing.T) {
-	known := Fact{Available: true, Call: "a call", Basis: CompiledIn}
-	unknown := Fact{Reason: "no call", Basis: CompiledIn}
-	probed := known
-	probed.Basis = Probed
+	known := Fact{Available: true, Call: "a call"}
+	unknown := Fact{Reason: "no call"}
 	shown := known
 	shown.Pair = AtSocketpair
-	shownAndProbed := shown
-	shownAndProbed.Basis = Probed
 	for _, test := range []struct {
 		name   string
 		system string
@@ -315,12 +308,12 @@ func TestSettle(t *testing.T) {
 		err    error
 		want   Fact
 	}{
-		{"answered", "linux", known, nil, probed},
-		{"refused", "linux", known, unavailable(failedGroups, "too old"), Fact{Reason: "too old", Basis: Probed}},
+		{"answered", "linux", known, nil, known},
+		{"refused", "linux", known, unavailable(failedGroups, "too old"), Fact{Reason: "too old"}},
 		{"another error", "freebsd", known, os.ErrClosed, known},
-		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error(), Basis: Probed}},
+		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error()}},
 		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
-		{"answered, where newer kernels answer", "openbsd", shown, nil, shownAndProbed},
+		{"answered, where newer kernels answer", "openbsd", shown, nil, shown},
 		{"not there", "linux", unknown, unavailable(failedGroups, "no call"), unknown},
 	} {
 		got := test.fact
@@ -346,13 +339,6 @@ func TestFactsEndEarly(t *testing.T) {
 
 // What is documented of a fact and is not in the table.
 func TestDocumentedFacts(t *testing.T) {
-	for _, r := range rows {
-		for name, fact := range supportOn(r.systems[0], "native").Facts() {
-			if fact.Basis != Documented {
-				t.Errorf("%s, %s: the basis is %q, want %q", r.title, name, fact.Basis, Documented)
-			}
-		}
-	}
 	linux := supportOn("linux", "native")
 	if got := linux.SecurityLabel.Client; got != AtConnect {
 		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
@@ -363,8 +349,7 @@ func TestDocumentedFacts(t *testing.T) {
 	}
 }
 
-// What a system has no call for has the reason that the implementations give, and no
-// kind of ids.
+// A fact that a system has no call for has the reason that the implementations give.
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
 		"uid":            "the system does not tell the uid and gid of a socket's peer",
@@ -375,11 +360,6 @@ func TestUntoldFacts(t *testing.T) {
 	} {
 		if got := untold(fact); got != want {
 			t.Errorf("%s: %q, want %q", fact, got, want)
-		}
-	}
-	for system, ids := range map[string]string{"linux": "effective", "windows": ""} {
-		if got := supportOn(system, "native"); got.UID.IDs != ids || got.GID.IDs != ids {
-			t.Errorf("%s: the uid is %q, the gid %q, want %q", system, got.UID.IDs, got.GID.IDs, ids)
 		}
 	}
 	// A reason of its own is not replaced.

@@ -370,6 +370,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 func TestGroupThatIsNotMapped(t *testing.T) {
 	needRoot(t)
 	needOwnCalls(t)
+	needUnixDiag(t)
 	needUserNamespaces(t)
 	const nobody, eves, base = 65534, 6666, 100000
 	for _, test := range []struct {

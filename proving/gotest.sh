@@ -1,20 +1,17 @@
 #!/bin/bash
-# gotest.sh REASONS ARGUMENT...: runs go test with the arguments. It fails if a test fails,
-# or is skipped for a reason that does not begin as the regexp REASONS.
+# gotest.sh REASONS ARGUMENT...: runs go test with the arguments, from the module's root. It
+# fails if a test fails, if none passes, or if one is skipped for a reason that does not
+# begin as the regexp REASONS.
 set -euo pipefail
 known=$1
 shift
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+json=$(mktemp)
+trap 'rm -f "$json"' EXIT
 # What is exported for go test is not for gotestsum.
-GOARCH='' CC='' CGO_ENABLED=0 ${GOTESTSUM:?} --raw-command -- \
-	env GOARCH="${GOARCH-}" CC="${CC-}" CGO_ENABLED="${CGO_ENABLED-}" go test -json -count=1 -timeout=45m "$@" | tee "$log"
-if grep -q '^DONE 0 tests' "$log"; then
-	echo "no test ran"
+GOARCH='' CC='' CGO_ENABLED=0 ${GOTESTSUM:?} --jsonfile "$json" --raw-command -- \
+	env GOARCH="${GOARCH-}" CC="${CC-}" CGO_ENABLED="${CGO_ENABLED-}" go test -json -count=1 -timeout=45m "$@"
+grep -q '"Action":"pass".*"Test":' "$json" || { echo "no test passed"; exit 1; }
+if .ci/skipped "$json" | grep -vE "^skipped +[0-9]+: ($known)"; then
+	echo "the tests were skipped for no known reason"
 	exit 1
 fi
-awk -v known="^ +[^ ]+\\\\.go:[0-9]+: ($known)" '
-	/^=== SKIP/ { skipped = $0; reason = ""; next }
-	skipped && /^ / { reason = $0; next }
-	skipped { if (reason !~ known) { print "skipped for no known reason:\n" skipped "\n" reason; bad = 1 } skipped = "" }
-	END { exit bad }' "$log"

@@ -18,19 +18,19 @@ func printSupport(w io.Writer, info peercred.Info) error {
 	}
 	var notes footnotes
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FACT\tCALL\tIDS\tSERVER\tCLIENT\tPAIR\tAFTER EXIT\tLIMIT\tBASIS\tNOTE")
+	fmt.Fprintln(table, "FACT\tCALL\tSERVER\tCLIENT\tPAIR\tAFTER EXIT\tLIMIT\tNOTE")
 	for name, f := range info.Facts() {
 		if !f.Available {
-			fmt.Fprintf(table, "%s\t-\t-\t-\t-\t-\t-\t-\t%s\t%s\n", name, f.Basis, notes.mark(f.Reason))
+			fmt.Fprintf(table, "%s\t-\t-\t-\t-\t-\t-\t%s\n", name, notes.mark(f.Reason))
 			continue
 		}
 		note := ""
 		if f.Note != "" {
 			note = notes.mark(f.Note)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, f.Call, orDash(f.IDs),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, f.Call,
 			orDash(string(f.Server)), orDash(string(f.Client)), orDash(string(f.Pair)),
-			yesOrNo(f.SurvivesExit), limit(f.Limit), f.Basis, note)
+			yesOrNo(f.SurvivesExit), limit(f.Limit), note)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package seccomp makes system calls of this process fail, or succeed without being
-// made, for tests: what a sandbox does to us in the worst case.
+// Package seccomp forges the kernel's answers for tests. [Forge] makes system calls of this
+// process fail, or succeed without being made, as a sandbox can. [Answer] has one told
+// another result, and other bytes written.
 package seccomp
 
 import (

@@ -43,7 +43,7 @@ func main() {
 	command := map[string]func(system) error{
 		"c":      system.checkShims,
 		"cgo":    system.linkAll,
-		"kernel": func(s system) error { return s.buildKernel(dir, "ask.c", "address,undefined") },
+		"kernel": func(s system) error { return s.buildKernel(dir, "ask.c", "undefined") },
 		"fuzzer": func(s system) error { return s.buildKernel(dir, "fuzz.c", "fuzzer,address,undefined") },
 	}[flag.Arg(0)]
 	if needsDir := flag.Arg(0) == "kernel" || flag.Arg(0) == "fuzzer"; command == nil || *zig == "" || needsDir != (dir != "") {

@@ -184,6 +184,8 @@ ask(void)
 		return 0;
 	memset(&told, 0, sizeof(told));
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
+	if (!nothing_allocated() || (fact != 'o' && descriptors_open() != 0))
+		broken("nothing is left");
 	fflush(stdout);
 	return answered;
 }

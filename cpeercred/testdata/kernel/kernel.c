@@ -1,5 +1,4 @@
 #include "kernel.h"
-#include "script.h"
 
 /* What decides instead of the input, if it is not NULL. */
 static struct script *script;

@@ -50,6 +50,8 @@
 #define SOL_LOCAL 0
 #endif
 
+#include "script.h"
+
 #define NO_ID UINT32_MAX
 
 /* What a call was. */
@@ -89,13 +91,7 @@ const struct call *last_call(void);
 int told_word(const struct call *c, size_t offset, uint32_t *word);
 int told_bytes(const struct call *c, size_t offset, void *to, size_t n);
 
-/* Descriptors that the kernel handed out and that are open, and whether one is. */
-size_t descriptors_open(void);
+/* Whether a descriptor that the kernel handed out is open. */
 int descriptor_is_open(int fd);
-/* Whether nothing that the kernel allocated is left. */
-int nothing_allocated(void);
-
-/* Says which promise was broken, and aborts. */
-_Noreturn void broken(const char *promise);
 
 #endif

@@ -36,4 +36,12 @@ struct script {
 /* Starts over, with a script. */
 void kernel_follow(struct script *script);
 
+/* How many of the descriptors that the kernel handed out are open. */
+size_t descriptors_open(void);
+/* Whether nothing that the kernel allocated is left. */
+int nothing_allocated(void);
+
+/* Says which promise was broken, and aborts. */
+_Noreturn void broken(const char *promise);
+
 #endif

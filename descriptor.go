@@ -1,0 +1,240 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// question is a question about the peer of a connection.
+type question[T any] struct {
+	failed string                  // how errors begin
+	ask    func(fd int) (T, error) // asks about a Unix socket that can have a peer
+	trusts bool                    // ask does not find out whether there is a peer
+}
+
+// of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
+// connected stream of type *net.UnixConn needs no checks. Of anything else the kernel says
+// whether it is a Unix socket that has a peer.
+//
+// A method of conn may panic. The error of that does not depend on what recover returns,
+// which is nil for a panic(nil) under GODEBUG=panicnil=1.
+func (q *question[T]) of(conn any) (answer T, err error) {
+	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // which does not panic
+		return q.ofUnixConn(c)
+	}
+	finished := false
+	defer func() {
+		if !finished {
+			err = q.fail(fmt.Errorf("the connection panicked: %v", recover()))
+		}
+	}()
+	answer, err = q.ofConn(conn)
+	finished = true
+	return answer, err
+}
+
+func (q *question[T]) ofConn(conn any) (nothing T, err error) {
+	reached, err := reach(conn)
+	switch {
+	case err != nil:
+		return nothing, q.fail(err)
+	case !supported:
+		return q.ask(-1)
+	}
+	switch c := reached.(type) {
+	case *net.UnixConn:
+		return q.ofUnixConn(c)
+	case *os.File:
+		return q.ofFile(c)
+	}
+	return q.ofForeign(reached)
+}
+
+// maxWrappers is how many conns may wrap one another by NetConn.
+const maxWrappers = 16
+
+var (
+	errNil          = errors.New("the connection is nil")
+	errTooDeep      = fmt.Errorf("more than %d connections wrap one another by NetConn", maxWrappers)
+	errNoDescriptor = errors.New("the connection did not hand out its descriptor")
+)
+
+// reach follows NetConn to what gives access to its descriptor.
+func reach(conn any) (syscall.Conn, error) {
+	for range maxWrappers {
+		switch c := conn.(type) {
+		case nil:
+			return nil, errNil
+		case *net.UnixConn:
+			if c == nil {
+				return nil, errNil
+			}
+			return c, nil
+		case *os.File:
+			return c, nil
+		case *net.TCPConn:
+			return nil, &ErrNotUnixSocket{ConnType: "TCP"}
+		case *net.UDPConn:
+			return nil, &ErrNotUnixSocket{ConnType: "UDP"}
+		case syscall.Conn:
+			return c, nil
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		case net.Conn:
+			return nil, hidden(c)
+		}
+	}
+	return nil, errTooDeep
+}
+
+// hidden is the error for a conn that does not give access to its descriptor. It names the
+// kind that the conn itself claims to be.
+func hidden(conn net.Conn) error {
+	network := ""
+	if address := conn.LocalAddr(); address != nil {
+		network = address.Network()
+	}
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+		return &ErrNotUnixSocket{ConnType: "TCP"}
+	case "udp", "udp4", "udp6":
+		return &ErrNotUnixSocket{ConnType: "UDP"}
+	case "unix", "unixpacket", "unixgram":
+		return fmt.Errorf("%T hides its descriptor, give it a method NetConn() net.Conn: %w", conn, &ErrNotUnixSocket{ConnType: "Unix"})
+	}
+	return &ErrNotUnixSocket{ConnType: "unknown"}
+}
+
+// The next two functions do the same for two types, because a call of a concrete method
+// does not allocate.
+
+func (q *question[T]) ofUnixConn(c *net.UnixConn) (answer T, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return answer, q.fail(err)
+	}
+	checked := isConnectedStream(c)
+	asked := errNoDescriptor
+	err = raw.Control(func(fd uintptr) {
+		if checked {
+			answer, asked = q.ask(int(fd))
+		} else {
+			answer, asked = q.askChecked(int(fd))
+		}
+	})
+	if err != nil {
+		return answer, q.fail(err)
+	}
+	return answer, asked
+}
+
+func (q *question[T]) ofFile(f *os.File) (answer T, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return answer, q.fail(err)
+	}
+	asked := errNoDescriptor
+	err = raw.Control(func(fd uintptr) { answer, asked = q.askChecked(int(fd)) })
+	if err != nil {
+		// Only a closed file refuses, and its error does not wrap os.ErrClosed.
+		return answer, q.fail(&os.PathError{Op: "control", Path: f.Name(), Err: os.ErrClosed})
+	}
+	return answer, asked
+}
+
+// ofForeign asks a type that is not ours for its descriptor. Control may run the function
+// twice, later, or never: only the first run before Control returns counts.
+func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
+	raw, err := conn.SyscallConn()
+	switch {
+	case err != nil:
+		return answer, q.fail(err)
+	case raw == nil:
+		return answer, q.fail(errNoDescriptor)
+	}
+	var first sync.Once
+	var told T
+	asked := q.fail(errNoDescriptor)
+	defer func() {
+		if err != nil {
+			discard(told)
+		}
+	}()
+	err = errNoDescriptor // stands if Control panics
+	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = q.askChecked(int(fd)) }) })
+	first.Do(func() {}) // waits for a run that goes on, and prevents later ones
+	if err != nil {
+		return answer, q.fail(err)
+	}
+	return told, asked
+}
+
+// discard closes an answer that is not handed out.
+func discard(answer any) {
+	if c, ok := answer.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+// isConnectedStream reports, without a system call, whether c can only be a connected stream
+// socket. A socket without a peer's address may be a listener that came through
+// net.FileConn. Some kernels confuse the ends of a seqpacket connection.
+func isConnectedStream(c *net.UnixConn) bool {
+	peer, ok := c.RemoteAddr().(*net.UnixAddr)
+	return ok && peer != nil && peer.Net == "unix"
+}
+
+// askChecked asks about any descriptor. It checks that the descriptor is a Unix socket, and
+// explains the error of a listener.
+func (q *question[T]) askChecked(fd int) (answer T, err error) {
+	switch k, err := kind(fd); {
+	case err != nil:
+		return answer, q.fail(callError("find out the descriptor's family", err))
+	case k != "Unix":
+		return answer, &ErrNotUnixSocket{ConnType: k}
+	}
+	answer, err = q.askUnixSocket(fd)
+	if err != nil {
+		if is, _ := listens(fd); is { // false with an error
+			err = fmt.Errorf("%w (this is a listener: ask about the connection that Accept returns)", err)
+		}
+	}
+	return answer, err
+}
+
+// askUnixSocket asks about a Unix socket that may have no peer. It checks last whether the
+// socket can have one: another process that shares the descriptor can make it listen
+// meanwhile, and a listening socket keeps listening.
+func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
+	if q.trusts {
+		if _, err := askCredentials(fd); err != nil {
+			return answer, err
+		}
+	}
+	answer, err = q.ask(fd)
+	if err != nil {
+		return answer, err
+	}
+	if err := checkCanHavePeer(fd); err != nil {
+		discard(answer)
+		var nothing T
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nothing, unavailable(q.failed, err.Error())
+		}
+		return nothing, q.fail(callError("check that the socket can have a peer", err))
+	}
+	return answer, nil
+}
+
+// fail says what failed. It leaves *ErrNotUnixSocket as it is.
+func (q *question[T]) fail(err error) error {
+	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
+		return notUnix
+	}
+	return fmt.Errorf("%s: %w", q.failed, err)
+}

@@ -1,0 +1,112 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+)
+
+// ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
+// errors.As; it is always a pointer.
+type ErrNotUnixSocket struct {
+	// ConnType is what the connection is instead: "TCP" for a stream over IP,
+	// "UDP" for datagrams over IP, or "unknown".
+	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
+	// descriptor, so that the kernel cannot be asked.
+	ConnType string
+}
+
+func (e *ErrNotUnixSocket) Error() string {
+	return "peer credentials only available for Unix sockets, got " + e.ConnType
+}
+
+// ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
+// peer, or something else that was asked about it, are unavailable here. Find it with
+// errors.As; it is always a pointer.
+// errors.Is(err, errors.ErrUnsupported) holds for it.
+//
+// If the credentials are not what is unavailable, it is wrapped by an error that says
+// what is, as in "failed to get the peer's security label: unavailable on linux: ...".
+// So print the error that the function returned.
+type ErrPeerCredentialsUnavailable struct {
+	// Platform is the system, as runtime.GOOS names it.
+	Platform string
+	// Reason is for people: what the system or its kernel lacks, or denies us.
+	Reason string
+}
+
+func (e *ErrPeerCredentialsUnavailable) Error() string {
+	return "peer credentials unavailable on " + e.Platform + ": " + e.Reason
+}
+
+// Is reports whether target is errors.ErrUnsupported.
+func (e *ErrPeerCredentialsUnavailable) Is(target error) bool {
+	return target == errors.ErrUnsupported
+}
+
+// ErrPeerProcessGone says that the process of a peer has been reaped, or ended
+// while it was looked at: its pid may be another's by now. Find it with errors.As;
+// it is always a pointer. errors.Is(err, os.ErrProcessDone) holds for it.
+type ErrPeerProcessGone struct {
+	// PID is the pid that the process had, as far as that is known, and else 0.
+	PID int32
+}
+
+func (e *ErrPeerProcessGone) Error() string {
+	if e.PID == 0 {
+		return "the peer's process is gone"
+	}
+	return "the peer's process, once pid " + strconv.Itoa(int(e.PID)) + ", is gone"
+}
+
+// Is reports whether target is os.ErrProcessDone.
+func (e *ErrPeerProcessGone) Is(target error) bool { return target == os.ErrProcessDone }
+
+func isPeerProcessGone(err error) bool {
+	var gone *ErrPeerProcessGone
+	return errors.As(err, &gone)
+}
+
+// known is what is known of this system. It names the calls.
+var known = supportOn(runtime.GOOS, Implementation)
+
+// refusal is the error for a call that gave none of the answers to hand out.
+func refusal(failed, call string, err error) error {
+	switch {
+	case errors.Is(err, errors.ErrUnsupported) && call == "":
+		return unavailable(failed, err.Error())
+	case errors.Is(err, errors.ErrUnsupported):
+		return unavailable(failed, call+": "+err.Error())
+	}
+	return fmt.Errorf("%s: %w", failed, callError(call, err))
+}
+
+// callError names the system and the call.
+func callError(call string, err error) error {
+	return fmt.Errorf("%s: %s: %w", runtime.GOOS, call, err)
+}
+
+// unavailable returns an error that wraps *ErrPeerCredentialsUnavailable. Its text
+// begins with failed, unless the credentials are what is unavailable.
+func unavailable(failed, reason string) error {
+	err := &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
+	if failed == failedCredentials {
+		return err
+	}
+	return &factUnavailable{failed, err}
+}
+
+// factUnavailable means that a fact other than the credentials is unavailable. The
+// credentials may be available, so the text of the wrapped error would be wrong.
+type factUnavailable struct {
+	failed string
+	err    *ErrPeerCredentialsUnavailable
+}
+
+func (e *factUnavailable) Error() string {
+	return e.failed + ": unavailable on " + e.err.Platform + ": " + e.err.Reason
+}
+
+func (e *factUnavailable) Unwrap() error { return e.err }
