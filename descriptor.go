@@ -163,18 +163,20 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	var first sync.Once
 	var told T
 	asked := q.fail(errNoDescriptor)
+	err = errNoDescriptor // stands if Control panics
 	defer func() {
+		first.Do(func() {}) // waits for a run that goes on, and prevents later ones
 		if err != nil {
 			discard(told)
+			return
 		}
+		answer, err = told, asked
 	}()
-	err = errNoDescriptor // stands if Control panics
 	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = q.askChecked(int(fd)) }) })
-	first.Do(func() {}) // waits for a run that goes on, and prevents later ones
 	if err != nil {
-		return answer, q.fail(err)
+		err = q.fail(err)
 	}
-	return told, asked
+	return answer, err
 }
 
 // discard closes an answer that is not handed out.
