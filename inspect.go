@@ -340,7 +340,7 @@ func (p *PeerProcess) procPID() (pid int32, err error) {
 		if err := p.Signal(nil); isPeerProcessGone(err) {
 			return 0, err
 		}
-		return 0, unavailable(failedInspection, "/proc is not mounted, or is that of a pid namespace that we are not in: mount that of ours")
+		return 0, unavailable(failedInspection, "/proc is not mounted, or belongs to a pid namespace that this process is not in: mount a /proc of its own pid namespace")
 	case err != nil:
 		return 0, err
 	}
@@ -362,7 +362,7 @@ func checkOwnProc() error {
 		return fmt.Errorf("peer process: %w", err)
 	}
 	if line, ok := lineOf(text, "NSpid:"); !ok || len(strings.Fields(line)) != 1 {
-		return unavailable(failedInspection, "this kernel tells a pid only through /proc, and this /proc is that of another pid namespace")
+		return unavailable(failedInspection, "this kernel reports a pid only through /proc, and this /proc belongs to another pid namespace")
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func askProcess(fd int) (*os.File, error) {
 // a pidfd all the same, and a pidfd that the runtime's poller does not take.
 func (p *PeerProcess) checkOpened() error {
 	if err := p.pidfd.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("%s: the runtime's poller does not take the pidfd: %w", failedProcess, err)
+		return fmt.Errorf("%s: the runtime's poller does not accept the pidfd: %w", failedProcess, err)
 	}
 	return p.ifGone()
 }

@@ -111,5 +111,5 @@ func parseFdinfoPID(fdinfo string) (int32, error) {
 }
 
 func malformed(file, text string) error {
-	return fmt.Errorf("peer process: %s in /proc is not as proc(5) says: %q", file, text)
+	return fmt.Errorf("peer process: malformed %s in /proc: %q", file, text)
 }

@@ -101,7 +101,7 @@ func (i *Info) probe(fd int) {
 	i.GID.settle(err, sure)
 	i.PID.settle(err, sure)
 	if i.PID.Available && err == nil && credentials.PID == 0 {
-		i.PID = Fact{Reason: "this kernel does not tell the pid"}
+		i.PID = Fact{Reason: "this kernel does not report the pid"}
 	}
 	_, err = askGroups(fd)
 	i.Groups.settle(err, sure)

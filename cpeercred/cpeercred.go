@@ -69,7 +69,7 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 // credentialsError replaces the errno that the shim chose for NetBSD's connecting end.
 func credentialsError(errno syscall.Errno) error {
 	if runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP {
-		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
+		return unsupportedError("this may be the connecting end, on which some releases of NetBSD name the caller itself: ask on the accepted end, about a peer that bound no name")
 	}
 	return errno
 }

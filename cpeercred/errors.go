@@ -22,7 +22,7 @@ func untold(fact string) error {
 	case !linked:
 		return unsupportedError("no C shim is linked (CGO_ENABLED=0)")
 	case fact == handle:
-		return unsupportedError("the system gives no handle on the process of a socket's peer")
+		return unsupportedError("the system has no handle on the process of a socket's peer")
 	}
-	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }

@@ -269,7 +269,7 @@ func (n *socketName) isNamed(length uint32) (bool, error) {
 }
 
 // errConnectingEnd is the error for a socket that may be the connecting end.
-const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
+const errConnectingEnd = unsupportedError("this may be the connecting end, on which some releases of NetBSD name the caller itself: ask on the accepted end, about a peer that bound no name")
 
 // checkAcceptedNames distinguishes NetBSD's accepted end from the connecting end by which
 // of them has a name. A listener always has a name, and the accepted end has that name. So
@@ -293,7 +293,7 @@ type aixPeercred struct {
 }
 
 // errZeroIDs is why native refuses root on AIX.
-const errZeroIDs = unsupportedError("AIX says uid 0 and gid 0, which golang.org/x/sys does not show apart from an answer that is too short; build with CGO_ENABLED=1 to be sure")
+const errZeroIDs = unsupportedError("the answer is uid 0 and gid 0, which golang.org/x/sys does not distinguish from an answer that is too short: build with CGO_ENABLED=1")
 
 // decode takes a pid below 1 for an answer that the kernel did not write, for
 // the reason that openbsdPeercred.decode gives. The ids come last in this

@@ -29,5 +29,5 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 
 // groups fails, although the system tells groups by ucred_getgroups(3C).
 func (system) groups(int) ([]uint32, error) {
-	return nil, unsupportedError("golang.org/x/sys does not have ucred_getgroups(3C); build with CGO_ENABLED=1")
+	return nil, unsupportedError("golang.org/x/sys has no ucred_getgroups(3C): build with CGO_ENABLED=1")
 }

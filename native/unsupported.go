@@ -11,7 +11,7 @@ type unsupported struct{}
 
 // Windows tells at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
 // and wasip1 imitate them in memory.
-const errNoCredentials = unsupportedError("the system does not tell the uid and gid of a socket's peer")
+const errNoCredentials = unsupportedError("the system does not report the uid and gid of a socket's peer")
 
 func (unsupported) credentials(int) (pid int32, uid, gid uint32, err error) {
 	return 0, 0, 0, errNoCredentials
@@ -26,7 +26,7 @@ func (unsupported) groups(int) ([]uint32, error)          { return nil, untold("
 func (unsupported) securityLabel(int) (string, error)     { return "", untold("security label") }
 func (unsupported) auditToken(int) (t [8]uint32, _ error) { return t, untold("audit token") }
 
-const errNoHandle = unsupportedError("the system gives no handle on the process of a socket's peer")
+const errNoHandle = unsupportedError("the system has no handle on the process of a socket's peer")
 
 func (unsupported) openProcess(int) (int, error)            { return -1, errNoHandle }
 func (unsupported) processExited(int) (bool, error)         { return false, errNoHandle }
@@ -45,5 +45,5 @@ func (e unsupportedError) Error() string { return string(e) }
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 func untold(fact string) error {
-	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }
