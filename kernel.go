@@ -27,7 +27,7 @@ func probeKernel() error {
 	case err != nil:
 		return unavailable(failedCredentials, "the answer names this process itself, and it is not known whether the kernel gives that answer for every peer: socket, "+known.UID.Call+": "+err.Error())
 	case wrong:
-		return unavailable(failedCredentials, "the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)")
+		return unavailable(failedCredentials, "the kernel names this process itself as the peer of every Unix socket (as gVisor before November 2025 does)")
 	}
 	kernelIsRight.Store(true)
 	return nil

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// unsupported is a system that answers nothing. Each system embeds it.
+// unsupported returns an error for every question. Each system embeds it.
 type unsupported struct{}
 
-// Windows tells at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
+// Windows reports at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
 // and wasip1 imitate them in memory.
 const errNoCredentials = unsupportedError("the system does not report the uid and gid of a socket's peer")
 
@@ -36,8 +36,7 @@ func (unsupported) signalProcess(int, os.Signal) error      { return errNoHandle
 func (unsupported) sinceBoot() (time.Duration, error)       { return 0, errNoHandle }
 func (unsupported) isGone(error) bool                       { return false }
 
-// unsupportedError is the reason why a system does not answer. It matches
-// errors.ErrUnsupported.
+// unsupportedError says why a system does not answer. It matches errors.ErrUnsupported.
 type unsupportedError string
 
 func (e unsupportedError) Error() string { return string(e) }
