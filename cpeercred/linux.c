@@ -142,7 +142,7 @@ ask_refused(int fd, int deaf)
 }
 
 static int
-ask_kernel(void)
+ask_packet_ends(void)
 {
 	int deaf, fd, error;
 
@@ -167,7 +167,7 @@ cpeercred_check_packet_ends(void)
 
 	if (atomic_load(&packet_ends_are_right))
 		return 0;
-	if ((error = ask_kernel()) == 0)
+	if ((error = ask_packet_ends()) == 0)
 		atomic_store(&packet_ends_are_right, 1);
 	return error;
 }

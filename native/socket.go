@@ -18,6 +18,12 @@ const Supported = true
 // sockets calls kernel for anything that differs between systems.
 type sockets struct{ unsupported }
 
+// Linux has its own checkPacketEnds, and is the only system without checkUnixFamily.
+var _ interface {
+	checkUnixFamily(fd int) error
+	checkPacketEnds() error
+} = sockets{}
+
 // kind asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE. A
 // stream over IP is "TCP", and datagrams over IP are "UDP".
 func (sockets) kind(fd int) (kind string, err error) {

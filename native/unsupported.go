@@ -9,6 +9,28 @@ import (
 // unsupported returns an error for every question. Each system embeds it.
 type unsupported struct{}
 
+var _ questions = unsupported{}
+
+// questions are the methods that native.go calls.
+type questions interface {
+	credentials(fd int) (pid int32, uid, gid uint32, err error)
+	kind(fd int) (string, error)
+	checkCanHavePeer(fd int) error
+	listens(fd int) (bool, error)
+	answersForCaller() (bool, error)
+	onSocketpair(ask func(fd int)) error
+	groups(fd int) ([]uint32, error)
+	securityLabel(fd int) (string, error)
+	auditToken(fd int) ([8]uint32, error)
+	openProcess(fd int) (pidfd int, err error)
+	processExited(pidfd int) (bool, error)
+	processPID(pidfd int) (int32, error)
+	processIDs(pidfd int) ([8]uint32, error)
+	signalProcess(pidfd int, signal os.Signal) error
+	sinceBoot() (time.Duration, error)
+	isGone(err error) bool
+}
+
 // Windows reports at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
 // and wasip1 imitate them in memory.
 const errNoCredentials = unsupportedError("the system does not report the uid and gid of a socket's peer")
