@@ -99,7 +99,7 @@ func ExamplePeerCredentials_String() {
 func ExampleErrPeerCredentialsUnavailable() {
 	var err error = &peercred.ErrPeerCredentialsUnavailable{
 		Platform: "windows",
-		Reason:   "the system does not tell the uid and gid of a socket's peer",
+		Reason:   "the system does not report the uid and gid of a socket's peer",
 	}
 	fmt.Println(errors.Is(err, errors.ErrUnsupported))
 	// Output: true

@@ -265,10 +265,10 @@ func TestForgedAnswers(t *testing.T) {
 		peerSec     = label + "linux: getsockopt(SO_PEERSEC): "
 		process     = "failed to open the peer's process: "
 		peerPidfd   = process + "linux: getsockopt(SO_PEERPIDFD): "
-		noPoller    = process + "the runtime's poller does not take the pidfd: "
+		noPoller    = process + "the runtime's poller does not accept the pidfd: "
 		poll        = "peer process: linux: poll(pidfd): "
 		fdinfo      = "peer process: linux: read /proc/self/fdinfo/: "
-		probed      = "we cannot tell whether the kernel gives that answer for every peer: socket, getsockopt(SO_PEERCRED): "
+		probed      = "it is not known whether the kernel gives that answer for every peer: socket, getsockopt(SO_PEERCRED): "
 		clock       = "clock_gettime"
 		supported   = "the kernel could not be asked: socketpair: "
 	)

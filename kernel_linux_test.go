@@ -115,7 +115,7 @@ func TestTrap13KernelCannotBeAsked(t *testing.T) {
 func TestTrap13ImitatedKernel(t *testing.T) {
 	var got map[string]string
 	runForged(t, role{Do: "ask a wrong kernel"}, fmt.Sprintf("socket:retval=%d", ourSocket), &got)
-	const refusal = "peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)"
+	const refusal = "peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (as gVisor before November 2025 does)"
 	want := map[string]string{"file": "<nil>, " + refusal, "conn": "<nil>, " + refusal, "groups": "[], " + refusal}
 	for _, i := range implementations {
 		want[i.name] = "true, <nil>"

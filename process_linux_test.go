@@ -522,7 +522,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 		if ownProc > 0 {
 			want.Inspected, want.Inspect, want.Current = "", invisible, invisible
 		} else if !hasPidfdInfo() {
-			want.PIDErr = "failed to inspect the peer's process: unavailable on linux: this kernel tells a pid only through /proc, and this /proc is that of another pid namespace"
+			want.PIDErr = "failed to inspect the peer's process: unavailable on linux: this kernel reports a pid only through /proc, and this /proc belongs to another pid namespace"
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("own /proc %d (-want +got):\n%s", ownProc, diff)

@@ -193,7 +193,7 @@ func TestProcessUnderARestrictedProc(t *testing.T) {
 		peerID     = 54_101
 		strangerID = 54_102
 		group      = 54_103
-		notThere   = "/proc is not mounted, or is that of a pid namespace that we are not in: mount that of ours"
+		notThere   = "/proc is not mounted, or belongs to a pid namespace that this process is not in: mount a /proc of its own pid namespace"
 		conceals   = "/proc hides the process (mount option hidepid=invisible or hidepid=ptraceable): it requires CAP_SYS_PTRACE"
 		denies     = "/proc denies access to the process (mount option hidepid=noaccess): it requires CAP_SYS_PTRACE"
 	)

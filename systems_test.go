@@ -81,7 +81,7 @@ func moment(f Fact) string {
 	case !f.Available:
 		return ""
 	case f.Client == "":
-		return "refused"
+		return "unavailable"
 	}
 	return string(f.Client)
 }
@@ -343,7 +343,7 @@ func TestDocumentedFacts(t *testing.T) {
 	if got := linux.SecurityLabel.Client; got != AtConnect {
 		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
 	}
-	const reason = "DragonFly does not tell the pid"
+	const reason = "DragonFly does not report the pid"
 	if got := supportOn("dragonfly", "native").PID; got.Available || got.Reason != reason {
 		t.Errorf("DragonFly: the pid is %+v, want that it is unavailable: %q", got, reason)
 	}
@@ -352,11 +352,11 @@ func TestDocumentedFacts(t *testing.T) {
 // A fact that a system has no call for has the reason that the implementations give.
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
-		"uid":            "the system does not tell the uid and gid of a socket's peer",
-		"gid":            "the system does not tell the uid and gid of a socket's peer",
-		"pid":            "the system does not tell the uid and gid of a socket's peer",
-		"process":        "the system gives no handle on the process of a socket's peer",
-		"security label": "the system does not tell the security label of a socket's peer",
+		"uid":            "the system does not report the uid and gid of a socket's peer",
+		"gid":            "the system does not report the uid and gid of a socket's peer",
+		"pid":            "the system does not report the uid and gid of a socket's peer",
+		"process":        "the system has no handle on the process of a socket's peer",
+		"security label": "the system does not report the security label of a socket's peer",
 	} {
 		if got := untold(fact); got != want {
 			t.Errorf("%s: %q, want %q", fact, got, want)
@@ -374,7 +374,7 @@ func TestErrPeerProcessGone(t *testing.T) {
 		want string
 	}{
 		{&ErrPeerProcessGone{}, "the peer's process is gone"},
-		{&ErrPeerProcessGone{PID: 4711}, "the peer's process, once pid 4711, is gone"},
+		{&ErrPeerProcessGone{PID: 4711}, "the peer's process is gone (it was pid 4711)"},
 	} {
 		if got := test.err.Error(); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)

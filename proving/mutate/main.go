@@ -39,7 +39,7 @@ import (
 
 const usage = `usage, in the folder proving, as root: go run ./mutate [flags]
 
-A mutant is named as in accepted.txt; -list shows where it is, too, and -run matches both:
+A line of -list shows where a mutant is, and its name as in accepted.txt:
 native/socket.go:16 native Kind: err != nil => false
 
 Exit status: 0 if no mutant survives that is not accepted, and none is accepted that is
