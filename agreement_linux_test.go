@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// agree holds every implementation against want, and names the one that differs.
+// agree compares every implementation with want, and names the one that differs.
 func agree(t testing.TB, fd int, want answer) {
 	t.Helper()
 	for _, i := range implementations {
@@ -402,8 +402,8 @@ func TestListenerIsExplained(t *testing.T) {
 	}
 }
 
-// Whoever shares an unconnected socket can make it listen while it is asked
-// about: it has no peer before and after, and so in between.
+// A process that shares an unconnected socket can make it listen during the call. The
+// socket has no peer before or after, so the call must fail.
 func TestTrap03ListenWhileAsked(t *testing.T) {
 	for range 2000 {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -133,7 +133,7 @@ func TestHighDescriptor(t *testing.T) {
 	}
 }
 
-// What cannot be asked for want of descriptors is not said to be available.
+// Without a free descriptor Support reports no fact as available.
 func TestSupportWithoutDescriptors(t *testing.T) {
 	helper := start(t, role{Do: "support and no descriptor"})
 	var got peercred.Info

@@ -19,8 +19,8 @@ var (
 	linkedPath  = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 )
 
-// What the documents point to is there: tests (a name that ends in "…" is the
-// beginning of several), make's targets, and files.
+// The tests, targets of make, and files that the documents name exist. A name that ends in
+// "…" is the beginning of several.
 func TestDocumentsPointToWhatIsThere(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {

@@ -236,17 +236,17 @@ func newVictim(address string, process bool) (v victim, err error) {
 	return v, err
 }
 
-// refusals are the errnos that every call is forged with. None of them means
-// anything to any call of ours.
+// refusals are the errnos that every call is forged with. None of them has a special meaning
+// for any of our calls.
 var refusals = []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.EBADF, unix.EIO}
 
-// What may become of a forged answer, beside an error that names the call and wraps
-// the errno, or EPROTO for success without a write.
+// The results that a forged answer may have, other than an error that names the call and
+// wraps the errno, or EPROTO for success without a write.
 const (
-	silently  = 1 << iota // the errno is in the error's text alone, or not even there
-	explains              // success without a write has an error of its own words
-	believes              // success cannot be told from the real one
-	otherwise             // what the call fails to tell is asked otherwise, and told right
+	silently  = 1 << iota // the errno is only in the error's text, or nowhere
+	explains              // success without a write is an error with a text of its own
+	believes              // success cannot be distinguished from a real answer
+	otherwise             // another call gives the right answer instead
 	retries               // EINTR is asked again, until it ends: here it would not
 	endless               // success is not forged: what the Go library made of it would not end
 	remembers             // it says the first failure ever after
@@ -314,7 +314,7 @@ func TestForgedAnswers(t *testing.T) {
 		// It names the call that the descriptor came from. Success leaves it blocking.
 		{"OpenPeerProcess", "fcntl", call(unix.SYS_FCNTL), peerPidfd, explains},
 		{"OpenPeerProcess", "epoll_ctl", call(unix.SYS_EPOLL_CTL), noPoller, silently | believes},
-		// Which is to find out only whether it was reaped already.
+		// This call only checks whether the process was reaped already.
 		{"OpenPeerProcess", "pidfd_send_signal", call(unix.SYS_PIDFD_SEND_SIGNAL), "", otherwise},
 		{"OpenPeerProcess", "pidfd_send_signal, openat", call(unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_OPENAT), "", otherwise | retries | endless},
 		{"OpenPeerProcess of a foreign type", "SO_DOMAIN", option(unix.SO_DOMAIN), process + family, 0},

@@ -13,7 +13,7 @@ import (
 	"example.com/peercred"
 )
 
-// groupsAgree holds every implementation against want, and an errno or nil.
+// groupsAgree compares every implementation with want and wantErr.
 func groupsAgree(t testing.TB, fd int, want []uint32, wantErr error) {
 	t.Helper()
 	for _, i := range implementations {

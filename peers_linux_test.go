@@ -271,7 +271,7 @@ func seenBy(t *testing.T, want answer, where reexec.Option) {
 	}
 }
 
-// What Support says about a peer's end is what happens when a peer ends.
+// The facts that Support says survive the peer's exit are still available after it.
 func TestSupportAfterTheEnd(t *testing.T) {
 	listener := listen(t, "unix")
 	peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()})

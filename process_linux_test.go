@@ -104,7 +104,7 @@ type processAnswer struct {
 	ExitedErr, PIDErr, IDsErr, Signal string
 }
 
-// processAgree holds every implementation against want, each on the pidfds of all.
+// processAgree compares every implementation with want, each on the pidfds of all.
 func processAgree(t testing.TB, pidfds []int, when string, want processAnswer) {
 	t.Helper()
 	if !hasPidfdInfo() {
@@ -576,7 +576,7 @@ func TestSignalThatIsNone(t *testing.T) {
 	peer.Finish()
 }
 
-// What is no int to the kernel is no descriptor, and no signal.
+// A number that is no int to the kernel is no descriptor and no signal.
 func TestProcessWideNumbers(t *testing.T) {
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -643,7 +643,7 @@ func TestCmdlineAtTheEnd(t *testing.T) {
 	}
 }
 
-// What is not handed out is closed, and not by the garbage collector.
+// A handle that is not returned is closed at once, and not by the garbage collector.
 func TestRefusedHandlesAreClosed(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -881,7 +881,7 @@ func TestProcessClosed(t *testing.T) {
 	}
 }
 
-// What OpenPeerProcess did not return is no handle, and does not panic.
+// A PeerProcess that OpenPeerProcess did not return gives errors and does not panic.
 func TestNoHandle(t *testing.T) {
 	for name, p := range map[string]*peercred.PeerProcess{"nil": nil, "zero": {}} {
 		methods := inspections(p)

@@ -337,7 +337,7 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
-// What is documented of a fact and is not in the table.
+// Documented properties of facts that are not in the table.
 func TestDocumentedFacts(t *testing.T) {
 	linux := supportOn("linux", "native")
 	if got := linux.SecurityLabel.Client; got != AtConnect {
@@ -349,7 +349,7 @@ func TestDocumentedFacts(t *testing.T) {
 	}
 }
 
-// A fact that a system has no call for has the reason that the implementations give.
+// If a system has no call for a fact, the reason is that of the implementations.
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
 		"uid":            "the system does not report the uid and gid of a socket's peer",

@@ -87,8 +87,8 @@ func TestWrappersOfAUnixConn(t *testing.T) {
 	}
 }
 
-// What is no connection to a peer ends in an error of the right kind; never in a
-// panic, never in credentials.
+// Anything that is not a connection to a peer is an error of the right kind. It never
+// panics and never has credentials.
 func TestNothingToAsk(t *testing.T) {
 	skipUnlessTold(t)
 	server, _ := connect(t)
@@ -288,7 +288,7 @@ type network string
 func (n network) Network() string { return string(n) }
 func (network) String() string    { return "" }
 
-// What hides its descriptor is taken at its word for what it is, and refused.
+// A conn that hides its descriptor is an error, with the network that it claims.
 func TestHiddenConnections(t *testing.T) {
 	skipUnlessTold(t)
 	for name, want := range map[network]string{

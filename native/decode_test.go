@@ -394,8 +394,8 @@ func TestTrap01IPOptionsAreNotRoot(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds each decoder against the decision that the offsets of the C
-// headers call for. The seeds are near the truth, where the decisions are.
+// FuzzDecode compares each decoder with a second decision by the offsets in the C headers.
+// The seeds are close to valid answers.
 func FuzzDecode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i, l := range layouts {
