@@ -65,7 +65,7 @@ func TestGroupsAllocateOnce(t *testing.T) {
 	}
 }
 
-// One question is one getsockopt, and no other call on a descriptor; about a packet
+// One question is one getsockopt, and no other call on a descriptor. About a packet
 // connection it is also those about its family, its type and whether it listens, and
 // for the groups whether there is a peer.
 func TestOneSystemCall(t *testing.T) {

@@ -21,9 +21,9 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
-// A sandbox that forbids the calls one by one, or makes nothing of them and reports
-// success (a seccomp filter of our own): every public function answers with an error
-// that names the call and wraps its errno, and never with a value.
+// In these tests a seccomp filter acts as a sandbox. It forbids the calls one by one, or
+// reports success without making them. Every public function must return an error that names
+// the call and wraps its errno, and never a value.
 
 // victim is what the public functions are asked about.
 type victim struct {

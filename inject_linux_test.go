@@ -147,9 +147,8 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 // socket, type, and whether it listens.
 const questionsAboutAFile = 5
 
-// The same to each of the questions that a descriptor of unknown kind costs:
-// where success without an answer read as "does not listen", a listening socket
-// would give its own ids.
+// The same for each check of a descriptor of unknown kind. If success without an answer read
+// as "does not listen", a listening socket would give its own ids.
 func TestTrap01InjectedChecks(t *testing.T) {
 	for _, do := range []string{"ask a listening file", "ask a connected file"} {
 		for when := 1; when <= questionsAboutAFile+1; when++ {

@@ -284,8 +284,8 @@ func TestDecodeInt(t *testing.T) {
 	}
 }
 
-// Each word of a credible answer in turn, at the ends of what it can be: the decision
-// is that which the offsets of the C headers call for, and 1 is a pid.
+// Each word of a credible answer in turn has its smallest and largest values. The decision
+// must be the one by the offsets in the C headers, and 1 is a pid.
 func TestDecodeEnds(t *testing.T) {
 	for _, l := range layouts {
 		for at := 0; at < l.size; at += 4 {
