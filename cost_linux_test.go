@@ -44,7 +44,7 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 	return p.UID
 }
 
-// Groups are the slice that is handed out, and no other allocation.
+// GetPeerGroups allocates only the slice that it returns.
 func TestGroupsAllocateOnce(t *testing.T) {
 	needRoot(t)
 	conns := map[int]*net.UnixConn{}
@@ -94,8 +94,8 @@ func TestOneSystemCall(t *testing.T) {
 
 var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
 
-// callsOf counts the system calls on sockets, descriptors and identity that a
-// helper makes which asks so many times.
+// callsOf counts the system calls on sockets, descriptors and identity of a helper that asks
+// so many times.
 func callsOf(t *testing.T, listener net.Listener, do string, questions int) map[string]int {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")

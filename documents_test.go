@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// documents are those that name tests and targets.
+// documents are the documents that name tests and targets.
 var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docs/deployment.md", "docs/systems.md", "docs/troubleshooting.md"}
 
 var (

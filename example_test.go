@@ -135,7 +135,7 @@ func ExampleGetPeerSecurityLabel() {
 	// Output: sshd: false
 }
 
-// The handle stays on the process that connected, whoever has its pid by now.
+// The handle refers to the process that connected, even if another process has its pid now.
 func ExampleOpenPeerProcess() {
 	server, _, remove := exampleSocket()
 	defer remove()

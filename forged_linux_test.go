@@ -42,8 +42,7 @@ func (w wrapper) NetConn() net.Conn { return w.Conn }
 // what it is.
 type embedded struct{ *net.UnixConn }
 
-// publicFunctions ask, and return what a caller would take for an answer, nil if there
-// is none.
+// publicFunctions ask, and return a value that a caller could use as the answer, or nil.
 var publicFunctions = map[string]func(victim) (any, error){
 	"GetPeerCredentials": func(v victim) (any, error) {
 		return answerOf(peercred.GetPeerCredentials(v.conn))
@@ -157,7 +156,7 @@ func needsPidfd(function string) bool {
 	return ofProcess(function) || strings.HasPrefix(function, "OpenPeerProcess") || function == "Support: process"
 }
 
-// forgedAnswer is what a function did when the kernel answered with errno.
+// forgedAnswer is the result of a function when the kernel answered with errno.
 type forgedAnswer struct {
 	Forged      syscall.Errno
 	Value       any
@@ -176,8 +175,8 @@ func forgedAnswerOf(errno syscall.Errno, value any, err error) forgedAnswer {
 	}
 }
 
-// helperForge asks one function about a victim: once while all is well, if it then
-// returns at all, and once for each errno that the calls are forged with.
+// helperForge asks one function about a victim: once without forging, if the function then
+// returns, and once for each errno that the calls are forged with.
 func helperForge(r role) error {
 	v, err := newVictim(r.Address, ofProcess(r.Function))
 	if err != nil {

@@ -45,7 +45,7 @@ func (w *world) add(fd int, err error) {
 
 var fuzzTypes = []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET, unix.SOCK_DGRAM}
 
-// step makes one move. Moves that the kernel refuses are moves too.
+// step makes one move. A move may fail.
 func (w *world) step() {
 	const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	switch w.next() % 13 {

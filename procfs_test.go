@@ -134,8 +134,8 @@ func TestInspectOfAHiddenProcess(t *testing.T) {
 	}
 }
 
-// A process without arguments has a program all the same; one that is at its end, or
-// executing another, has none.
+// A process without arguments still has a program. A process that is ending or executing
+// another program has none.
 func TestReadCmdline(t *testing.T) {
 	const absent = "no such file"
 	for _, test := range []struct {
