@@ -26,14 +26,14 @@ import (
 )
 
 // A kernel, or a sandbox between us and it, that fails a call, or that reports
-// success and writes nothing (a seccomp filter of our own, see [seccomp.Answer]).
+// success and writes nothing (a seccomp filter of our own, see [callAnswer]).
 
 // runForged runs a helper while strace changes the answer of a call, and reads its report.
 // The helper ends by itself. inject is in strace's syntax: CALL:error=E, retval=N, or
 // poke_exit=@argI=HEX for the written bytes, and when=N for only the Nth call.
 func runForged(t *testing.T, r role, inject string, report any) {
 	t.Helper()
-	seccomp.NeedAnswer(t)
+	seccomp.NeedNotification(t)
 	answer, err := answerOfStrace(inject)
 	if err != nil {
 		t.Fatalf("%s: %v", inject, err)
@@ -44,11 +44,11 @@ func runForged(t *testing.T, r role, inject string, report any) {
 
 var callNumbers = map[string][]uintptr{
 	"bind": {unix.SYS_BIND}, "connect": {unix.SYS_CONNECT}, "getsockname": {unix.SYS_GETSOCKNAME}, "getsockopt": {unix.SYS_GETSOCKOPT},
-	"ioctl": {unix.SYS_IOCTL}, "poll": {seccomp.Poll[0].Number, seccomp.Poll[len(seccomp.Poll)-1].Number},
+	"ioctl": {unix.SYS_IOCTL}, "poll": {pollCalls[0].Number, pollCalls[len(pollCalls)-1].Number},
 	"socket": {unix.SYS_SOCKET}, "socketpair": {unix.SYS_SOCKETPAIR},
 }
 
-func answerOfStrace(inject string) (a seccomp.Answer, err error) {
+func answerOfStrace(inject string) (a callAnswer, err error) {
 	call, rest, _ := strings.Cut(inject, ":")
 	a.Numbers, a.Made = callNumbers[call], true
 	for word := range strings.SplitSeq(rest, ":") {
