@@ -40,6 +40,9 @@ func (q *question[T]) of(conn any) (answer T, err error) {
 
 func (q *question[T]) ofConn(conn any) (nothing T, err error) {
 	reached, err := reach(conn)
+	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
+		return nothing, notUnix
+	}
 	switch {
 	case err != nil:
 		return nothing, q.fail(err)
@@ -160,18 +163,20 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	var first sync.Once
 	var told T
 	asked := q.fail(errNoDescriptor)
+	err = errNoDescriptor // stands if Control panics
 	defer func() {
+		first.Do(func() {}) // waits for a run that goes on, and prevents later ones
 		if err != nil {
 			discard(told)
+			return
 		}
+		answer, err = told, asked
 	}()
-	err = errNoDescriptor // stands if Control panics
 	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = q.askChecked(int(fd)) }) })
-	first.Do(func() {}) // waits for a run that goes on, and prevents later ones
 	if err != nil {
-		return answer, q.fail(err)
+		err = q.fail(err)
 	}
-	return told, asked
+	return answer, err
 }
 
 // discard closes an answer that is not handed out.
@@ -231,10 +236,5 @@ func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
 	return answer, nil
 }
 
-// fail says what failed. It leaves *ErrNotUnixSocket as it is.
-func (q *question[T]) fail(err error) error {
-	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
-		return notUnix
-	}
-	return fmt.Errorf("%s: %w", q.failed, err)
-}
+// fail says what failed.
+func (q *question[T]) fail(err error) error { return fmt.Errorf("%s: %w", q.failed, err) }
