@@ -43,6 +43,9 @@ func (q *question[T]) ofAny(conn any) (answer T, err error) {
 
 func (q *question[T]) ofConn(conn any) (nothing T, err error) {
 	reached, err := reach(conn)
+	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
+		return nothing, notUnix
+	}
 	switch {
 	case err != nil:
 		return nothing, q.fail(err)
@@ -235,10 +238,5 @@ func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
 	return answer, nil
 }
 
-// fail adds what failed to err. It returns *ErrNotUnixSocket unchanged.
-func (q *question[T]) fail(err error) error {
-	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
-		return notUnix
-	}
-	return fmt.Errorf("%s: %w", q.failed, err)
-}
+// fail adds what failed to err.
+func (q *question[T]) fail(err error) error { return fmt.Errorf("%s: %w", q.failed, err) }
