@@ -12,7 +12,7 @@ export GOWORK := off
 # Code with further dependencies is in a module of its own.
 MODULES := . grpcpeer benchmarks proving
 comma := ,
-in_modules = @for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done
+in_modules = @for module in $(MODULES); do echo "-- module $$module"; (cd $$module && $(1)) || exit 1; done
 
 GOTESTSUM   := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

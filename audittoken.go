@@ -37,14 +37,13 @@ func (t AuditToken) PIDVersion() uint32 { return t[7] }
 // It takes the same conns as [GetPeerCredentials].
 //
 // The token is not as of connect time. The kernel builds it when asked, for the process that
-// has the pid that last used the peer's socket. So ask right after Accept, compare
-// [AuditToken.EUID] with PeerCredentials.UID, and deny the peer if they differ. The token of
-// another process with the same pid is another token. But the token does not prove that its
-// process is the one that connected.
+// has the pid that last used the peer's socket. So call it right after Accept, compare
+// [AuditToken.EUID] with PeerCredentials.UID, and deny the peer if they differ. Even if they
+// are equal, the token does not prove that its process is the one that connected.
 //
 // It returns a token or an error. The errors are those of GetPeerCredentials, ENOTCONN once
-// the peer has closed, and EINVAL if no process has that pid. On every system but macOS and
-// iOS the error wraps *[ErrPeerCredentialsUnavailable]. It is safe for concurrent use.
+// the peer has closed, and EINVAL if no process has that pid. On every system except macOS
+// and iOS the error wraps *[ErrPeerCredentialsUnavailable]. It is safe for concurrent use.
 //
 // Source: LOCAL_PEERTOKEN in bsd/kern/uipc_usrreq.c of macOS.
 func GetPeerAuditToken(conn net.Conn) (AuditToken, error) { return auditTokenOf.of(conn) }

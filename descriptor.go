@@ -14,21 +14,21 @@ import (
 type question[T any] struct {
 	failed string                  // how errors begin
 	ask    func(fd int) (T, error) // asks about a Unix socket that can have a peer
-	trusts bool                    // ask does not find out whether there is a peer
+	trusts bool                    // ask does not check whether there is a peer
 }
 
 // of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
-// connected stream of type *net.UnixConn needs no checks. Of anything else the kernel says
-// whether it is a Unix socket that has a peer.
+// connected stream of type *net.UnixConn needs no checks. For anything else the kernel is
+// asked whether it is a Unix socket that has a peer.
 func (q *question[T]) of(conn any) (T, error) {
-	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported {
+	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // its methods do not panic
 		return q.ofUnixConn(c)
 	}
 	return q.ofAny(conn)
 }
 
-// ofAny returns an error if a method of conn panics. That does not depend on what recover
-// returns, which is nil for a panic(nil) under GODEBUG=panicnil=1.
+// ofAny returns an error if a method of conn panics. The variable finished detects that
+// even if recover returns nil, as it does after panic(nil) under GODEBUG=panicnil=1.
 func (q *question[T]) ofAny(conn any) (answer T, err error) {
 	finished := false
 	defer func() {
@@ -43,6 +43,9 @@ func (q *question[T]) ofAny(conn any) (answer T, err error) {
 
 func (q *question[T]) ofConn(conn any) (nothing T, err error) {
 	reached, err := reach(conn)
+	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
+		return nothing, notUnix
+	}
 	switch {
 	case err != nil:
 		return nothing, q.fail(err)
@@ -67,7 +70,7 @@ var (
 	errNoDescriptor = errors.New("the connection did not hand out its descriptor")
 )
 
-// reach follows NetConn to what gives access to its descriptor.
+// reach follows NetConn to a value that gives access to its descriptor.
 func reach(conn any) (syscall.Conn, error) {
 	for range maxWrappers {
 		switch c := conn.(type) {
@@ -95,8 +98,8 @@ func reach(conn any) (syscall.Conn, error) {
 	return nil, errTooDeep
 }
 
-// hidden is the error for a conn that does not give access to its descriptor. It names the
-// kind that the conn itself claims to be.
+// hidden returns the error for a conn that does not give access to its descriptor. It names
+// the network that the conn itself claims.
 func hidden(conn net.Conn) error {
 	network := ""
 	if address := conn.LocalAddr(); address != nil {
@@ -113,8 +116,8 @@ func hidden(conn net.Conn) error {
 	return &ErrNotUnixSocket{ConnType: "unknown"}
 }
 
-// The next two functions do the same for two types, because a call of a concrete method
-// does not allocate.
+// ofUnixConn and ofFile do the same for two types, because a call of a concrete method does
+// not allocate.
 
 func (q *question[T]) ofUnixConn(c *net.UnixConn) (answer T, err error) {
 	raw, err := c.SyscallConn()
@@ -144,14 +147,14 @@ func (q *question[T]) ofFile(f *os.File) (answer T, err error) {
 	asked := errNoDescriptor
 	err = raw.Control(func(fd uintptr) { answer, asked = q.askChecked(int(fd)) })
 	if err != nil {
-		// Only a closed file refuses, and its error does not wrap os.ErrClosed.
+		// The file is closed, but err does not wrap os.ErrClosed.
 		return answer, q.fail(&os.PathError{Op: "control", Path: f.Name(), Err: os.ErrClosed})
 	}
 	return answer, asked
 }
 
-// ofForeign asks a type that is not ours for its descriptor. Control may run the function
-// twice, later, or never: only the first run before Control returns counts.
+// ofForeign asks a type of another package for its descriptor. Its Control may run the
+// function twice, later, or never. Only the first run before Control returns counts.
 func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	raw, err := conn.SyscallConn()
 	switch {
@@ -163,9 +166,9 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	var first sync.Once
 	var told T
 	asked := q.fail(errNoDescriptor)
-	err = errNoDescriptor // stands if Control panics
+	err = errNoDescriptor // in case Control panics
 	defer func() {
-		first.Do(func() {}) // waits for a run that goes on, and prevents later ones
+		first.Do(func() {}) // waits for a run in progress, and prevents later ones
 		if err != nil {
 			discard(told)
 			return
@@ -179,16 +182,16 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	return answer, err
 }
 
-// discard closes an answer that is not handed out.
+// discard closes an answer that is not returned.
 func discard(answer any) {
 	if c, ok := answer.(io.Closer); ok {
 		c.Close()
 	}
 }
 
-// isConnectedStream reports, without a system call, whether c can only be a connected stream
-// socket. A socket without a peer's address may be a listener that came through
-// net.FileConn. Some kernels confuse the ends of a seqpacket connection.
+// isConnectedStream reports, without a system call, whether c is certainly a connected
+// stream socket. A socket without a peer's address may be a listener from net.FileConn. A
+// seqpacket socket needs the check for kernels that confuse the ends of its connection.
 func isConnectedStream(c *net.UnixConn) bool {
 	peer, ok := c.RemoteAddr().(*net.UnixAddr)
 	return ok && peer != nil && peer.Net == "unix"
@@ -212,9 +215,9 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	return answer, err
 }
 
-// askUnixSocket asks about a Unix socket that may have no peer. It checks last whether the
-// socket can have one: another process that shares the descriptor can make it listen
-// meanwhile, and a listening socket keeps listening.
+// askUnixSocket asks about a Unix socket that may have no peer. The check whether it can
+// have one comes last. Another process that shares the descriptor can make it listen
+// before that, and a listening socket cannot stop listening.
 func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
 	if q.trusts {
 		if _, err := askCredentials(fd); err != nil {
@@ -235,10 +238,5 @@ func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
 	return answer, nil
 }
 
-// fail says what failed. It leaves *ErrNotUnixSocket as it is.
-func (q *question[T]) fail(err error) error {
-	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
-		return notUnix
-	}
-	return fmt.Errorf("%s: %w", q.failed, err)
-}
+// fail adds what failed to err.
+func (q *question[T]) fail(err error) error { return fmt.Errorf("%s: %w", q.failed, err) }

@@ -11,10 +11,9 @@ import (
 // ErrNotUnixSocket says that a connection is not a Unix socket. Find it with
 // errors.As; it is always a pointer.
 type ErrNotUnixSocket struct {
-	// ConnType is what the connection is instead: "TCP" for a stream over IP,
-	// "UDP" for datagrams over IP, or "unknown".
-	// It is "Unix" for a wrapper that calls itself a Unix socket and hides its
-	// descriptor, so that the kernel cannot be asked.
+	// ConnType is the type of the connection: "TCP" for a stream over IP, "UDP" for
+	// datagrams over IP, or "unknown". It is "Unix" for a wrapper that claims to be a
+	// Unix socket and hides its descriptor.
 	ConnType string
 }
 
@@ -22,18 +21,17 @@ func (e *ErrNotUnixSocket) Error() string {
 	return "peer credentials only available for Unix sockets, got " + e.ConnType
 }
 
-// ErrPeerCredentialsUnavailable says that the credentials of a Unix socket's
-// peer, or something else that was asked about it, are unavailable here. Find it with
-// errors.As; it is always a pointer.
-// errors.Is(err, errors.ErrUnsupported) holds for it.
+// ErrPeerCredentialsUnavailable says that this system or kernel does not report the
+// credentials of a Unix socket's peer, or another fact about the peer. Find it with
+// errors.As; it is always a pointer. errors.Is(err, errors.ErrUnsupported) is true for it.
 //
-// If the credentials are not what is unavailable, it is wrapped by an error that says
-// what is, as in "failed to get the peer's security label: unavailable on linux: ...".
-// So print the error that the function returned.
+// If another fact is unavailable, an error that names the fact wraps this one, as in
+// "failed to get the peer's security label: unavailable on linux: ...". So print the error
+// that the function returned.
 type ErrPeerCredentialsUnavailable struct {
 	// Platform is the system, as runtime.GOOS names it.
 	Platform string
-	// Reason is for people: what the system or its kernel lacks, or denies us.
+	// Reason says for people what the system or kernel lacks or denies.
 	Reason string
 }
 
@@ -46,11 +44,11 @@ func (e *ErrPeerCredentialsUnavailable) Is(target error) bool {
 	return target == errors.ErrUnsupported
 }
 
-// ErrPeerProcessGone says that the process of a peer has been reaped, or ended
-// while it was looked at: its pid may be another's by now. Find it with errors.As;
-// it is always a pointer. errors.Is(err, os.ErrProcessDone) holds for it.
+// ErrPeerProcessGone says that the process of a peer has been reaped, or that it ended
+// while it was inspected. Another process may have its pid now. Find it with errors.As; it
+// is always a pointer. errors.Is(err, os.ErrProcessDone) is true for it.
 type ErrPeerProcessGone struct {
-	// PID is the pid that the process had, as far as that is known, and else 0.
+	// PID is the pid that the process had, or 0 if that is not known.
 	PID int32
 }
 
@@ -58,7 +56,7 @@ func (e *ErrPeerProcessGone) Error() string {
 	if e.PID == 0 {
 		return "the peer's process is gone"
 	}
-	return "the peer's process, once pid " + strconv.Itoa(int(e.PID)) + ", is gone"
+	return "the peer's process is gone (it was pid " + strconv.Itoa(int(e.PID)) + ")"
 }
 
 // Is reports whether target is os.ErrProcessDone.
@@ -69,10 +67,10 @@ func isPeerProcessGone(err error) bool {
 	return errors.As(err, &gone)
 }
 
-// known is what is known of this system. It names the calls.
+// known is what is documented for this system. It names the calls.
 var known = supportOn(runtime.GOOS, Implementation)
 
-// refusal is the error for a call that gave none of the answers to hand out.
+// refusal returns the error for a call that gave no answer.
 func refusal(failed, call string, err error) error {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported) && call == "":
@@ -83,13 +81,13 @@ func refusal(failed, call string, err error) error {
 	return fmt.Errorf("%s: %w", failed, callError(call, err))
 }
 
-// callError names the system and the call.
+// callError adds the system and the call to err.
 func callError(call string, err error) error {
 	return fmt.Errorf("%s: %s: %w", runtime.GOOS, call, err)
 }
 
-// unavailable returns an error that wraps *ErrPeerCredentialsUnavailable. Its text
-// begins with failed, unless the credentials are what is unavailable.
+// unavailable returns an error that wraps *ErrPeerCredentialsUnavailable. Its text begins
+// with failed if a fact other than the credentials is unavailable.
 func unavailable(failed, reason string) error {
 	err := &ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: reason}
 	if failed == failedCredentials {

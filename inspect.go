@@ -12,16 +12,14 @@ import (
 )
 
 // Inspect runs read on the directory of the process in /proc, and then checks that the
-// process has not ended meanwhile. If it has not, read saw this process, and not
-// another one that took its pid. If the process has ended, Inspect returns
-// *[ErrPeerProcessGone], and the caller must discard the findings. Otherwise it returns
-// the error of read.
+// process is still alive. If it is, read saw this process and not another one that got its
+// pid, and Inspect returns the error of read. If the process has ended, Inspect returns
+// *[ErrPeerProcessGone], and the caller must discard the findings.
 //
 // read must open files only by that path, and must not open any there after it has
-// returned. It may take its time, and may call the other methods of the handle. A
-// hostile process can make it slow: files that it opens, and memory that it reads, may
-// come from a file system that the process itself serves. So do not hold a lock or keep
-// other peers waiting meanwhile.
+// returned. It may call the other methods of the handle. A hostile process can make read
+// slow, because files and memory may come from a file system that the process itself
+// serves. So do not hold a lock or keep other peers waiting meanwhile.
 //
 // The contents of /proc are as of now, not as of connect time. A process can change
 // while it is read. Much of the contents comes from the process itself, so it is no
@@ -62,9 +60,8 @@ func (p *PeerProcess) Inspect(read func(procfs string) error) error {
 
 const failedInspection = "failed to inspect the peer's process"
 
-// inspect checks again after an error of read, because /proc may hide the process by
-// then. It does if the process executed a set-user-ID program. An error of read would
-// then look like one about the process.
+// inspect checks again after an error of read, because /proc may hide the process by then,
+// for example if it executed a set-user-ID program. The error of read is then misleading.
 func inspect(procfs string, read func(procfs string) error) error {
 	if err := checkVisible(procfs); err != nil {
 		return err
@@ -152,7 +149,7 @@ func (p *PeerProcess) ExecutablePath() (path string, err error) {
 	return path, nil
 }
 
-// readLink refuses the empty path, which no link in /proc has.
+// readLink returns an error for an empty path, which no link in /proc has.
 func readLink(name string) (path string, err error) {
 	path, err = os.Readlink(name)
 	if err == nil && path == "" {
@@ -220,8 +217,8 @@ func checkHasProgram(procfs string) error {
 type Cgroup struct {
 	// Hierarchy is the hierarchy's number, 0 for cgroup version 2.
 	Hierarchy int `json:"hierarchy"`
-	// Controllers are those of the hierarchy, or its name as in "name=systemd";
-	// none for cgroup version 2.
+	// Controllers are those of the hierarchy, or its name as in "name=systemd". It is
+	// empty for cgroup version 2.
 	Controllers []string `json:"controllers,omitempty"`
 	// Path begins with "/" at the root of our cgroup namespace, and with "/.."
 	// outside of it. It ends in " (deleted)" if the group has been removed.
@@ -229,10 +226,11 @@ type Cgroup struct {
 }
 
 // Cgroup returns the control groups of the process, one for each hierarchy. With cgroup
-// version 2 alone there is one. The administrator, or a user to whom groups were
-// delegated, decides who may move a process between groups. A user can choose among the
-// groups below the user's own, and name them freely. So a control group is no basis for
-// a decision that keeps one user out of what another has.
+// version 2 alone there is one.
+//
+// The administrator decides who may move a process between groups, and can delegate that
+// to users. A user can make groups below the user's own, with any name. So do not use the
+// names of control groups to protect one user from another.
 //
 // Cgroup fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides the
 // process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
@@ -247,12 +245,13 @@ func (p *PeerProcess) Cgroup() ([]Cgroup, error) {
 	return parseCgroups(text)
 }
 
-// StartTime returns when the process was forked, not when it executed its present
-// program. It is for people. The kernel counts hundredths of a second since boot
-// (CLOCK_BOOTTIME, in our time namespace). StartTime converts them by the clocks as of
-// now. So two calls may differ by some hundredths, and by more if the time of day was
-// set in between. Pid and start time together do not identify a process and are no
-// basis for a decision. The handle identifies it.
+// StartTime returns when the process was forked, not when it executed its current
+// program. It is for people. Pid and start time together do not identify a process, and
+// are no basis for a decision. The handle identifies it.
+//
+// The kernel counts hundredths of a second since boot (CLOCK_BOOTTIME, in our time
+// namespace). StartTime converts them by the clocks as of now. So two calls may differ by
+// some hundredths, and by more if the time of day was set in between.
 //
 // StartTime fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides the
 // process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
@@ -271,9 +270,8 @@ func (p *PeerProcess) StartTime() (time.Time, error) {
 	return startTime(stat, up, time.Now())
 }
 
-// CurrentCredentials are the ids of a process as of now. They are of another type
-// than [PeerCredentials], which are those as of connect time, so that nobody takes
-// the one for the other.
+// CurrentCredentials are the ids of a process as of now. [PeerCredentials] has the ids as
+// of connect time.
 type CurrentCredentials struct {
 	RealUID       uint32 `json:"real_uid"`
 	EffectiveUID  uint32 `json:"effective_uid"`
@@ -287,18 +285,19 @@ type CurrentCredentials struct {
 
 // CurrentCredentials returns the ids that the process has now. Base decisions on the
 // ids as of connect time, from [GetPeerCredentials]. A process can drop ids after it
-// connected. It can also gain ids by executing a set-user-ID program, without more
-// power over them than before. Ids that our user namespace does not map are the
-// overflow id, 65534. Each thread can have its own ids. These are the ids of the first
-// thread.
+// connected. It can also gain ids by executing a set-user-ID program, but does not control
+// that program.
+//
+// An id that our user namespace does not map is the overflow id, 65534. Each thread can
+// have ids of its own. These are the ids of the first thread.
 //
 // The error is *[ErrPeerProcessGone] once the process has been reaped. Since Linux 6.13
-// CurrentCredentials does not use /proc. Before that, and for a process that has no pid
-// here, it fails as [PeerProcess.Inspect] does: if /proc is not mounted or hides the
-// process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
+// CurrentCredentials does not use /proc. Before that, and for a process that has no pid in
+// our namespace, it fails as [PeerProcess.Inspect] does. If /proc is not mounted or hides
+// the process, the error wraps *[ErrPeerCredentialsUnavailable], and with hidepid=noaccess
 // also EACCES.
 //
-// Source: PIDFD_GET_INFO in fs/pidfs.c; else proc_pid_status(5).
+// Source: PIDFD_GET_INFO in fs/pidfs.c; before Linux 6.13 proc_pid_status(5).
 func (p *PeerProcess) CurrentCredentials() (*CurrentCredentials, error) {
 	var ids [8]uint32
 	var asked error
@@ -326,8 +325,8 @@ func (p *PeerProcess) idsFromStatus() (ids [8]uint32, err error) {
 	return parseStatusIDs(text)
 }
 
-// procPID returns the pid that the process has in /proc, which is the pid
-// namespace of whoever mounted that, or 0 if it has none there.
+// procPID returns the pid that the process has in the pid namespace of /proc, or 0 if it
+// has none there. A /proc belongs to the pid namespace of the process that mounted it.
 func (p *PeerProcess) procPID() (pid int32, err error) {
 	const file = "/proc/self/fdinfo/"
 	var text string
@@ -336,11 +335,11 @@ func (p *PeerProcess) procPID() (pid int32, err error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, os.ErrNotExist): // of a descriptor that is open
+	case errors.Is(err, os.ErrNotExist): // although the descriptor is open
 		if err := p.Signal(nil); isPeerProcessGone(err) {
 			return 0, err
 		}
-		return 0, unavailable(failedInspection, "/proc is not mounted, or is that of a pid namespace that we are not in: mount that of ours")
+		return 0, unavailable(failedInspection, "/proc is not mounted, or belongs to a pid namespace that this process is not in: mount a /proc of its own pid namespace")
 	case err != nil:
 		return 0, err
 	}
@@ -354,20 +353,20 @@ func (p *PeerProcess) procPID() (pid int32, err error) {
 	return pid, nil
 }
 
-// checkOwnProc refuses a /proc that shows the pids of another namespace than ours:
-// there we have more than one pid, or none.
+// checkOwnProc returns an error if /proc belongs to another pid namespace than ours. In
+// that one this process has more than one pid, or none.
 func checkOwnProc() error {
 	text, err := readAtMost("/proc/self/status", maxProcFile)
 	if err != nil {
 		return fmt.Errorf("peer process: %w", err)
 	}
 	if line, ok := lineOf(text, "NSpid:"); !ok || len(strings.Fields(line)) != 1 {
-		return unavailable(failedInspection, "this kernel tells a pid only through /proc, and this /proc is that of another pid namespace")
+		return unavailable(failedInspection, "this kernel reports a pid only through /proc, and this /proc belongs to another pid namespace")
 	}
 	return nil
 }
 
-// maxProcFile bounds what is read of a process: one can have the kernel show any
+// maxProcFile limits how much of a file is read. A process can make the kernel show any
 // part of its memory as its command line.
 const maxProcFile = 8 << 20
 

@@ -17,9 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelVariable says that the tests run on a kernel that answers for the
-// caller, so that it is an error if that one answers right, and the other way
-// round on all others.
+// kernelVariable is the environment variable that says that this kernel answers for the
+// caller. Then a right answer fails the tests. Without the variable a wrong one does.
 const kernelVariable = "PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER"
 
 func TestTrap13Kernel(t *testing.T) {
@@ -124,7 +123,7 @@ func TestTrap13KernelCannotBeAsked(t *testing.T) {
 func TestTrap13ImitatedKernel(t *testing.T) {
 	var got map[string]string
 	runForged(t, role{Do: "ask a wrong kernel"}, fmt.Sprintf("socket:retval=%d", ourSocket), &got)
-	const refusal = "peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (gVisor before November 2025 does)"
+	const refusal = "peer credentials unavailable on linux: the kernel names this process itself as the peer of every Unix socket (as gVisor before November 2025 does)"
 	want := map[string]string{"file": "<nil>, " + refusal, "conn": "<nil>, " + refusal, "groups": "[], " + refusal}
 	for _, i := range implementations {
 		want[i.name] = "true, <nil>"

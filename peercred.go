@@ -7,28 +7,27 @@ import (
 	"syscall"
 )
 
-// PeerCredentials are the ids of the process at the other end of a Unix socket,
-// as the kernel knows them. They are effective ids, captured when the connection
-// was made, and do not follow the process: see the package documentation for
-// when exactly each system captures them and what they cannot tell.
+// PeerCredentials are the ids of the process at the other end of a Unix socket. They are
+// effective ids. The kernel captures them when the connection is made, so later changes do
+// not show. The package documentation describes the exact moment on each system, and the
+// limits.
 type PeerCredentials struct {
-	// PID is the process id, 1 or greater, in our own pid namespace. It is 0
-	// where the kernel does not tell: a peer in a pid namespace that we do not
-	// see, DragonFly, FreeBSD before 13.0 and 12.3, macOS once the peer has
-	// closed. It never means "any process", so a rule about pids must refuse 0.
-	// A pid can be taken by another process as soon as its owner is reaped.
+	// PID is the process id, 1 or greater, in our own pid namespace. It is 0 if the
+	// kernel does not report it: for a peer in a pid namespace that is not visible in
+	// ours, on DragonFly, on FreeBSD before 13.0 and 12.3, and on macOS once the peer
+	// has closed. 0 never means "any process", so a rule about pids must deny it.
+	// Another process can get the pid as soon as this one is reaped.
 	PID int32 `json:"pid"`
 	// UID is the effective user id, 0 to 4294967294. On Linux an id that our
 	// user namespace does not map is the overflow id, 65534.
 	UID uint32 `json:"uid"`
-	// GID is the effective group id, 0 to 4294967294, mapped like UID. It is
-	// the peer's primary group, unless it took another, as newgrp(1) does.
+	// GID is the effective group id, 0 to 4294967294, mapped like UID. It is usually
+	// the primary group of the peer's user. A process can change it, as newgrp(1) does.
 	GID uint32 `json:"gid"`
 }
 
 // String returns the ids in decimal, as in "pid=12345 uid=1000 gid=1000", and
-// "<nil>" for nil. It is for logs: nothing in this module parses it back, and
-// nothing else should.
+// "<nil>" for nil. It is for logs. Do not parse it.
 func (p *PeerCredentials) String() string {
 	if p == nil {
 		return "<nil>"
@@ -40,8 +39,8 @@ func (p *PeerCredentials) String() string {
 	return string(b)
 }
 
-// LogValue returns the ids as a slog group of pid, uid and gid, and no value for
-// nil.
+// LogValue returns the ids as a slog group of pid, uid and gid. For nil it returns a nil
+// value.
 func (p *PeerCredentials) LogValue() slog.Value {
 	if p == nil {
 		return slog.AnyValue(nil)
@@ -53,41 +52,39 @@ func (p *PeerCredentials) LogValue() slog.Value {
 	)
 }
 
-// GetPeerCredentials asks the kernel which process is at the other end of conn:
-// the client on a server's accepted conn, and the process that called listen(2) on a
-// client's conn. Ask right after Accept, because some systems forget the peer when it
-// closes.
+// GetPeerCredentials returns the credentials of the process at the other end of conn. On a
+// server's accepted conn that is the client. On a client's conn it is the process that
+// called listen(2), on most systems. Call it right after Accept, because some systems
+// forget a peer that closes.
 //
-// conn is a *net.UnixConn, or wraps one so that its descriptor can be reached:
-// by NetConn() net.Conn, as *tls.Conn does, or by SyscallConn, as a struct that
-// embeds a *net.UnixConn does. For anything but a connected *net.UnixConn the
-// kernel is asked too whether the descriptor is a Unix socket that can have a
-// peer.
+// conn must be a *net.UnixConn or wrap one. A wrapper needs a method NetConn() net.Conn, as
+// *tls.Conn has, or SyscallConn, as a struct that embeds a *net.UnixConn has. If conn is
+// not a connected *net.UnixConn, GetPeerCredentials also checks that the descriptor is a
+// Unix socket that can have a peer.
 //
-// It returns credentials or an error, never both and never neither:
+// It returns credentials or an error:
 //
 //   - *[ErrNotUnixSocket] if conn is not a Unix socket.
-//   - *[ErrPeerCredentialsUnavailable], for which errors.Is(err,
-//     errors.ErrUnsupported) holds, if this system, or this kernel, does not
-//     tell. Its Reason says why.
+//   - *[ErrPeerCredentialsUnavailable] if this system or kernel does not report the
+//     credentials. Its Reason says why. errors.Is(err, errors.ErrUnsupported) is true.
 //   - An error that wraps [net.ErrClosed] if conn is closed.
-//   - Otherwise an error that begins with "failed to get peer credentials",
-//     names the system and the call, and wraps the errno if there is one:
-//     ENOTCONN for a socket without a peer, one that listens, and a datagram
-//     socket, which can be connected anew after the kernel took the credentials;
-//     EINVAL in place of ENOTCONN on NetBSD, on FreeBSD, DragonFly and macOS for
-//     datagram sockets, and on FreeBSD up to 13 and on DragonFly for seqpacket
-//     sockets without a peer; EPROTO for an answer that is not what the system's
-//     headers promise. A nil conn, and a wrapper around nil, end here too.
+//   - Otherwise an error that begins with "failed to get peer credentials". It names the
+//     system and the call, and wraps the errno if there is one. A nil conn, or a wrapper
+//     around nil, is such an error.
 //
-// A peer that has closed or died is no error on Linux, macOS, FreeBSD, DragonFly and
+// The errno is ENOTCONN for a socket without a peer, a listening socket and a datagram
+// socket. It is EINVAL instead on NetBSD, and for datagram sockets on FreeBSD, DragonFly
+// and macOS. For a seqpacket socket without a peer it is EINVAL on FreeBSD up to 13 and on
+// DragonFly. It is EPROTO for an answer that the system's headers do not define.
+//
+// A peer that has closed or exited is no error on Linux, macOS, FreeBSD, DragonFly and
 // OpenBSD. On NetBSD, illumos and Solaris it is ENOTCONN.
 //
-// On Linux a connected *net.UnixConn costs one system call (four for "unixpacket", of
-// which the kernel is doubted), no allocation if the result does not escape, and no
-// lock. The first answer in a process that names that process itself costs three more
-// and reads syscall.ForkLock, to find out whether the kernel says so of everybody. The
-// descriptor is never duplicated.
+// On Linux a connected *net.UnixConn costs one system call, or four for "unixpacket". It
+// takes no lock, and does not allocate if the result does not escape. The first answer
+// that names this process itself costs three more system calls, which check whether the
+// kernel gives that answer for every peer. It also takes a read lock of syscall.ForkLock.
+// The descriptor is never duplicated.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
@@ -100,12 +97,13 @@ func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
 
 // GetPeerCredentialsOf is [GetPeerCredentials] for a value that gives access to its
 // descriptor: an *os.File (a socket inherited or received from another process),
-// a net.Conn, or a type of your own. It makes the same checks, returns the same
-// errors, and leaves the descriptor as it is: not duplicated, not switched to
-// blocking mode. For a closed *os.File the error wraps [os.ErrClosed].
+// a net.Conn, or a type of your own. It makes the same checks and returns the same
+// errors. It does not duplicate the descriptor or switch it to blocking mode. For a closed
+// *os.File the error wraps [os.ErrClosed].
 //
-// Anything but a connected *net.UnixConn costs three more system calls, which
-// establish that the descriptor is a Unix socket that can have a peer.
+// A connected *net.UnixConn costs as much as with GetPeerCredentials. Anything else costs
+// three more system calls, which check that the descriptor is a Unix socket that can have
+// a peer.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentialsOf(conn syscall.Conn) (*PeerCredentials, error) {
@@ -120,7 +118,7 @@ var credentialsOf = &question[PeerCredentials]{failed: failedCredentials, ask: a
 
 const failedCredentials = "failed to get peer credentials"
 
-// reply is what the linked implementation says.
+// reply is the answer of the linked implementation.
 type reply struct {
 	pid      int32
 	uid, gid uint32
@@ -166,8 +164,8 @@ func askCredentials(fd int) (PeerCredentials, error) {
 	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
 
-// judge explains a refusal, and doubts an answer that names this process. The caller
-// handles every other answer itself, without this call.
+// judge adds the context to an error, and checks the kernel if the answer names this
+// process. The callers handle every other answer themselves, which saves a call.
 //
 //go:noinline
 func (r reply) judge() (PeerCredentials, error) {

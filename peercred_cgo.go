@@ -9,9 +9,9 @@ import (
 	"example.com/peercred/cpeercred"
 )
 
-// Implementation names the linked implementation: "cpeercred", the C shims, in
-// a build with CGO_ENABLED=1, and "native", golang.org/x/sys, in one with
-// CGO_ENABLED=0. Both give the same answers.
+// Implementation names the linked implementation. It is "cpeercred", the C shims, in a
+// build with CGO_ENABLED=1, and "native", golang.org/x/sys, in a build with CGO_ENABLED=0.
+// Both give the same answers.
 const Implementation = "cpeercred"
 
 const supported = cpeercred.Supported

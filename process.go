@@ -11,31 +11,30 @@ import (
 	"time"
 )
 
-// PeerProcess is a handle on the very process that connected: a pidfd that the
-// kernel made from the socket, not from a pid. The handle
-// never means another process, even if another process gets the pid.
+// PeerProcess is a handle on the process that connected. It is a pidfd that the kernel
+// made from the socket, not from a pid. The handle always refers to that process, even if
+// another process gets the pid.
 //
-// A process stays the same when it drops privileges or executes another program.
-// So what [PeerProcess.Executable] and [PeerProcess.CurrentCredentials] say is as
-// of now, not as of connect time, and a decision on them is one about what the
-// process is now: it may have been another program when it connected, and may be
-// another one next.
+// The process may have passed the connection on, or may have ended and left it to a child.
 //
-// The process is the one that connected. It may have passed the connection on, or
-// have ended and left it to a child.
+// A process can drop privileges or execute another program, and the handle still refers to
+// it. So [PeerProcess.Executable] and [PeerProcess.CurrentCredentials] report the state as
+// of now, not as of connect time. The process may have been another program when it
+// connected, and may execute another one next.
 //
-// A handle holds one descriptor, which [PeerProcess.Close] closes; a handle that
-// is dropped without it is closed by the garbage collector, at some time, unless
-// its Done or Wait was called and the process lives on. All methods are safe for
-// concurrent use, also with Close. After Close they fail with an error that wraps
-// [os.ErrClosed]; those of a handle that [OpenPeerProcess] did not return, with one that
-// wraps [os.ErrInvalid].
+// A handle holds one descriptor. [PeerProcess.Close] closes it. The garbage collector
+// eventually closes a handle that is no longer used, except if Done or Wait was called and
+// the process is still alive.
+//
+// All methods are safe for concurrent use, also with Close. After Close they return an
+// error that wraps [os.ErrClosed]. On a PeerProcess that [OpenPeerProcess] did not return
+// they return an error that wraps [os.ErrInvalid].
 type PeerProcess struct {
-	pidfd   *os.File // its finalizer is the safety net
+	pidfd   *os.File // its finalizer closes a handle that is no longer used
 	watch   sync.Once
 	ended   chan struct{} // closed when the process has ended
-	stopped chan struct{} // closed when nobody watches any more; then failure is set
-	failure error         // why it was stopped, nil if the process has ended
+	stopped chan struct{} // closed after failure is set, when watching has stopped
+	failure error         // why watching stopped, nil if the process has ended
 }
 
 // OpenPeerProcess opens a handle on the process at the other end of conn. On a
@@ -43,20 +42,19 @@ type PeerProcess struct {
 // conn it is the process that called listen(2). It takes the same conns as
 // [GetPeerCredentials].
 //
-// It requires Linux 6.5 or newer. It never makes a handle from the pid, because
-// another process can have the pid by then.
+// It requires Linux 6.5 or newer. It never makes a handle from the pid, because another
+// process may have the pid now.
 //
 // It returns a handle or an error:
 //
 //   - *[ErrNotUnixSocket] as GetPeerCredentials does.
-//   - An error that wraps *[ErrPeerCredentialsUnavailable] and says that the process is
-//     unavailable, on other systems and on older kernels. Its Reason says which kernel
-//     has it.
+//   - An error that wraps *[ErrPeerCredentialsUnavailable], on other systems and on older
+//     kernels. Its Reason says which kernels have it.
 //   - *[ErrPeerProcessGone] if the process has been reaped. A zombie can still be
 //     opened.
-//   - Otherwise an error that names the system and the call and wraps the errno:
-//     ENOTCONN for a socket without a peer, one that listens, and a datagram
-//     socket; EMFILE and ENFILE if there is no descriptor left.
+//   - Otherwise an error that names the system and the call and wraps the errno. It is
+//     ENOTCONN for a socket without a peer, a listening socket and a datagram socket. It
+//     is EMFILE or ENFILE if no descriptor is left.
 //
 // It is safe for concurrent use.
 //
@@ -89,20 +87,20 @@ func askProcess(fd int) (*os.File, error) {
 	return os.NewFile(uintptr(pidfd), "pidfd"), nil
 }
 
-// checkOpened refuses a process that has been reaped, of which newer kernels make
-// a pidfd all the same, and a pidfd that the runtime's poller does not take.
+// checkOpened returns an error if the runtime's poller does not accept the pidfd, or if the
+// process has been reaped. Since Linux 6.16 the kernel makes a pidfd of a reaped process.
 func (p *PeerProcess) checkOpened() error {
 	if err := p.pidfd.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("%s: the runtime's poller does not take the pidfd: %w", failedProcess, err)
+		return fmt.Errorf("%s: the runtime's poller does not accept the pidfd: %w", failedProcess, err)
 	}
 	return p.ifGone()
 }
 
-// ifGone returns *ErrPeerProcessGone if the process has been reaped, as far as a
-// signal that is not sent, and else /proc, can tell.
+// ifGone returns *ErrPeerProcessGone if the process has been reaped. It tries signal 0, and
+// then /proc. It returns nil if neither can tell.
 func (p *PeerProcess) ifGone() error {
 	err := p.Signal(nil)
-	if err != nil && !isPeerProcessGone(err) { // not to be signalled from here, dead or alive
+	if err != nil && !isPeerProcessGone(err) { // we may not signal it
 		_, err = p.procPID()
 	}
 	if isPeerProcessGone(err) {
@@ -111,8 +109,8 @@ func (p *PeerProcess) ifGone() error {
 	return nil
 }
 
-// Close closes the handle and ends the goroutine behind Done. It does not touch
-// the process, and does not close the channel of Done, which would say that the
+// Close closes the handle and ends the goroutine that Done started. It does not affect the
+// process. It does not close the channel of Done, because a closed channel means that the
 // process has ended. Closing again does nothing. The error is always nil.
 func (p *PeerProcess) Close() error {
 	if p.isOpened() {
@@ -121,8 +119,8 @@ func (p *PeerProcess) Close() error {
 	return nil
 }
 
-// Alive reports whether the process has not ended yet. A zombie, which has ended
-// and was not waited for by its parent, is not alive.
+// Alive reports whether the process is alive. A zombie, whose parent has not waited for it
+// yet, is not alive.
 //
 // Source: pidfd_open(2).
 func (p *PeerProcess) Alive() (bool, error) {
@@ -134,11 +132,13 @@ func (p *PeerProcess) Alive() (bool, error) {
 	return err == nil && !exited, err
 }
 
-// Done returns a channel that is closed once the process has ended, as a zombie
-// too. Close does not close it; [PeerProcess.Wait] returns then. The first call
-// starts a goroutine that sleeps in the runtime's poller until the process ends or
-// the handle is closed. Every call returns the same channel; for a PeerProcess that
-// OpenPeerProcess did not return it is nil.
+// Done returns a channel that is closed when the process has ended. A zombie has ended.
+// Every call returns the same channel. On a PeerProcess that OpenPeerProcess did not return
+// it is nil.
+//
+// Close does not close the channel, but it makes [PeerProcess.Wait] return. The first call
+// starts a goroutine that sleeps in the runtime's poller until the process ends or the
+// handle is closed.
 func (p *PeerProcess) Done() <-chan struct{} {
 	if !p.isOpened() {
 		return nil
@@ -147,7 +147,7 @@ func (p *PeerProcess) Done() <-chan struct{} {
 	return p.ended
 }
 
-// isOpened tells a handle from nil and from a zero PeerProcess.
+// isOpened reports whether OpenPeerProcess returned p. It is false for nil.
 func (p *PeerProcess) isOpened() bool { return p != nil && p.pidfd != nil }
 
 func (p *PeerProcess) waitForEnd() {
@@ -179,9 +179,9 @@ func (p *PeerProcess) awaitEnd() error {
 	return nil
 }
 
-// Wait waits until the process has ended, as a zombie too, and returns nil then.
-// It returns ctx's error if that is done first, and an error that wraps
-// [os.ErrClosed] if the handle is closed first.
+// Wait waits until the process has ended, and returns nil. A zombie has ended. If ctx is
+// done first, Wait returns ctx's error. If the handle is closed first, the error wraps
+// [os.ErrClosed].
 func (p *PeerProcess) Wait(ctx context.Context) error {
 	if !p.isOpened() {
 		return p.failed("poll(pidfd)", os.ErrInvalid)
@@ -200,15 +200,14 @@ func (p *PeerProcess) Wait(ctx context.Context) error {
 	}
 }
 
-// PID returns the pid of the process in our pid namespace, 1 or greater, or 0 if
-// it has none there. It comes from the handle, so it is right when it returns; but
-// it is free for another process as soon as this one is reaped, so use the handle
-// instead of the pid wherever that is possible.
+// PID returns the pid of the process in our pid namespace, 1 or greater, or 0 if it has
+// none there. Another process can get the pid as soon as this one is reaped. So use the
+// handle instead of the pid where possible.
 //
-// The error is *[ErrPeerProcessGone] once the process has been reaped. Before Linux
-// 6.13, and for a process that has no pid here, PID needs /proc: the error wraps
-// *[ErrPeerCredentialsUnavailable] if that is not mounted or is that of another pid
-// namespace. The mount options of /proc (hidepid, subset) do not matter to PID.
+// The error is *[ErrPeerProcessGone] once the process has been reaped. PID requires /proc
+// before Linux 6.13, and for a process that has no pid in our namespace. If /proc is not
+// mounted or belongs to another pid namespace, the error wraps
+// *[ErrPeerCredentialsUnavailable]. The mount options hidepid and subset do not matter.
 //
 // Source: PIDFD_GET_INFO in fs/pidfs.c; before Linux 6.13 /proc/self/fdinfo.
 func (p *PeerProcess) PID() (int32, error) {
@@ -230,9 +229,9 @@ func (p *PeerProcess) PID() (int32, error) {
 	return 0, p.failed(call, asked)
 }
 
-// pidFromFdinfo tells what PIDFD_GET_INFO, which said asked, leaves open: which pid
-// it is before Linux 6.13, and whether a process without a pid here has been
-// reaped.
+// pidFromFdinfo reads the pid from /proc if PIDFD_GET_INFO did not report it. asked is the
+// error of PIDFD_GET_INFO. The kernel may be older than 6.13, or the process may have no
+// pid in our namespace, or it may have been reaped.
 func (p *PeerProcess) pidFromFdinfo(asked error) (int32, error) {
 	if err := p.ifReaped(asked); err != nil {
 		return 0, err
@@ -252,8 +251,9 @@ func (p *PeerProcess) pidFromFdinfo(asked error) (int32, error) {
 	return pid, nil
 }
 
-// ifReaped returns *ErrPeerProcessGone if asked means that and not, as with
-// PIDFD_GET_INFO before Linux 6.15, that the process is not visible.
+// ifReaped returns *ErrPeerProcessGone if asked, an error of PIDFD_GET_INFO, means that the
+// process has been reaped. Before Linux 6.15 the same errno can mean that the process is
+// not visible.
 func (p *PeerProcess) ifReaped(asked error) error {
 	if !isGone(asked) {
 		return nil
@@ -261,21 +261,22 @@ func (p *PeerProcess) ifReaped(asked error) error {
 	return p.ifGone()
 }
 
-// Signal sends the process a signal, a [syscall.Signal], which cannot reach
-// another process that has its pid by now. Signal 0 or nil sends nothing and tells
-// whether one could be sent; a zombie takes every signal and ignores it.
+// Signal sends a [syscall.Signal] to the process. The signal cannot reach another process
+// that got the pid. Signal 0 or nil sends nothing, and reports by the error whether a
+// signal could be sent. A zombie accepts every signal and ignores it.
 //
-// The error is *[ErrPeerProcessGone] once the process has been reaped, and else
-// wraps EPERM if we may not signal it, or EINVAL for what is no signal and for a
-// process in a pid namespace that is neither ours nor below it, reaped or not.
+// The error is *[ErrPeerProcessGone] once the process has been reaped. It wraps EPERM if we
+// may not signal the process. It wraps EINVAL for an invalid signal. It also wraps EINVAL
+// if the process is in a pid namespace that is neither ours nor below ours, even if the
+// process has been reaped.
 //
 // Source: pidfd_send_signal(2).
 func (p *PeerProcess) Signal(signal os.Signal) error {
 	return p.control("pidfd_send_signal", func(pidfd int) error { return signalProcess(pidfd, signal) })
 }
 
-// SyscallConn gives access to the pidfd, for what takes one: polkit and systemd
-// over D-Bus, waitid(2), setns(2). Do not close it.
+// SyscallConn gives access to the pidfd, for example for polkit and systemd over D-Bus,
+// waitid(2) or setns(2). Do not close it.
 func (p *PeerProcess) SyscallConn() (syscall.RawConn, error) {
 	if !p.isOpened() {
 		return nil, os.ErrInvalid
@@ -283,7 +284,7 @@ func (p *PeerProcess) SyscallConn() (syscall.RawConn, error) {
 	return p.pidfd.SyscallConn()
 }
 
-// control runs ask on the pidfd, which stays open meanwhile.
+// control runs ask on the pidfd. The pidfd stays open until ask returns.
 func (p *PeerProcess) control(call string, ask func(pidfd int) error) error {
 	raw, err := p.SyscallConn()
 	if err != nil {
@@ -292,7 +293,7 @@ func (p *PeerProcess) control(call string, ask func(pidfd int) error) error {
 	var asked error
 	err = raw.Control(func(pidfd uintptr) { asked = ask(int(pidfd)) })
 	switch {
-	case err != nil: // only a closed file refuses, and its error does not wrap os.ErrClosed
+	case err != nil: // the file is closed, but err does not wrap os.ErrClosed
 		return p.failed(call, os.ErrClosed)
 	case isGone(asked):
 		return &ErrPeerProcessGone{}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The parsers of what /proc says of a process. They open nothing.
+// This file holds the parsers for files in /proc. They open nothing.
 
 // parseCmdline parses arguments that each end in a NUL. A process may have overwritten
 // the NULs.
@@ -19,8 +19,8 @@ func parseCmdline(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 }
 
-// parseCgroups reads lines of HIERARCHY:CONTROLLERS:PATH. The kernel lets no
-// newline into a path.
+// parseCgroups parses lines of the form HIERARCHY:CONTROLLERS:PATH. The kernel does not
+// allow a newline in a path.
 func parseCgroups(text string) ([]Cgroup, error) {
 	groups := []Cgroup{}
 	for line := range strings.Lines(text) {
@@ -54,9 +54,9 @@ func startTime(stat string, sinceBoot time.Duration, now time.Time) (time.Time, 
 const tick = time.Second / 100
 
 // parseStart parses the 22nd field, in ticks since boot. The second field, the name in
-// brackets, can hold anything. If a process was started before the boot of our time
-// namespace, its start is a negative number of nanoseconds. The kernel treats that as
-// unsigned and divides it (start_time in fs/proc/array.c).
+// brackets, can hold any text. If a process was started before the boot of our time
+// namespace, its start is a negative number of nanoseconds. The kernel divides that as an
+// unsigned number (start_time in fs/proc/array.c).
 func parseStart(stat string) (sinceBoot time.Duration, err error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
@@ -69,8 +69,8 @@ func parseStart(stat string) (sinceBoot time.Duration, err error) {
 	return time.Duration(ticks * uint64(tick)), nil
 }
 
-// parseStatusIDs finds the lines "Uid:" and "Gid:". The name in the first line
-// cannot forge one, since the kernel escapes newlines in it.
+// parseStatusIDs parses the lines "Uid:" and "Gid:". The name in the first line cannot
+// forge such a line, because the kernel escapes newlines in it.
 func parseStatusIDs(status string) (ids [8]uint32, err error) {
 	for i, key := range []string{"Uid:", "Gid:"} {
 		line, ok := lineOf(status, key)
@@ -89,7 +89,7 @@ func parseStatusIDs(status string) (ids [8]uint32, err error) {
 	return ids, nil
 }
 
-// lineOf returns what follows key at the beginning of a line.
+// lineOf returns the rest of the first line that begins with key.
 func lineOf(text, key string) (rest string, ok bool) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, key); ok {
@@ -99,8 +99,8 @@ func lineOf(text, key string) (rest string, ok bool) {
 	return "", false
 }
 
-// parseFdinfoPID finds the line "Pid:", which is -1 once the process has been
-// reaped and 0 if it is not visible.
+// parseFdinfoPID parses the line "Pid:". It is -1 once the process has been reaped, and 0
+// if the process is not visible.
 func parseFdinfoPID(fdinfo string) (int32, error) {
 	line, ok := lineOf(fdinfo, "Pid:")
 	pid, err := strconv.ParseInt(strings.TrimSpace(line), 10, 32)
@@ -111,5 +111,5 @@ func parseFdinfoPID(fdinfo string) (int32, error) {
 }
 
 func malformed(file, text string) error {
-	return fmt.Errorf("peer process: %s in /proc is not as proc(5) says: %q", file, text)
+	return fmt.Errorf("peer process: malformed %s in /proc: %q", file, text)
 }

@@ -7,11 +7,11 @@ import (
 	"runtime"
 )
 
-// Info tells, as data, what the answers of this package are worth on a system.
+// Info describes which facts this package can get on a system, and what each is worth.
 type Info struct {
 	// System is the system, as runtime.GOOS names it.
 	System string `json:"system"`
-	// Implementation is the one that is linked, as [Implementation] names it.
+	// Implementation is the linked implementation, as [Implementation] names it.
 	Implementation string `json:"implementation"`
 
 	PID           Fact `json:"pid"`            // PeerCredentials.PID
@@ -23,40 +23,39 @@ type Info struct {
 	AuditToken    Fact `json:"audit_token"`    // GetPeerAuditToken
 }
 
-// Fact tells what one answer is worth.
+// Fact describes one fact about a peer.
 type Fact struct {
-	// Available tells whether there is an answer. If there is none, all other fields but
-	// Reason are zero.
+	// Available reports whether the fact is available. If it is not, all other fields
+	// except Reason are zero.
 	Available bool `json:"available"`
-	// Reason says why there is none.
+	// Reason says why the fact is not available.
 	Reason string `json:"reason,omitempty"`
-	// Note says what else limits the answer.
+	// Note describes a further limit of the fact.
 	Note string `json:"note,omitempty"`
 	// Call names the system's call.
 	Call string `json:"call,omitempty"`
-	// Server is the moment at which the answer about a client, on a server's accepted conn,
+	// Server is the moment at which the fact about a client, on a server's accepted conn,
 	// is captured.
 	Server Moment `json:"server,omitempty"`
-	// Client is the same for the answer about a server, on a client's conn. It is empty if
-	// there is no such answer.
+	// Client is the same for the fact about a server, on a client's conn. It is empty if
+	// the fact is not available there.
 	Client Moment `json:"client,omitempty"`
-	// Pair is the same for an end of a socketpair. It is empty if there is no such answer, or
-	// if it is not known that there is one.
+	// Pair is the same for an end of a socketpair. It is empty if the fact is not
+	// available there, or if that is not known.
 	Pair Moment `json:"pair,omitempty"`
-	// SurvivesExit tells whether there is still an answer after the peer has closed its
-	// socket, has ended, and has been reaped.
+	// SurvivesExit reports whether the fact is still available after the peer has closed
+	// its socket, has ended, and has been reaped.
 	SurvivesExit bool `json:"survives_exit"`
-	// Limit is the largest number of groups that the kernel tells, counting the effective
+	// Limit is the largest number of groups that the kernel reports, counting the effective
 	// one. 0 means no limit.
 	Limit int `json:"limit,omitempty"`
 }
 
-// Moment is the moment at which an answer is captured. It decides what an answer is worth,
-// and it differs between systems.
+// Moment is the moment at which a fact is captured. It differs between systems.
 type Moment string
 
-// The moments. All but the last two are in the past when the question is asked. Later
-// changes of the peer do not show.
+// The moments. A fact as of AtLastUse or WhenAsked may be newer than the connection. As of
+// the other moments, later changes of the peer do not show.
 const (
 	AtConnect    Moment = "connect"    // the peer's connect(2)
 	AtListen     Moment = "listen"     // the server's listen(2)
@@ -67,13 +66,15 @@ const (
 	WhenAsked    Moment = "when asked" // now
 )
 
-// Support tells what each answer is worth on this system, with this kernel and the linked
-// implementation. It asks the kernel about a socketpair of its own, which takes some system
-// calls and at most three descriptors for a moment. A fact that cannot be asked for at that
-// time, for example because no descriptor is left, is not available, and the error is its
-// Reason. On systems where a socketpair shows nothing, Support tells what is documented.
+// Support reports which facts are available on this system, with this kernel and the linked
+// implementation, and what each is worth. A Fact is no promise about a certain connection.
 //
-// A Fact is no promise about a certain connection. It is safe for concurrent use.
+// Support asks the kernel about a socketpair of its own. That takes some system calls, and
+// at most three descriptors for a moment. If it fails, for example because no descriptor is
+// left, the fact is not available, and Reason is the error. On systems that do not answer
+// about a socketpair, Support returns what is documented.
+//
+// It is safe for concurrent use.
 func Support() Info {
 	info := supportOn(runtime.GOOS, Implementation)
 	if err := onSocketpair(info.probe); err != nil {
@@ -82,7 +83,7 @@ func Support() Info {
 	return info
 }
 
-// Facts yields the facts in the order of the fields, each with its name.
+// Facts yields the facts with their names, in the order of the fields.
 func (i Info) Facts() iter.Seq2[string, Fact] {
 	return func(yield func(string, Fact) bool) {
 		for _, f := range i.facts() {
@@ -101,7 +102,7 @@ func (i *Info) probe(fd int) {
 	i.GID.settle(err, sure)
 	i.PID.settle(err, sure)
 	if i.PID.Available && err == nil && credentials.PID == 0 {
-		i.PID = Fact{Reason: "this kernel does not tell the pid"}
+		i.PID = Fact{Reason: "this kernel does not report the pid"}
 	}
 	_, err = askGroups(fd)
 	i.Groups.settle(err, sure)
@@ -114,21 +115,21 @@ func (i *Info) probe(fd int) {
 	i.AuditToken.settle(err, sure)
 }
 
-// everyPairAnswers reports whether every kernel of the system answers about a
-// socketpair. On OpenBSD kernels do since a release between r1.137 (2018) and r1.221
-// (2025) of uipc_usrreq.c.
+// everyPairAnswers reports whether every kernel of the system answers about a socketpair.
+// OpenBSD does not count, because its older kernels do not: r1.137 (2018) of
+// uipc_usrreq.c does not answer, and r1.221 (2025) does.
 func everyPairAnswers(system string) bool { return system == "linux" || system == "android" }
 
-// settle takes the same for every fact.
+// settle records the same error for every fact.
 func (i *Info) settle(err error) {
 	for _, f := range i.facts() {
 		f.fact.settle(err, everyPairAnswers(i.System))
 	}
 }
 
-// settle records the result of a probe. If the system answers about every socketpair,
-// an error means that no answer is available now, for any reason. Otherwise the error
-// may be due to the socketpair, and shows only that this socketpair got no answer.
+// settle records the result of a probe. If the system answers about every socketpair, an
+// error means that the fact is not available now. Otherwise the socketpair may have caused
+// the error, and settle only clears Pair.
 func (f *Fact) settle(err error, everyPairAnswers bool) {
 	var unavailable *ErrPeerCredentialsUnavailable
 	switch {
@@ -142,7 +143,7 @@ func (f *Fact) settle(err error, everyPairAnswers bool) {
 	}
 }
 
-// namedFact is a fact with the name that people know it by.
+// namedFact is a fact with its name for people.
 type namedFact struct {
 	name string
 	fact *Fact

@@ -1,9 +1,9 @@
 package peercred
 
-// What is known of each system from its manual and its source: doc.go names the
+// This file holds what each system documents in its manual and source. doc.go names the
 // sources.
 
-// supportOn tells what is documented of a system.
+// supportOn returns what is documented for a system.
 func supportOn(system, implementation string) Info {
 	info := knownSystem(system, implementation)
 	info.System, info.Implementation = system, implementation
@@ -16,15 +16,16 @@ func supportOn(system, implementation string) Info {
 	return info
 }
 
-// untold is what the leaf packages say where the system has no call for a fact.
+// untold returns the reason for a fact that the system has no call for. It is the text of
+// cpeercred and native.
 func untold(fact string) string {
 	switch fact {
 	case "uid", "gid", "pid":
-		return "the system does not tell the uid and gid of a socket's peer"
+		return "the system does not report the uid and gid of a socket's peer"
 	case "process":
-		return "the system gives no handle on the process of a socket's peer"
+		return "the system has no handle on the process of a socket's peer"
 	}
-	return "the system does not tell the " + fact + " of a socket's peer"
+	return "the system does not report the " + fact + " of a socket's peer"
 }
 
 func knownSystem(system, implementation string) Info {
@@ -49,7 +50,8 @@ func knownSystem(system, implementation string) Info {
 	return Info{}
 }
 
-// told is what call tells: a server of the client as of connect(2).
+// told returns what is documented for a call. It tells a server about its client as of
+// connect(2).
 func told(call string, client Moment, survivesExit bool) Fact {
 	return Fact{Call: call, Server: AtConnect, Client: client, SurvivesExit: survivesExit}
 }
@@ -66,7 +68,7 @@ func onLinux() Info {
 	info.SecurityLabel.Note = "where a security module (SELinux, AppArmor, Smack) labels sockets"
 	info.Process.Call = "getsockopt(SO_PEERPIDFD)"
 	info.Process.SurvivesExit = false
-	info.Process.Note = "since Linux 6.5; once opened, the handle stays good after the exit"
+	info.Process.Note = "since Linux 6.5; an open handle stays valid after the exit"
 	return info
 }
 
@@ -88,7 +90,7 @@ func onDarwin() Info {
 	}
 	info.AuditToken = Fact{
 		Call: "getsockopt(LOCAL_PEERTOKEN)", Server: WhenAsked, Client: WhenAsked,
-		Note: "of the process that has the pid when asked: compare its euid with the uid",
+		Note: "of the process that has the pid at that time: compare its euid with the uid",
 	}
 	return info
 }
@@ -96,13 +98,13 @@ func onDarwin() Info {
 func onFreeBSD() Info {
 	info := xucred()
 	info.PID = info.UID
-	info.PID.Note = "since FreeBSD 13.0 and 12.3, else 0"
+	info.PID.Note = "0 before FreeBSD 13.0 and 12.3"
 	return info
 }
 
 func onDragonFly() Info {
 	info := xucred()
-	info.PID.Reason = "DragonFly does not tell the pid"
+	info.PID.Reason = "DragonFly does not report the pid"
 	return info
 }
 
@@ -114,7 +116,7 @@ func onOpenBSD() Info {
 
 func onNetBSD() Info {
 	id := told("getsockopt(LOCAL_PEEREID)", "", false)
-	id.Note = "refused on the connecting end, where some releases name the caller itself"
+	id.Note = "unavailable on the connecting end, where some releases name the caller itself"
 	return Info{PID: id, UID: id, GID: id}
 }
 
@@ -122,7 +124,7 @@ func onSolaris(implementation string) Info {
 	cred := told("getpeerucred(3C)", AtCreation, false)
 	info := Info{PID: cred, UID: cred, GID: cred, Groups: cred}
 	if implementation == "native" {
-		info.Groups = Fact{Reason: "golang.org/x/sys does not have ucred_getgroups(3C); build with CGO_ENABLED=1"}
+		info.Groups = Fact{Reason: "golang.org/x/sys has no ucred_getgroups(3C): build with CGO_ENABLED=1"}
 	}
 	return info
 }
@@ -131,7 +133,7 @@ func onAIX(implementation string) Info {
 	id := told("getpeereid", AtListen, false)
 	if implementation == "native" {
 		id.Call = "getsockopt(SO_PEERID)"
-		id.Note = "uid 0 with gid 0 is refused, which golang.org/x/sys does not show apart from an answer that is too short"
+		id.Note = "uid 0 with gid 0 is an error, because golang.org/x/sys does not distinguish it from an answer that is too short"
 	}
 	return Info{PID: id, UID: id, GID: id}
 }

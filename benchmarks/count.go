@@ -25,8 +25,8 @@ func systemCalls(subject string) (map[string]int, error) {
 
 var callCount = regexp.MustCompile(`(?m)^ *(\d+) (\w+)$`)
 
-// parseCalls divides the counts of strace by the number of executions. That rounds the
-// calls away which a process makes once or now and then.
+// parseCalls divides the counts of strace by the number of executions. That rounds away the
+// calls that a process makes only once or rarely.
 func parseCalls(table []byte) map[string]int {
 	calls := map[string]int{}
 	for _, m := range callCount.FindAllSubmatch(table, -1) {
@@ -60,7 +60,7 @@ func countInstructions(subject string) (instructions, error) {
 	return instructions(least / executions), nil
 }
 
-// countedBy runs this program with a tool that counts what executing the subject takes.
+// countedBy runs this program with a tool that counts the costs of executing the subject.
 func countedBy(subject, tool string, args ...string) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -48,12 +48,12 @@ import (
 	"unsafe"
 )
 
-// Supported tells whether this build has a call that answers [Credentials].
+// Supported reports whether this build has a call for [Credentials].
 const Supported = true
 
 // Credentials returns the effective ids of the process at the other end of the Unix socket
-// fd. On the accepted end they are captured at the peer's connect(2). pid is 0 where the
-// kernel does not tell it. The file of each system names its call.
+// fd. On the accepted end they are captured at the peer's connect(2). pid is 0 if the kernel
+// does not report it. The file of each system names its call.
 //
 // On Linux a listening socket answers with the ids of the process that called listen(2).
 // Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel is in doubt.
@@ -66,10 +66,11 @@ func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return int32(r.ids.pid), uint32(r.ids.uid), uint32(r.ids.gid), nil
 }
 
-// credentialsError replaces the errno that the shim chose for NetBSD's connecting end.
+// credentialsError returns errno as an error. It explains the errno that the shim returns
+// for NetBSD's connecting end.
 func credentialsError(errno syscall.Errno) error {
 	if runtime.GOOS == "netbsd" && errno == syscall.EOPNOTSUPP {
-		return unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
+		return unsupportedError("this may be the connecting end, on which some releases of NetBSD name the caller itself: ask on the accepted end, about a peer that bound no name")
 	}
 	return errno
 }
@@ -92,7 +93,7 @@ func Kind(fd int) (kind string, err error) {
 	return "unknown", nil
 }
 
-const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (gVisor does); SOCK_STREAM is told rightly")
+const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (as gVisor does): use SOCK_STREAM")
 
 // CheckCanHavePeer returns ENOTCONN if the [Credentials] of the socket fd would not be those
 // of its peer. That is so for a listening socket, and for a datagram socket, which can be
@@ -160,8 +161,10 @@ func socketpair() (fds [2]int, err error) {
 	return [2]int{int(pair[0]), int(pair[1])}, nil
 }
 
-// fewGroups is room for the groups of most processes. maxGroups is more than any process
-// can have (NGROUPS_MAX is 65,536 on Linux).
+const isLinux = runtime.GOOS == "linux" || runtime.GOOS == "android"
+
+// fewGroups is enough for most processes. maxGroups is more than any process can have
+// (NGROUPS_MAX is 65,536 on Linux).
 const (
 	fewGroups = 64
 	maxGroups = 1 << 20
@@ -181,7 +184,7 @@ func Groups(fd int) ([]uint32, error) {
 			told := make([]uint32, count)
 			copy(told, groups)
 			return told, nil
-		case runtime.GOOS == "linux" && code == C.ENOPROTOOPT:
+		case isLinux && code == C.ENOPROTOOPT:
 			return nil, unsupportedError("this kernel does not have it; Linux has it since 4.13")
 		case code != C.ERANGE:
 			return nil, failure(code, "groups")
@@ -192,7 +195,7 @@ func Groups(fd int) ([]uint32, error) {
 	}
 }
 
-// shortLabel is room for most labels. maxLabel is more than any security module makes.
+// shortLabel is enough for most labels. maxLabel is more than any security module makes.
 const (
 	shortLabel = 256
 	maxLabel   = 1 << 20
@@ -284,14 +287,14 @@ func ProcessIDs(pidfd int) (ids [8]uint32, err error) {
 
 func infoError(code C.int) error {
 	switch code {
-	case C.ENOTTY, C.EINVAL: // before 6.11, and before 6.13
+	case C.ENOTTY, C.EINVAL: // before Linux 6.11, before 6.13
 		return unsupportedError("this kernel does not have PIDFD_GET_INFO; Linux has it since 6.13")
 	}
 	return failure(code, handle)
 }
 
 // SignalProcess sends a [syscall.Signal] to the process. Signal 0 or nil sends nothing, and
-// tells whether a signal could be sent.
+// reports by the error whether a signal could be sent.
 func SignalProcess(pidfd int, signal os.Signal) error {
 	s, ok := signal.(syscall.Signal)
 	if signal != nil && (!ok || s < 0 || s > math.MaxInt32) { // an int to the kernel
@@ -303,8 +306,8 @@ func SignalProcess(pidfd int, signal os.Signal) error {
 	return nil
 }
 
-// SinceBoot returns the time since the system was booted, in our time namespace. Time asleep
-// counts. /proc tells the start of a process by this clock.
+// SinceBoot returns the time since the system was booted, in our time namespace. It includes
+// the time that the system was suspended. /proc reports the start of a process by this clock.
 func SinceBoot() (time.Duration, error) {
 	var nanoseconds C.int64_t
 	if code := C.cpeercred_since_boot(&nanoseconds); code != 0 {
@@ -316,7 +319,8 @@ func SinceBoot() (time.Duration, error) {
 // IsGone reports whether err means that a process has been reaped.
 func IsGone(err error) bool { return errors.Is(err, syscall.ESRCH) }
 
-// descriptor is fd, or -1 for what no descriptor can be, which the kernel answers with EBADF.
+// descriptor returns fd, or -1 for a number that cannot be a descriptor. The kernel answers
+// -1 with EBADF.
 func descriptor(fd int) C.int {
 	if fd < 0 || fd > math.MaxInt32 {
 		return -1
@@ -324,7 +328,7 @@ func descriptor(fd int) C.int {
 	return C.int(fd)
 }
 
-// failure is the error for a code that is not 0, of a question about fact.
+// failure returns the error for a code that is not 0. fact is what was asked for.
 func failure(code C.int, fact string) error {
 	if code == C.CPEERCRED_UNSUPPORTED {
 		return untold(fact)

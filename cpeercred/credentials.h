@@ -1,13 +1,13 @@
 /*
- * The entry point around each system's ask_credentials. It has no result, and is to be
- * one function with that: cgo takes longer to call one that has, and one that calls.
+ * The entry point around each system's ask_credentials. It has no result and should be
+ * inlined with ask_credentials, because cgo then calls it faster.
  */
 #ifndef CPEERCRED_CREDENTIALS_H
 #define CPEERCRED_CREDENTIALS_H
 
 #include "cpeercred.h"
 
-/* Returns 0 or an errno. On failure *ids is untouched. */
+/* Returns 0 or an errno. On failure *ids is unchanged. */
 static int ask_credentials(int fd, struct cpeercred_ids *ids);
 
 void

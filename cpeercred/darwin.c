@@ -34,7 +34,7 @@ check_getpeereid(int fd, const struct xucred *cred)
 	return 0;
 }
 
-/* ENOTCONN once the peer has closed: then the kernel tells no pid, only ids. */
+/* ENOTCONN means that the peer has closed. The kernel then reports no pid. */
 static int
 get_pid(int fd, pid_t *result)
 {
@@ -72,7 +72,7 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 /* audit_token(3): auid euid egid ruid rgid pid asid pidversion */
 enum { EUID = 1, RGID = 4, PID = 5, PIDVERSION = 7 };
 
-/* The audit id may be -1, which is unset; none of the words checked here may. */
+/* The audit id may be -1, which means unset. The words that are checked here may not. */
 static int
 is_filled(const audit_token_t *token)
 {

@@ -1,6 +1,6 @@
 //go:build dragonfly
 
-/* DragonFly: unix(4), sys/kern/uipc_usrreq.c. It tells no pid. */
+/* DragonFly: unix(4), sys/kern/uipc_usrreq.c. It does not report a pid. */
 
 #include "credentials.h"
 

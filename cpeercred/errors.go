@@ -2,7 +2,7 @@ package cpeercred
 
 import "errors"
 
-// unsupportedError is the reason why the system, or this build, does not answer. It matches
+// unsupportedError says why the system, or this build, does not answer. It matches
 // errors.ErrUnsupported.
 type unsupportedError string
 
@@ -10,19 +10,19 @@ func (e unsupportedError) Error() string { return string(e) }
 
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// What untold is about, where it is not the name of a fact.
+// These are arguments of untold that are not the name of a fact.
 const (
 	ids    = "uid and gid"
 	handle = "handle"
 )
 
-// untold is the error for a fact that the system, or this build, does not tell.
+// untold returns the error for a fact that the system, or this build, does not report.
 func untold(fact string) error {
 	switch {
 	case !linked:
 		return unsupportedError("no C shim is linked (CGO_ENABLED=0)")
 	case fact == handle:
-		return unsupportedError("the system gives no handle on the process of a socket's peer")
+		return unsupportedError("the system has no handle on the process of a socket's peer")
 	}
-	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }

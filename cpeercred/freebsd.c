@@ -24,7 +24,7 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 		return error;
 	if (cred.cr_pid < 0)
 		return EPROTO;
-	/* Before 13.0 and 12.3 the kernel leaves 0 there: not told. */
+	/* Before 13.0 and 12.3 the kernel leaves 0 here. */
 	ids->pid = cred.cr_pid;
 	ids->uid = cred.cr_uid;
 	ids->gid = cred.cr_groups[0];

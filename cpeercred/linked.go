@@ -2,5 +2,5 @@
 
 package cpeercred
 
-// linked tells whether this build has the C shims.
+// linked reports whether this build has the C shims.
 const linked = true

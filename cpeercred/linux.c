@@ -1,7 +1,7 @@
 //go:build linux
 
 /*
- * Linux and Android: unix(7), sk_getsockopt in net/core/sock.c; of a pidfd: pidfd_open(2),
+ * Linux and Android: unix(7), sk_getsockopt in net/core/sock.c. For pidfds: pidfd_open(2),
  * pidfd_send_signal(2), PIDFD_GET_INFO in linux/pidfd.h.
  */
 
@@ -31,7 +31,7 @@ _Static_assert(offsetof(struct ucred, gid) == 8, "ucred.gid");
 static int
 ask_credentials(int fd, struct cpeercred_ids *ids)
 {
-	/* Poisoned: success that leaves the buffer alone must not read as root. */
+	/* Poisoned: if the kernel writes nothing, the ids must not read as root. */
 	struct ucred cred = { .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	socklen_t len = sizeof(cred);
 
@@ -55,7 +55,7 @@ cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 	socklen_t len = (socklen_t)(capacity * sizeof(*groups));
 	size_t i;
 
-	/* Poisoned: success that leaves the buffer alone must not read as gid 0. */
+	/* Poisoned: if the kernel writes nothing, the groups must not read as gid 0. */
 	memset(groups, 0xff, capacity * sizeof(*groups));
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1) {
 		if (errno == ERANGE)
@@ -77,7 +77,7 @@ cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length)
 {
 	socklen_t len = (socklen_t)capacity;
 
-	/* Bytes that the kernel did not write stay NUL, which no label holds. */
+	/* Bytes that the kernel did not write stay NUL. No label contains a NUL. */
 	memset(label, 0, capacity);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) == -1) {
 		if (errno == ERANGE)
@@ -89,7 +89,7 @@ cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length)
 	/* SELinux and Smack count a NUL at the end, AppArmor does not. */
 	if (len > 0 && label[len - 1] == '\0')
 		len--;
-	/* With the BPF module alone Linux 6.1 succeeds and writes nothing. */
+	/* If BPF is the only security module, Linux 6.1 succeeds and writes nothing. */
 	if (len > 0 && label[0] == '\0')
 		len = 0;
 	if (memchr(label, '\0', len) != NULL)
@@ -98,12 +98,12 @@ cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length)
 	return 0;
 }
 
-/* Connects fd to what is bound and does not listen, which must be refused. */
+/* Binds deaf, and connects fd to it. deaf does not listen, so that must be refused. */
 static int
 connect_to_deaf(int fd, int deaf)
 {
 	struct sockaddr_storage address;
-	socklen_t len = sizeof(sa_family_t); /* of no name: the kernel chooses one */
+	socklen_t len = sizeof(sa_family_t); /* no name, so the kernel chooses one */
 
 	memset(&address, 0, sizeof(address));
 	address.ss_family = AF_UNIX;
@@ -118,9 +118,9 @@ connect_to_deaf(int fd, int deaf)
 }
 
 /*
- * Linux names nobody as the peer of a socket that was refused, and gVisor itself
- * (release 20260905, whose connectioned.go exchanges the credentials of a SOCK_STREAM
- * alone).
+ * Asks about a socket whose connection was refused. Linux reports no peer for it. gVisor
+ * (release 20260905) reports the caller, because its connectioned.go exchanges credentials
+ * only for SOCK_STREAM.
  */
 static int
 ask_refused(int fd, int deaf)
@@ -142,7 +142,7 @@ ask_refused(int fd, int deaf)
 }
 
 static int
-ask_kernel(void)
+ask_packet_ends(void)
 {
 	int deaf, fd, error;
 
@@ -167,12 +167,12 @@ cpeercred_check_packet_ends(void)
 
 	if (atomic_load(&packet_ends_are_right))
 		return 0;
-	if ((error = ask_kernel()) == 0)
+	if ((error = ask_packet_ends()) == 0)
 		atomic_store(&packet_ends_are_right, 1);
 	return error;
 }
 
-/* Non-blocking, so that Go's poller takes it. The kernel sets close-on-exec. */
+/* Go's poller requires it to be non-blocking. The kernel sets close-on-exec. */
 static int
 set_nonblocking(int pidfd)
 {
@@ -195,7 +195,7 @@ cpeercred_open_process(int fd, int *pidfd)
 		switch (errno) {
 		case ENODATA:
 			return ENOTCONN;
-		case EINVAL: /* reaped, for kernels before 6.16 */
+		case EINVAL: /* the peer has been reaped, before Linux 6.16 */
 			return ESRCH;
 		default:
 			return call_error();
@@ -217,7 +217,7 @@ cpeercred_process_exited(int pidfd, int *exited)
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	int n;
 
-	if (pidfd < 0) /* which poll(2) would leave out */
+	if (pidfd < 0) /* poll(2) ignores a negative descriptor */
 		return EBADF;
 	while ((n = poll(&p, 1, 0)) == -1)
 		if (errno != EINTR)
@@ -262,7 +262,7 @@ cpeercred_process_pid(int pidfd, int32_t *pid)
 	switch (error = get_info(pidfd, CPEERCRED_PIDFD_INFO_PID, &info)) {
 	case 0:
 		break;
-	case EREMOTE: /* in a pid namespace that we do not see */
+	case EREMOTE: /* in a pid namespace that is not visible in ours */
 		*pid = 0;
 		return 0;
 	default:

@@ -42,13 +42,15 @@ is_named(int fd, name_getter get, int *named)
 }
 
 /*
- * The connecting end is told who called bind(2) up to r1.152 of uipc_usrreq.c, its
- * own ids from r1.162 to about r1.208, and who called listen(2) since r1.209. No call
- * tells the revision, so only the accepted end is believed. It has the listener's
- * name, and the listener always has one: the connecting end's peer has a name, the
- * accepted end's mostly has none.
+ * On the connecting end the answer depends on the revision of uipc_usrreq.c. Up to r1.152
+ * it is the process that called bind(2), from r1.162 to about r1.208 the caller itself, and
+ * since r1.209 the process that called listen(2). No call reports the revision, so only the
+ * accepted end gets an answer.
  *
- * A name can be longer than sun_path; the kernel cuts it to the room that it gets.
+ * A listener always has a name, and the accepted end has that name. So the peer of a
+ * connecting end has a name, and the peer of an accepted end usually has none.
+ *
+ * A name can be longer than sun_path. The kernel truncates it to the buffer.
  */
 static int
 check_accepted_end(int fd)

@@ -23,8 +23,8 @@ ask_credentials(int fd, struct cpeercred_ids *ids)
 	int error;
 
 	/*
-	 * sogetopt takes a socket for a Unix socket if its pr_protocol is AF_UNIX,
-	 * which is 1: the protocol number of ICMP, too.
+	 * sogetopt accepts any socket whose pr_protocol is 1. That is AF_UNIX, and also
+	 * ICMP.
 	 */
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;

@@ -1,6 +1,6 @@
 /*
- * What linux/pidfd.h and asm/socket.h of a kernel with SO_PEERPIDFD declare, for C
- * libraries whose headers are older. testdata/linuxheaders.c holds it against them.
+ * Declarations of linux/pidfd.h and asm/socket.h, for C libraries with older headers.
+ * testdata/linuxheaders.c compares them with the headers of Linux.
  */
 #ifndef CPEERCRED_PIDFD_H
 #define CPEERCRED_PIDFD_H
@@ -27,7 +27,7 @@
 #define CPEERCRED_SYS_PIDFD_SEND_SIGNAL 424
 #endif
 
-/* struct pidfd_info as of its first version, to which later kernels append. */
+/* The first version of struct pidfd_info. Later kernels append fields. */
 struct cpeercred_pidfd_info {
 	uint64_t mask;
 	uint64_t cgroupid;

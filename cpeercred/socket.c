@@ -1,6 +1,6 @@
 //go:build unix
 
-/* What does not depend on how a system tells credentials. */
+/* The functions that do not depend on how a system reports credentials. */
 
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
@@ -39,7 +39,7 @@ get_int(int fd, int option, int *value)
 	return 0;
 }
 
-/* No socket is of a type below 1. */
+/* No socket has a type below 1. */
 static int
 get_type(int fd, int *type)
 {
@@ -75,8 +75,8 @@ internet_kind(int fd, int *kind)
 }
 
 /*
- * Linux tells the family of every socket; the name of some, such as AF_XDP's and
- * AF_SMC's, it does not tell, or tells as another family's.
+ * Linux reports the family of every socket by SO_DOMAIN. getsockname(2) fails for some
+ * families, such as AF_XDP and AF_SMC, or returns another family.
  */
 static int
 address_family(int fd, int *family)
@@ -92,7 +92,7 @@ address_family(int fd, int *family)
 		return call_error();
 	*family = address.ss_family;
 #if defined(__DragonFly__)
-	/* An unnamed Unix socket has no address at all here (golang.org/issue/3349). */
+	/* An unnamed Unix socket has no address here (golang.org/issue/3349). */
 	if (*family == AF_UNSPEC && address.ss_len == 0)
 		*family = AF_UNIX;
 #endif
@@ -144,7 +144,7 @@ cpeercred_check_can_have_peer(int fd)
 
 	if ((error = get_type(fd, &type)) != 0)
 		return error;
-	/* It can be connected anew after the kernel took the credentials. */
+	/* It can be connected to another socket after the kernel captured the credentials. */
 	if (type == SOCK_DGRAM)
 		return ENOTCONN;
 	if (type == SOCK_SEQPACKET && (error = cpeercred_check_packet_ends()) != 0)
@@ -161,7 +161,7 @@ cpeercred_listens(int fd, int *listens)
 
 	error = get_int(fd, SO_ACCEPTCONN, &accepts);
 #if defined(__OpenBSD__)
-	/* Where it is not told, it is not needed: listeners answer ENOTCONN. */
+	/* Older ones lack the option. Their listeners answer the credentials with ENOTCONN. */
 	if (error == ENOPROTOOPT) {
 		*listens = 0;
 		return 0;
@@ -174,8 +174,8 @@ cpeercred_listens(int fd, int *listens)
 }
 
 /*
- * A child that another thread forks must not inherit it. Where the system cannot
- * make it so, Go's forks at least wait: the caller holds syscall.ForkLock.
+ * A child that another thread forks must not inherit the descriptor. If the system has no
+ * SOCK_CLOEXEC, only Go's own forks wait: the caller holds syscall.ForkLock.
  */
 #if defined(SOCK_CLOEXEC)
 #define STREAM (SOCK_STREAM | SOCK_CLOEXEC)
@@ -212,7 +212,7 @@ cpeercred_socketpair(int fds[2])
 
 	if (socketpair(AF_UNIX, STREAM, 0, pair) == -1)
 		return call_error();
-	/* What the kernel did not make is not ours to use, nor to close. */
+	/* Such descriptors are not ours, so do not close them. */
 	if (pair[0] < 0 || pair[1] < 0 || pair[0] == pair[1])
 		return EPROTO;
 	close_on_exec(pair[0]);
@@ -238,7 +238,7 @@ cpeercred_answers_for_caller(int *answers)
 		return 0;
 	case ENOTCONN:
 #if defined(__NetBSD__)
-	case EINVAL: /* its way to say that there is no peer */
+	case EINVAL: /* NetBSD's errno for a socket without a peer */
 #endif
 		*answers = 0;
 		return 0;

@@ -11,14 +11,14 @@
 #include <stddef.h>
 #include <ucred.h>
 
-/* *result is to be freed with ucred_free. */
+/* The caller frees *result with ucred_free. */
 static int
 get_peerucred(int fd, ucred_t **result)
 {
-	ucred_t *cred = NULL; /* getpeerucred would reuse what it points to */
+	ucred_t *cred = NULL; /* getpeerucred would reuse another value */
 	int error;
 
-	/* A TCP socket to this very machine answers too. */
+	/* A TCP socket to this machine answers too. */
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
 	if (getpeerucred(fd, &cred) == -1)

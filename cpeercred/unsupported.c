@@ -1,9 +1,6 @@
 //go:build unix
 
-/*
- * What a system has no call for. SYSTEM.c defines what its system has, which is excepted
- * here.
- */
+/* The functions that a system does not support. SYSTEM.c defines the others. */
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
@@ -18,7 +15,7 @@ int cpeercred_audit_token(int fd, uint32_t token[8]) { return CPEERCRED_UNSUPPOR
 #endif
 
 #if !defined(__linux__)
-/* Only a kernel that imitates Linux is known to confuse them. */
+/* Only a kernel that imitates Linux is known to confuse the ends. */
 int cpeercred_check_packet_ends(void) { return 0; }
 
 int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length) { return CPEERCRED_UNSUPPORTED; }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Supported tells whether this build has a call that answers [Credentials].
+// Supported reports whether this build has a call for [Credentials].
 const Supported = false
 
 // Without the C shims every function fails, with an error that matches errors.ErrUnsupported.

@@ -1,6 +1,6 @@
 /*
- * The question that Darwin, FreeBSD and DragonFly share, and cpeercred_groups by it. SYSTEM.c
- * includes this after <sys/ucred.h>, <sys/socket.h> and <sys/un.h>.
+ * The call that Darwin, FreeBSD and DragonFly share, and cpeercred_groups, which uses it.
+ * SYSTEM.c includes this after <sys/ucred.h>, <sys/socket.h> and <sys/un.h>.
  */
 #ifndef CPEERCRED_XUCRED_H
 #define CPEERCRED_XUCRED_H
@@ -27,11 +27,10 @@ _Static_assert(offsetof(struct xucred, cr_groups) == 12, "xucred.cr_groups");
 _Static_assert(XUCRED_GROUPS == 16, "xucred.cr_groups");
 
 /*
- * The family comes first, then the full length. A TCP socket answers this question
- * with its IP options: nothing, or up to 44 bytes that the socket's creator chose.
- * Those can read as version 0, one group and uid 0, so version and groups are no proof
- * of who wrote the rest; they are checked because the kernel's own answer has them.
- * The first group is the effective gid.
+ * The family must be checked first, and then the full length. A TCP socket answers this
+ * call with its IP options: nothing, or up to 44 bytes that the socket's creator chose.
+ * Those can read as version 0, one group and uid 0. So the version and the number of groups
+ * are checked too, but are no proof. The first group is the effective gid.
  */
 static int
 get_xucred(int fd, struct xucred *result)
@@ -42,7 +41,7 @@ get_xucred(int fd, struct xucred *result)
 
 	if ((error = cpeercred_check_unix_family(fd)) != 0)
 		return error;
-	memset(&cred, 0xff, sizeof(cred)); /* no group is 0 unless the kernel says so */
+	memset(&cred, 0xff, sizeof(cred)); /* a group is 0 only if the kernel wrote it */
 	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERCRED, &cred, &len) == -1)
 		return call_error();
 	if (len != sizeof(cred) || cred.cr_version != XUCRED_VERSION ||
@@ -53,7 +52,7 @@ get_xucred(int fd, struct xucred *result)
 	return 0;
 }
 
-/* The first group is the effective gid, and no supplementary one. */
+/* The first group is the effective gid, so it is left out. */
 int
 cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count)
 {

@@ -10,20 +10,16 @@ import (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2) on the accepted
-// end and at listen(2) on the connecting end.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. They are captured at the peer's connect(2) on the accepted end, and at listen(2) on
+// the connecting end.
 //
-// The error is ENOTCONN for a socket without a peer, EAFNOSUPPORT for what is
-// not a Unix socket, EBADF, and EPROTO for an answer that
-// is not a struct peercred_struct.
+// The error is ENOTCONN for a socket without a peer. It is errors.ErrUnsupported for a peer
+// with uid 0 and gid 0, which x/sys does not distinguish from an answer that is too short.
 //
-// A peer with uid 0 and gid 0 is refused with an error that is
-// errors.ErrUnsupported, since it cannot be told from an answer that is too short.
-//
-// AIX takes system calls from libc alone, and x/sys exports no getsockopt for
-// this structure. Its getter for ICMPv6 filters is the same call with a buffer
-// of 32 bytes, of which the kernel fills the first 24.
+// AIX accepts system calls only from libc, and x/sys exports no getsockopt for this
+// structure. Its getter for ICMPv6 filters is the same call with a buffer of 32 bytes. The
+// kernel fills the first 24.
 //
 // Source: getsockopt(2), struct peercred_struct in sys/socket.h.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -37,5 +33,5 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return (*aixPeercred)(unsafe.Pointer(buffer)).decode()
 }
 
-// The borrowed buffer holds the structure.
+// This does not compile unless the borrowed buffer is large enough for the structure.
 const _ = uint(unix.SizeofICMPv6Filter - unsafe.Sizeof(aixPeercred{}))

@@ -11,15 +11,12 @@ import (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd. uid and gid are effective ids, captured at the peer's connect(2)
-// on the accepted end and at listen(2) on the connecting end. pid is not: it is
-// that of the process which last used the peer's socket, and 0 once the peer
-// has closed.
+// credentials returns the ids of the process at the other end of the Unix socket fd. uid and
+// gid are effective ids, captured at the peer's connect(2) on the accepted end, and at
+// listen(2) on the connecting end. pid is that of the process that last used the peer's
+// socket, and 0 once the peer has closed.
 //
-// The error is ENOTCONN for a stream socket without a peer, EINVAL for a
-// datagram socket, EAFNOSUPPORT for what is not a Unix socket, EBADF, and EPROTO
-// for an answer that is not a struct xucred.
+// The error is ENOTCONN for a stream socket without a peer, and EINVAL for a datagram socket.
 //
 // Source: unix(4), uipc_ctloutput in bsd/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -48,8 +45,8 @@ func (s system) askXucred(fd int) (cred xucred, length uint32, err error) {
 	return cred, length, err
 }
 
-// peerPID asks LOCAL_PEERPID, which is ENOTCONN once the peer has closed, while
-// LOCAL_PEERCRED still answers: then the kernel tells no pid.
+// peerPID asks for LOCAL_PEERPID. Once the peer has closed, that fails with ENOTCONN,
+// although LOCAL_PEERCRED still answers. peerPID then returns 0.
 func peerPID(fd int) (pid int32, err error) {
 	pid = -1
 	length, err := getsockopt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID, unsafe.Pointer(&pid), unsafe.Sizeof(pid))
@@ -62,10 +59,10 @@ func peerPID(fd int) (pid int32, err error) {
 	return decodePID(pid, length)
 }
 
-// groups returns the groups of the struct xucred, captured with the ids. The kernel tells 16
-// groups at most. The first is the effective gid and left out here. So a process with more
-// than 15 supplementary groups has groups that are missing here. The errors are those of
-// credentials.
+// groups returns the groups of the struct xucred, captured with the ids. The kernel reports
+// at most 16 groups. The first is the effective gid, and groups leaves it out. So if a
+// process has more than 15 supplementary groups, the others are missing. The errors are
+// those of credentials.
 //
 // Source: unix(4), cru2x in kern/kern_prot.c and its like.
 func (s system) groups(fd int) ([]uint32, error) {
@@ -79,13 +76,11 @@ func (s system) groups(fd int) ([]uint32, error) {
 	return cred.supplementaryGroups()
 }
 
-// auditToken returns the audit token of the process that last used the socket at
-// the other end of the Unix socket fd, which the kernel builds when asked: auid,
-// euid, egid, ruid, rgid, pid, asid, pidversion.
+// auditToken returns the audit token of the process that last used the peer's socket: auid,
+// euid, egid, ruid, rgid, pid, asid, pidversion. The kernel builds it when asked.
 //
-// The error is ENOTCONN for a socket without a peer and once the peer has closed,
-// EINVAL if no process has that pid, EAFNOSUPPORT for what is not a Unix socket,
-// EBADF, and EPROTO for an answer that is not an audit_token_t.
+// The error is ENOTCONN for a socket without a peer and once the peer has closed, and EINVAL
+// if no process has that pid.
 //
 // Source: uipc_ctloutput in bsd/kern/uipc_usrreq.c.
 func (s system) auditToken(fd int) (token [8]uint32, err error) {

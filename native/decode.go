@@ -10,13 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the kernels write, and what makes an answer credible. These types and
-// functions hold no system call, so that all of them are tested and fuzzed on
-// whatever machine the tests run on.
+// This file decodes what the kernels write, and checks that it is credible. It makes no
+// system call, so the tests and fuzzers of all systems run on every machine.
 //
-// Every buffer is poisoned before the call: a kernel (or a sandbox between us
-// and it) that reports success without writing must not leave zeroes behind,
-// since uid 0 is root.
+// Every buffer is poisoned before the call. A kernel, or a sandbox in front of it, may
+// report success without writing. Zeroes would then read as uid 0, which is root.
 
 const (
 	// noID is (uid_t)-1 and (gid_t)-1, which no process can have.
@@ -25,7 +23,7 @@ const (
 	poisonVersion = ^uint32(0)
 )
 
-// decodeInt takes an int that fills length bytes of a buffer poisoned with -1.
+// decodeInt decodes an int that fills length bytes of a buffer poisoned with -1.
 func decodeInt(v int32, length uint32) (int, error) {
 	if uintptr(length) != unsafe.Sizeof(v) || v == -1 {
 		return 0, unix.EPROTO
@@ -42,8 +40,8 @@ type linuxUcred struct {
 
 func poisonedLinuxUcred() linuxUcred { return linuxUcred{pid: -1, uid: noID, gid: noID} }
 
-// decode returns ENOTCONN for the (0, -1, -1) with which Linux succeeds for a
-// socket without a peer, and EPROTO for an answer that is no ucred.
+// decode returns ENOTCONN for (0, -1, -1), which is Linux's answer for a socket without a
+// peer. It returns EPROTO for an answer that is not a ucred.
 func (u *linuxUcred) decode(length uint32) (pid int32, uid, gid uint32, err error) {
 	switch {
 	case uintptr(length) != unsafe.Sizeof(*u) || u.pid < 0:
@@ -57,8 +55,8 @@ func (u *linuxUcred) decode(length uint32) (pid int32, uid, gid uint32, err erro
 // xucredGroups is XU_NGROUPS on FreeBSD, NGROUPS on Darwin and DragonFly.
 const xucredGroups = 16
 
-// xucredVersion is XUCRED_VERSION, the same on all three. It is 0, so it tells
-// nothing about a zeroed buffer.
+// xucredVersion is XUCRED_VERSION, the same on all three. It is 0, so it does not detect a
+// zeroed buffer.
 const xucredVersion = 0
 
 // xucred is struct xucred (bsd/sys/ucred.h) of Darwin.
@@ -79,10 +77,9 @@ func (x *xucred) poison() {
 	poisonIDs(x.groups[:])
 }
 
-// decode takes no answer but one of the full length. Version and ngroups prove
-// nothing about who wrote the rest: the same question asks a TCP socket for its IP
-// options, which are up to 44 bytes that the socket's creator chose. The caller has
-// checked that the socket is a Unix socket, which is the other proof.
+// decode accepts only an answer of the full length. Version and ngroups are no proof. The
+// same call asks a TCP socket for its IP options, which are up to 44 bytes that the socket's
+// creator chose. The caller must have checked that the socket is a Unix socket.
 func (x *xucred) decode(length uint32) (uid, gid uint32, err error) {
 	if uintptr(length) != unsafe.Sizeof(*x) {
 		return 0, 0, unix.EPROTO
@@ -99,17 +96,16 @@ func (x *xucred) ids() (uid, gid uint32, err error) {
 	return x.uid, x.groups[0], nil
 }
 
-// freebsdXucred is struct xucred (sys/ucred.h) of FreeBSD and DragonFly: the
-// fields of Darwin's, then a pointer-sized slot, which holds cr_pid since
-// FreeBSD 13.0 and 12.3 and nothing on DragonFly. The slot is no pointer here:
-// x/sys's Xucred makes it a *byte, where a pid is an invalid pointer to the
-// garbage collector.
+// freebsdXucred is struct xucred (sys/ucred.h) of FreeBSD and DragonFly. It has the fields
+// of Darwin's, and then a slot of a pointer's size. The slot holds cr_pid since FreeBSD
+// 13.0 and 12.3, and nothing on DragonFly. The slot has type *byte in x/sys's Xucred. A pid
+// in it would be an invalid pointer to the garbage collector. So it is no pointer here.
 type freebsdXucred struct {
 	xucred
 	slot uintptr
 }
 
-// pid is what the kernel wrote into the union's first four bytes.
+// pid returns the union's first four bytes.
 func (x *freebsdXucred) pid() int32 { return *(*int32)(unsafe.Pointer(&x.slot)) }
 
 func poisonedFreeBSDXucred() (x freebsdXucred) {
@@ -118,8 +114,7 @@ func poisonedFreeBSDXucred() (x freebsdXucred) {
 	return x
 }
 
-// decode takes a cr_pid of 0, which a kernel before 13.0 and 12.3 leaves there,
-// for "not told".
+// decode accepts a cr_pid of 0, which kernels before 13.0 and 12.3 leave there.
 func (x *freebsdXucred) decode(length uint32) (pid int32, uid, gid uint32, err error) {
 	uid, gid, err = x.decodeIDs(length)
 	if err != nil || x.pid() < 0 {
@@ -128,7 +123,7 @@ func (x *freebsdXucred) decode(length uint32) (pid int32, uid, gid uint32, err e
 	return x.pid(), uid, gid, nil
 }
 
-// decodeIDs leaves the slot out, for DragonFly.
+// decodeIDs ignores the slot, for DragonFly.
 func (x *freebsdXucred) decodeIDs(length uint32) (uid, gid uint32, err error) {
 	if uintptr(length) != unsafe.Sizeof(*x) {
 		return 0, 0, unix.EPROTO
@@ -136,8 +131,8 @@ func (x *freebsdXucred) decodeIDs(length uint32) (uid, gid uint32, err error) {
 	return x.ids()
 }
 
-// supplementaryGroups are those after the first, which is the effective gid. The
-// kernel tells 16 in all, and leaves out the rest.
+// supplementaryGroups returns the groups after the first, which is the effective gid. The
+// kernel reports at most 16 groups in all.
 func (x *xucred) supplementaryGroups() ([]uint32, error) {
 	if _, _, err := x.ids(); err != nil {
 		return nil, err
@@ -151,7 +146,7 @@ func poisonIDs(ids []uint32) {
 	}
 }
 
-// decodeGroups takes the groups that fill length bytes of a poisoned buffer.
+// decodeGroups decodes the groups that fill length bytes of a poisoned buffer.
 func decodeGroups(buffer []uint32, length uint32) ([]uint32, error) {
 	count := uintptr(length) / unsafe.Sizeof(noID)
 	if uintptr(length)%unsafe.Sizeof(noID) != 0 || count > uintptr(len(buffer)) {
@@ -160,7 +155,8 @@ func decodeGroups(buffer []uint32, length uint32) ([]uint32, error) {
 	return credibleGroups(buffer[:count])
 }
 
-// credibleGroups returns a copy that is not nil, of groups that the kernel wrote.
+// credibleGroups returns a copy of the groups, not nil, or an error if the kernel did not
+// write one of them.
 func credibleGroups(groups []uint32) ([]uint32, error) {
 	if slices.Contains(groups, noID) {
 		return nil, unix.EPROTO
@@ -168,10 +164,10 @@ func credibleGroups(groups []uint32) ([]uint32, error) {
 	return append(make([]uint32, 0, len(groups)), groups...), nil
 }
 
-// decodeLabel takes the label that fills length bytes of a zeroed buffer. SELinux
-// and Smack count a NUL at the end, AppArmor does not. Where the BPF security module
-// is the only one, Linux 6.1 succeeds and writes nothing. Bytes that the kernel did
-// not write are NULs, which no label holds.
+// decodeLabel decodes the label that fills length bytes of a zeroed buffer. SELinux and
+// Smack count a NUL at the end, AppArmor does not. If BPF is the only security module,
+// Linux 6.1 succeeds and writes nothing. Bytes that the kernel did not write are NULs, and
+// no label contains a NUL.
 func decodeLabel(buffer []byte, length uint32) (string, error) {
 	if uint64(length) > uint64(len(buffer)) {
 		return "", unix.EPROTO
@@ -202,22 +198,22 @@ func (t *auditToken) decode(length uint32) (token [8]uint32, err error) {
 	return *t, nil
 }
 
-// isFilled leaves out the audit id, where -1 is unset.
+// isFilled ignores the audit id, in which -1 means unset.
 func (t *auditToken) isFilled() bool {
 	const euid, rgid, pid, pidversion = 1, 4, 5, 7
 	return !slices.Contains(t[euid:rgid+1], noID) && int32(t[pid]) >= 1 && t[pidversion] != noID
 }
 
-// openbsdPeercred is struct sockpeercred (sys/socket.h). Mind the order.
+// openbsdPeercred is struct sockpeercred (sys/socket.h). The pid comes last.
 type openbsdPeercred struct {
 	uid uint32
 	gid uint32
 	pid int32
 }
 
-// decode takes a pid below 1 for an answer that the kernel did not write: the
-// getter that x/sys offers zeroes its buffer and hides the returned length, and
-// OpenBSD always tells the pid.
+// decode returns an error for a pid below 1, because the kernel did not write such an
+// answer. The getter of x/sys zeroes its buffer and hides the returned length, but OpenBSD
+// always reports the pid.
 func (c *openbsdPeercred) decode() (pid int32, uid, gid uint32, err error) {
 	if c.pid < 1 || c.uid == noID || c.gid == noID {
 		return 0, 0, 0, unix.EPROTO
@@ -241,9 +237,9 @@ func (c *netbsdUnpcbid) decode(length uint32) (pid int32, uid, gid uint32, err e
 	return c.pid, c.uid, c.gid, nil
 }
 
-// socketName is struct sockaddr_un (sys/un.h) of Darwin and the BSDs, with room for
-// the longest name. sun_len is a byte, so no name is longer; NetBSD and Darwin take
-// names that are longer than the 104 bytes of the header's sun_path.
+// socketName is struct sockaddr_un (sys/un.h) of Darwin and the BSDs, with room for the
+// longest name that sun_len, a byte, allows. NetBSD and Darwin accept names that are longer
+// than the 104 bytes of the header's sun_path.
 type socketName struct {
 	length uint8 // sun_len
 	family uint8
@@ -269,13 +265,12 @@ func (n *socketName) isNamed(length uint32) (bool, error) {
 }
 
 // errConnectingEnd is the error for a socket that may be the connecting end.
-const errConnectingEnd = unsupportedError("NetBSD names the caller itself on the connecting end of a socket in some releases, and this descriptor cannot be told from that end; ask on the accepted end, about a peer that bound no name")
+const errConnectingEnd = unsupportedError("this may be the connecting end, on which some releases of NetBSD name the caller itself: ask on the accepted end, about a peer that bound no name")
 
-// checkAcceptedNames distinguishes NetBSD's accepted end from the connecting end by which
-// of them has a name. A listener always has a name, and the accepted end has that name. So
-// the peer of a connecting end has a name, and the peer of an accepted end usually has
-// none. A peer that bound a name before it connected is an error too, and so is a
-// socketpair.
+// checkAcceptedNames distinguishes NetBSD's accepted end from the connecting end by their
+// names. A listener always has a name, and the accepted end has that name. So the peer of a
+// connecting end has a name, and the peer of an accepted end usually has none. A peer that
+// bound a name before it connected is an error too, and so is a socketpair.
 func checkAcceptedNames(own, peer bool) error {
 	if !own || peer {
 		return errConnectingEnd
@@ -292,13 +287,12 @@ type aixPeercred struct {
 	gid uint32
 }
 
-// errZeroIDs is why native refuses root on AIX.
-const errZeroIDs = unsupportedError("AIX says uid 0 and gid 0, which golang.org/x/sys does not show apart from an answer that is too short; build with CGO_ENABLED=1 to be sure")
+// errZeroIDs is native's error for root on AIX.
+const errZeroIDs = unsupportedError("the answer is uid 0 and gid 0, which golang.org/x/sys does not distinguish from an answer that is too short: build with CGO_ENABLED=1")
 
-// decode takes a pid below 1 for an answer that the kernel did not write, for
-// the reason that openbsdPeercred.decode gives. The ids come last in this
-// structure, whose layout no AIX has confirmed to us: were it shorter, they would
-// be the getter's zeroes, so that zeroes are no answer.
+// decode returns an error for a pid below 1, as openbsdPeercred.decode does. The ids come
+// last in this structure, and no AIX has confirmed its layout. If the kernel wrote fewer
+// bytes, the ids would be the zeroes of the getter. So two zeroes are an error too.
 func (c *aixPeercred) decode() (pid int32, uid, gid uint32, err error) {
 	switch {
 	case c.pid < 1 || c.uid == noID || c.gid == noID:
@@ -317,9 +311,9 @@ func decodePID(pid int32, length uint32) (int32, error) {
 	return pid, nil
 }
 
-// decodeUcred checks what illumos's ucred_getpid, ucred_geteuid and
-// ucred_getegid return through x/sys: C's int and unsigned int in a register,
-// with the upper half as the libc left it, and -1 for "not in this ucred".
+// decodeUcred checks the results of illumos's ucred_getpid, ucred_geteuid and ucred_getegid
+// through x/sys. They are C's int and unsigned int in a register, with the upper half as
+// libc left it. -1 means that the ucred lacks the id.
 func decodeUcred(pid, uid, gid int) (int32, uint32, uint32, error) {
 	p, u, g := int32(pid), uint32(uid), uint32(gid)
 	if p < 0 || u == noID || g == noID {
@@ -328,7 +322,7 @@ func decodeUcred(pid, uid, gid int) (int32, uint32, uint32, error) {
 	return p, u, g, nil
 }
 
-// The sizes of the C structures, as the C headers give them.
+// These are the sizes of the structures in the C headers.
 var (
 	_ [12]byte  = [unsafe.Sizeof(linuxUcred{})]byte{}
 	_ [76]byte  = [unsafe.Sizeof(xucred{})]byte{}

@@ -4,8 +4,8 @@ package native
 
 import "unsafe"
 
-// From sys/un.h; x/sys has neither for DragonFly. The C shim takes them from the header and
-// asserts these values.
+// These are from sys/un.h. x/sys has neither for DragonFly. The C shim takes them from the
+// header, and asserts these values.
 const (
 	solLocal      = 0
 	localPeercred = 1
@@ -13,14 +13,12 @@ const (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2) on the accepted
-// end and at listen(2) on the connecting end. pid is always 0: DragonFly does
-// not tell it.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. They are captured at the peer's connect(2) on the accepted end, and at listen(2) on
+// the connecting end. pid is always 0, because DragonFly does not report it.
 //
-// The error is ENOTCONN for a stream socket without a peer, EINVAL for a
-// datagram or seqpacket one, EAFNOSUPPORT for what is not a Unix socket, EBADF,
-// and EPROTO for an answer that is not a struct xucred.
+// The error is ENOTCONN for a stream socket without a peer, and EINVAL for a datagram or
+// seqpacket socket without a peer.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -32,10 +30,10 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return 0, uid, gid, err
 }
 
-// groups returns the groups of the struct xucred, captured with the ids. The kernel tells 16
-// groups at most. The first is the effective gid and left out here. So a process with more
-// than 15 supplementary groups has groups that are missing here. The errors are those of
-// credentials.
+// groups returns the groups of the struct xucred, captured with the ids. The kernel reports
+// at most 16 groups. The first is the effective gid, and groups leaves it out. So if a
+// process has more than 15 supplementary groups, the others are missing. The errors are
+// those of credentials.
 //
 // Source: unix(4), cru2x in kern/kern_prot.c and its like.
 func (s system) groups(fd int) ([]uint32, error) {

@@ -10,15 +10,13 @@ import (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2) on the accepted
-// end and at listen(2) on the connecting end. pid is 0 before FreeBSD 13.0 and
-// 12.3, which do not tell it.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. They are captured at the peer's connect(2) on the accepted end, and at listen(2) on
+// the connecting end. pid is 0 before FreeBSD 13.0 and 12.3.
 //
-// The error is ENOTCONN for a stream socket without a peer, socketpairs included;
-// EINVAL for a datagram socket; EINVAL up to FreeBSD 13 and ENOTCONN in newer
-// source for a seqpacket socket without a peer; EAFNOSUPPORT for what is not a Unix
-// socket; EBADF; and EPROTO for an answer that is not a struct xucred.
+// The error is ENOTCONN for a stream socket without a peer and for a socketpair, and EINVAL
+// for a datagram socket. For a seqpacket socket without a peer it is EINVAL up to FreeBSD
+// 13, and ENOTCONN in newer source.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -29,10 +27,10 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return cred.decode(length)
 }
 
-// groups returns the groups of the struct xucred, captured with the ids. The kernel tells 16
-// groups at most. The first is the effective gid and left out here. So a process with more
-// than 15 supplementary groups has groups that are missing here. The errors are those of
-// credentials.
+// groups returns the groups of the struct xucred, captured with the ids. The kernel reports
+// at most 16 groups. The first is the effective gid, and groups leaves it out. So if a
+// process has more than 15 supplementary groups, the others are missing. The errors are
+// those of credentials.
 //
 // Source: unix(4), cru2x in kern/kern_prot.c.
 func (s system) groups(fd int) ([]uint32, error) {

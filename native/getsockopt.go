@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// getsockopt is getsockopt(2), which fills the size bytes at p and returns how
-// many it wrote or, with ERANGE, how many it would write. The wrappers of x/sys hide
-// that length, and zero the buffer where ours is poisoned. RawSyscall, since no option
-// asked here can block.
+// getsockopt calls getsockopt(2), which fills the size bytes at p. It returns how many bytes
+// the kernel wrote or, with ERANGE, how many it would write. The wrappers of x/sys hide that
+// length, and zero the buffer instead of poisoning it. RawSyscall is enough, because none of
+// these options can block.
 //
-// On linux/386 and linux/s390x the kernel has it as a system call of its own
-// since 4.3; older ones answer ENOSYS.
+// linux/386 and linux/s390x have this system call since Linux 4.3. Older kernels answer
+// ENOSYS.
 func getsockopt(fd, level, option int, p unsafe.Pointer, size uintptr) (length uint32, err error) {
 	if err := checkDescriptor(fd); err != nil {
 		return 0, err
@@ -29,7 +29,7 @@ func getsockopt(fd, level, option int, p unsafe.Pointer, size uintptr) (length u
 	return written, nil
 }
 
-// socketOption is an option at SOL_SOCKET that is an int, never -1.
+// socketOption returns an option at SOL_SOCKET that is an int and never -1.
 func socketOption(fd, option int) (value int, err error) {
 	v := int32(-1)
 	length, err := getsockopt(fd, unix.SOL_SOCKET, option, unsafe.Pointer(&v), unsafe.Sizeof(v))

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These systems accept system calls only from libc, so the functions of x/sys must do.
+// These systems accept system calls only from libc. So this file calls functions of x/sys.
 
 // socketOption returns an option at SOL_SOCKET that is an int.
 func socketOption(fd, option int) (value int, err error) {
 	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
 }
 
-// family asks getsockname(2). These systems refuse a name that is longer than sun_path. A
-// family that x/sys does not know is AF_UNSPEC.
+// family calls getsockname(2). These systems do not allow a name that is longer than
+// sun_path. A family that x/sys does not know is AF_UNSPEC.
 func (sockets) family(fd int) (int, error) {
 	address, err := unix.Getsockname(fd)
 	switch {

@@ -16,22 +16,20 @@ import (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2) on the accepted
-// end, at listen(2) on the connecting end, at creation for a socketpair. They
-// stay the same after the peer changed its ids or died. pid is 0 if the process
-// is not visible in our pid namespace; ids without a mapping in our user
-// namespace are the overflow id (65534).
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. They are captured at the peer's connect(2) on the accepted end, at listen(2) on the
+// connecting end, and at the creation of a socketpair. They stay the same after the peer
+// changes its ids or exits. pid is 0 if the process is not visible in our pid namespace. An
+// id that our user namespace does not map is the overflow id, 65534.
 //
-// The error is ENOTCONN for a socket that has no peer (unconnected, a connected
-// datagram socket, TCP), EBADF, ENOTSOCK, and EPROTO for an answer that is not
-// a struct ucred. Ask [CheckCanHavePeer] and [AnswersForCaller] where the state
-// of the socket or the kernel is in doubt.
+// The error is ENOTCONN for a socket without a peer (unconnected, a connected datagram
+// socket, TCP). Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel
+// is in doubt.
 //
 // Source: unix(7), sk_getsockopt in net/core/sock.c.
 //
-// It makes the system call itself, without getsockopt, for one call less: it is the
-// question that is asked most.
+// It makes the system call itself instead of calling getsockopt, because it is called most
+// often.
 func (system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	if fd < 0 || fd > math.MaxInt32 {
 		return 0, 0, 0, unix.EBADF
@@ -47,18 +45,19 @@ func (system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return cred.decode(length)
 }
 
-// family asks SO_DOMAIN, which every socket answers. getsockname(2) would allocate in x/sys.
+// family asks for SO_DOMAIN, which every socket has. getsockname(2) would allocate in x/sys.
+//
 // Source: socket(7).
 func (system) family(fd int) (int, error) { return socketOption(fd, unix.SO_DOMAIN) }
 
-const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (gVisor does); SOCK_STREAM is told rightly")
+const errPacketEnds = unsupportedError("the kernel names each end of a SOCK_SEQPACKET connection as its own peer (as gVisor does): use SOCK_STREAM")
 
 // packetEndsAreRight remembers that the kernel passed checkPacketEnds.
 var packetEndsAreRight atomic.Bool
 
-// checkPacketEnds refuses a kernel that confuses the ends of a connection of
-// SOCK_SEQPACKET, so that Credentials of each end are its own and not its peer's. One
-// that passed is not asked again.
+// checkPacketEnds returns an error if the kernel confuses the ends of a SOCK_SEQPACKET
+// connection. Such a kernel gives each end its own credentials instead of its peer's. A
+// kernel that passed is not checked again.
 func (system) checkPacketEnds() error {
 	if packetEndsAreRight.Load() {
 		return nil
@@ -73,10 +72,10 @@ func (system) checkPacketEnds() error {
 	return nil
 }
 
-// confusesPacketEnds asks a socket whose connection was refused: Linux names nobody as
-// its peer, and gVisor itself (release 20260905, whose connectioned.go exchanges the
-// credentials of a SOCK_STREAM alone). The other socket has an abstract name, which the
-// kernel chooses.
+// confusesPacketEnds asks about a socket whose connection was refused. Linux reports no
+// peer for it. gVisor (release 20260905) reports the caller, because its connectioned.go
+// exchanges credentials only for SOCK_STREAM. The other socket has an abstract name that
+// the kernel chooses.
 func confusesPacketEnds() (bool, error) {
 	deaf, err := packetSocket()
 	if err != nil {
@@ -96,7 +95,7 @@ func confusesPacketEnds() (bool, error) {
 		return false, err
 	}
 	switch err := unix.Connect(refused, name); {
-	case err == nil: // it does not listen
+	case err == nil: // although deaf does not listen
 		return false, unix.EPROTO
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return false, err
@@ -108,22 +107,20 @@ func packetSocket() (fd int, err error) {
 	return unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 }
 
-// fewGroups is room for the groups of most processes, maxGroups more than any
-// can have (NGROUPS_MAX is 65,536).
+// fewGroups is enough for most processes. maxGroups is more than any process can have
+// (NGROUPS_MAX is 65,536).
 const (
 	fewGroups = 64
 	maxGroups = 1 << 20
 )
 
-// groups returns the supplementary groups of the process at the other end of the
-// Unix socket fd, captured with its [Credentials] and in the kernel's order; not
-// nil when there are none. The effective gid is not among them, unless it is a
-// supplementary group too. A group that our user namespace does not map is the
-// overflow id, 65534.
+// groups returns the supplementary groups of the process at the other end of the Unix
+// socket fd, captured with its [Credentials], in the kernel's order. It is not nil if there
+// are none. The effective gid is among them only if it is a supplementary group too. A
+// group that our user namespace does not map is the overflow id, 65534.
 //
-// The error is ENOTCONN for a socket without a peer (Linux says ENODATA), EBADF,
-// ENOTSOCK, EPROTO for an answer that the kernel did not fill as its headers say,
-// and errors.ErrUnsupported for a Linux before 4.13.
+// The error is ENOTCONN for a socket without a peer, for which the kernel says ENODATA. It
+// is errors.ErrUnsupported before Linux 4.13.
 //
 // Source: sk_getsockopt in net/core/sock.c.
 func (system) groups(fd int) ([]uint32, error) {
@@ -157,21 +154,19 @@ func groupsError(err error) error {
 	return err
 }
 
-// shortLabel is room for most labels, maxLabel more than any security module
-// makes.
+// shortLabel is enough for most labels. maxLabel is more than any security module makes.
 const (
 	shortLabel = 256
 	maxLabel   = 1 << 20
 )
 
-// securityLabel returns the label that a Linux security module (SELinux,
-// AppArmor, Smack) gave the socket at the other end of the Unix socket fd, without
-// the NUL that some of them count. It is not empty.
+// securityLabel returns the label that a Linux security module (SELinux, AppArmor, Smack)
+// gave the socket at the other end of the Unix socket fd. A NUL at its end, which some
+// modules count, is removed. The label is never empty.
 //
-// The error is errors.ErrUnsupported if no security module labels the socket
-// (ENOPROTOOPT), or the label is empty; EBADF; ENOTSOCK; and EPROTO for a label
-// with a NUL within. A socket that has no peer may have a label all the same: ask
-// [Credentials] and [CheckCanHavePeer] too where that is in doubt.
+// The error is errors.ErrUnsupported if no security module labels the socket (ENOPROTOOPT)
+// or the label is empty. It is EPROTO for a label with a NUL inside. A socket without a peer may have a label too: call [Credentials] and
+// [CheckCanHavePeer] if that is in doubt.
 //
 // Source: the getpeersec_stream hooks in security/.
 func (system) securityLabel(fd int) (string, error) {
@@ -180,7 +175,7 @@ func (system) securityLabel(fd int) (string, error) {
 	})
 }
 
-// readLabel asks again, with more room, for a label that does not fit.
+// readLabel reads the label, and tries again with a larger buffer if it does not fit.
 func readLabel(ask func(buffer []byte) (length uint32, err error)) (string, error) {
 	label := make([]byte, shortLabel)
 	for {
@@ -199,14 +194,14 @@ func readLabel(ask func(buffer []byte) (length uint32, err error)) (string, erro
 	}
 }
 
-// openProcess returns a pidfd of the process at the other end of the Unix socket
-// fd: of the very process that [Credentials] names, whoever has its pid by now.
-// It is close-on-exec and non-blocking, and the caller closes it.
+// openProcess returns a pidfd of the process that [Credentials] names, even if another
+// process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes
+// it.
 //
-// The error is ENOTCONN for a socket without a peer (Linux says ENODATA), ESRCH
-// for a peer that has been reaped (before Linux 6.16; since then there is a pidfd
-// of it all the same), EBADF, ENOTSOCK, EMFILE or ENFILE, EPROTO for an answer
-// that is no descriptor, and errors.ErrUnsupported for a Linux before 6.5.
+// The error is ENOTCONN for a socket without a peer, for which the kernel says ENODATA. It
+// is errors.ErrUnsupported before Linux 6.5, and EMFILE or ENFILE if no descriptor is left.
+// Before Linux 6.16 it is ESRCH for a peer that has been reaped. Since then such a peer has
+// a pidfd too.
 //
 // Source: sk_getsockopt in net/core/sock.c, pidfd_prepare in kernel/fork.c.
 func (system) openProcess(fd int) (pidfd int, err error) {
@@ -236,7 +231,7 @@ func openError(err error) error {
 	switch {
 	case errors.Is(err, unix.ENODATA):
 		return unix.ENOTCONN
-	case errors.Is(err, unix.EINVAL): // reaped, for kernels before 6.16
+	case errors.Is(err, unix.EINVAL): // the peer has been reaped, before Linux 6.16
 		return unix.ESRCH
 	case errors.Is(err, unix.ENOPROTOOPT):
 		return unsupportedError("this kernel does not have it; Linux has it since 6.5")
@@ -244,8 +239,7 @@ func openError(err error) error {
 	return err
 }
 
-// processExited reports whether the process has ended. A zombie, which has ended
-// and was not waited for, has.
+// processExited reports whether the process has ended. A zombie has ended.
 //
 // Source: pidfd_open(2).
 func (system) processExited(pidfd int) (bool, error) {
@@ -281,10 +275,10 @@ func pollCount(events int16) int {
 	return 1
 }
 
-// processPID returns the pid of the process in our pid namespace, or 0 if it has
-// none there. The error is ESRCH if it has been reaped or, before Linux 6.15, has
-// none there, and errors.ErrUnsupported before Linux 6.13, which has no
-// PIDFD_GET_INFO.
+// processPID returns the pid that the process has in our pid namespace, or 0 if it has none
+// there. The error is ESRCH if the process has been reaped. Before Linux 6.15 it is also
+// ESRCH if the process has no pid there. Before Linux 6.13, which lacks PIDFD_GET_INFO, it
+// is errors.ErrUnsupported.
 //
 // Source: linux/pidfd.h, pidfd_info in fs/pidfs.c.
 func (system) processPID(pidfd int) (int32, error) {
@@ -305,10 +299,10 @@ func decodeInfoPID(i *unix.PidfdInfo) (int32, error) {
 	return int32(i.Tgid), nil
 }
 
-// processIDs returns the ids of the process as of now: real, effective, saved and
-// file system's uid, and the same four gids. Those that our user namespace does
-// not map are the overflow id, 65534. It fails as [ProcessPID] does, and with
-// EREMOTE if the process is in a pid namespace that we do not see.
+// processIDs returns the current ids of the process: the real, effective, saved and file
+// system uid, then the same four gids. An id that our user namespace does not map is the
+// overflow id, 65534. The errors are those of [ProcessPID], and EREMOTE if the process is
+// in a pid namespace that is not visible in ours.
 func (system) processIDs(pidfd int) (ids [8]uint32, err error) {
 	info, err := processInfo(pidfd, unix.PIDFD_INFO_CREDS)
 	if err != nil {
@@ -332,7 +326,7 @@ func processInfo(pidfd int, mask uint64) (*unix.PidfdInfo, error) {
 	info := poisonedPidfdInfo(mask)
 	err := unix.IoctlPidfdInfo(pidfd, &info)
 	switch {
-	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL): // before 6.11, and before 6.13
+	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL): // before Linux 6.11, before 6.13
 		return nil, unsupportedError("this kernel does not have PIDFD_GET_INFO; Linux has it since 6.13")
 	case err != nil:
 		return nil, err
@@ -349,9 +343,9 @@ func poisonedPidfdInfo(mask uint64) unix.PidfdInfo {
 	}
 }
 
-// sinceBoot returns how long ago the system was booted, as our time namespace has it.
-// Time asleep counts. It is the clock by which proc_pid_stat(5) tells when a process
-// was started.
+// sinceBoot returns the time since the system was booted, in our time namespace. It includes
+// the time that the system was suspended. proc_pid_stat(5) reports the start of a process by
+// this clock.
 //
 // Source: clock_gettime(2), CLOCK_BOOTTIME.
 func (system) sinceBoot() (time.Duration, error) {
@@ -370,10 +364,10 @@ func decodeClock(seconds, nanoseconds int64) (time.Duration, error) {
 	return time.Duration(seconds*second + nanoseconds), nil
 }
 
-// signalProcess sends the process a signal, which is a [unix.Signal]; 0 or nil
-// sends none and tells whether one could be sent. The error is ESRCH if the process has
-// been reaped, EPERM if it may not be signalled, EINVAL for what is no signal and
-// for a process that is not in our pid namespace nor in one below.
+// signalProcess sends a [unix.Signal] to the process. Signal 0 or nil sends nothing, and
+// reports by the error whether a signal could be sent. The error is ESRCH if the process
+// has been reaped, EPERM if we may not signal it, and EINVAL for an invalid signal. It is
+// also EINVAL if the process is in a pid namespace that is neither ours nor below ours.
 //
 // Source: pidfd_send_signal(2), since Linux 5.1.
 func (system) signalProcess(pidfd int, signal os.Signal) error {

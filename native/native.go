@@ -8,11 +8,15 @@
 // It is one of two independent implementations. Package cpeercred has the same functions,
 // through C shims. Both give the same values and the same errors for the same socket.
 //
-// An error is a bare errno (a [syscall.Errno]) or matches [errors.ErrUnsupported]. The
-// errno is the kernel's own, or one of these: EBADF for a number that is no descriptor,
-// ENOTCONN where Linux answers with ids that mean "no peer", EAFNOSUPPORT for a socket of
-// another family, and EPROTO for an answer that does not have the form that the system's
-// headers define. On an error every other result is zero.
+// An error is a bare errno (a [syscall.Errno]) or matches [errors.ErrUnsupported]. The errno
+// is the kernel's own, or one of these:
+//
+//   - EBADF for a number that is no descriptor.
+//   - ENOTCONN if Linux answers with ids that mean "no peer".
+//   - EAFNOSUPPORT for a socket of another family, except on Linux.
+//   - EPROTO for an answer that does not have the form that the system's headers define.
+//
+// On an error every other result is zero.
 //
 // All functions are safe for concurrent use as long as the descriptor stays open.
 package native
@@ -31,9 +35,9 @@ import (
 var kernel system
 
 // Credentials returns the effective ids of the process at the other end of the Unix socket
-// fd. On the accepted end they are captured at the peer's connect(2). pid is 0 where the
-// kernel does not tell it. The file of each system names its call, and describes the
-// connecting end and the errors.
+// fd. On the accepted end they are captured at the peer's connect(2). pid is 0 if the kernel
+// does not report it. The file of each system names its call, and describes the connecting
+// end and the errors.
 //
 // On Linux a listening socket answers with the ids of the process that called listen(2).
 // Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel is in doubt.
@@ -106,11 +110,11 @@ func ProcessPID(pidfd int) (int32, error) { return kernel.processPID(pidfd) }
 func ProcessIDs(pidfd int) (ids [8]uint32, err error) { return kernel.processIDs(pidfd) }
 
 // SignalProcess sends a [syscall.Signal] to the process. Signal 0 or nil sends nothing, and
-// tells whether a signal could be sent.
+// reports by the error whether a signal could be sent.
 func SignalProcess(pidfd int, signal os.Signal) error { return kernel.signalProcess(pidfd, signal) }
 
-// SinceBoot returns the time since the system was booted, in our time namespace. Time asleep
-// counts. /proc tells the start of a process by this clock.
+// SinceBoot returns the time since the system was booted, in our time namespace. It includes
+// the time that the system was suspended. /proc reports the start of a process by this clock.
 func SinceBoot() (time.Duration, error) { return kernel.sinceBoot() }
 
 // IsGone reports whether err means that a process has been reaped.

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// From sys/un.h; x/sys has neither for NetBSD. The C shim takes them from the
-// header and asserts these values.
+// These are from sys/un.h. x/sys has neither for NetBSD. The C shim takes them from the
+// header, and asserts these values.
 const (
 	solLocal     = 0
 	localPeereid = 3
@@ -17,20 +17,18 @@ const (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix socket fd:
-// effective ids, captured at the peer's connect(2). It answers only on the accepted end. On
-// the connecting end the answer depends on the revision of sys/kern/uipc_usrreq.c. Up to
-// r1.152 it is the process that called bind(2), from r1.162 to about r1.208 the caller
-// itself, and since r1.209 (July 2025) the process that called listen(2). No call tells the
-// revision. So the error there is errors.ErrUnsupported, and also for every socket that may
-// be a connecting end.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd, captured at the peer's connect(2). It answers only on the accepted end. On the
+// connecting end the answer depends on the revision of sys/kern/uipc_usrreq.c. Up to r1.152
+// it is the process that called bind(2), from r1.162 to about r1.208 the caller itself, and
+// since r1.209 (July 2025) the process that called listen(2). No call reports the revision.
+// So every socket that may be a connecting end is errors.ErrUnsupported.
 //
 // bind(2) on a connected socket replaces the captured ids with those of the process that
 // calls it (r1.152 to r1.180), so an accepted descriptor must never be bound.
 //
-// The error is EINVAL for a socket without a peer, ENOTCONN once the peer has closed (the
-// kernel then still has its ids, but not its name), EAFNOSUPPORT if fd is not a Unix
-// socket, EBADF, and EPROTO for an answer that is not a struct unpcbid.
+// The error is EINVAL for a socket without a peer, and ENOTCONN once the peer has closed. The
+// kernel then still has its ids, but not its name.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {

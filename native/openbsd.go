@@ -10,21 +10,20 @@ import (
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured at the peer's connect(2) on the accepted
-// end and at bind(2) on the connecting end.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd. They are captured at the peer's connect(2) on the accepted end, and at bind(2) on the
+// connecting end.
 //
-// Both ends of a socketpair name the process that made it, also for datagrams
-// (r1.221 of uipc_usrreq.c); older kernels answer ENOTCONN there (r1.137). bind(2)
-// on a connected socket replaces the captured ids with those of the process that
-// calls it, so an accepted descriptor must never be bound.
+// Both ends of a socketpair name the process that made it, also for datagrams (r1.221 of
+// uipc_usrreq.c). Older kernels answer ENOTCONN there (r1.137). bind(2) on a connected
+// socket replaces the captured ids with those of the process that calls it, so an accepted
+// descriptor must never be bound.
 //
-// The error is ENOTCONN for a socket without a peer, EAFNOSUPPORT for what is not
-// a Unix socket, EBADF, and EPROTO for an answer that is not a struct sockpeercred.
+// The error is ENOTCONN for a socket without a peer.
 //
-// OpenBSD takes system calls from libc alone, and x/sys exports no getsockopt
-// for this structure. Its getter for ICMPv6 filters is the same call with a
-// buffer of 32 bytes, of which the kernel fills the first 12.
+// OpenBSD accepts system calls only from libc, and x/sys exports no getsockopt for this
+// structure. Its getter for ICMPv6 filters is the same call with a buffer of 32 bytes. The
+// kernel fills the first 12.
 //
 // Source: getsockopt(2), sogetopt in sys/kern/uipc_socket.c, uipc_bind and
 // uipc_connect2 in sys/kern/uipc_usrreq.c.
@@ -39,5 +38,5 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return (*openbsdPeercred)(unsafe.Pointer(buffer)).decode()
 }
 
-// The borrowed buffer holds the structure.
+// This does not compile unless the borrowed buffer is large enough for the structure.
 const _ = uint(unix.SizeofICMPv6Filter - unsafe.Sizeof(openbsdPeercred{}))

@@ -2,7 +2,7 @@
 
 package native
 
-// Supported tells whether this system has a call that answers [Credentials].
+// Supported reports whether this system has a call for [Credentials].
 const Supported = false
 
 type system struct{ unsupported }

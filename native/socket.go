@@ -11,12 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Supported tells whether this system has a call that answers [Credentials].
+// Supported reports whether this system has a call for [Credentials].
 const Supported = true
 
-// sockets is what the systems with Unix sockets have in common. Each of them embeds it. What
-// answers may differ between them is asked of kernel.
+// sockets has the methods that all systems with Unix sockets share. Each system embeds it.
+// sockets calls kernel for anything that differs between systems.
 type sockets struct{ unsupported }
+
+// Linux has its own checkPacketEnds, and is the only system without checkUnixFamily.
+var _ interface {
+	checkUnixFamily(fd int) error
+	checkPacketEnds() error
+} = sockets{}
 
 // kind asks for the family (SO_DOMAIN on Linux, getsockname(2) elsewhere) and SO_TYPE. A
 // stream over IP is "TCP", and datagrams over IP are "UDP".
@@ -41,7 +47,7 @@ func (sockets) kind(fd int) (kind string, err error) {
 	return "unknown", nil
 }
 
-// internetKind is what a socket over IP is, by its type.
+// internetKind returns the kind of a socket over IP.
 func internetKind(socketType int) string {
 	switch socketType {
 	case unix.SOCK_STREAM:
@@ -52,7 +58,7 @@ func internetKind(socketType int) string {
 	return "unknown"
 }
 
-// socketType is SO_TYPE. No socket is of a type below 1: the kernel wrote nothing then.
+// socketType returns SO_TYPE. A type below 1 means that the kernel wrote nothing.
 func socketType(fd int) (int, error) {
 	t, err := socketOption(fd, unix.SO_TYPE)
 	switch {
@@ -64,15 +70,14 @@ func socketType(fd int) (int, error) {
 	return t, nil
 }
 
-// checkUnixFamily returns EAFNOSUPPORT for what is not a Unix socket. On the systems other
-// than Linux it must come first, because sockets of other families answer the same question:
+// checkUnixFamily returns EAFNOSUPPORT if fd is not a Unix socket. On all systems except
+// Linux it must come first, because sockets of other families answer the same call:
 //
-//   - SOL_LOCAL is IPPROTO_IP and LOCAL_PEERCRED is IP_OPTIONS. A TCP socket without options
-//     succeeds and writes nothing. With options it writes up to 44 bytes that its creator
-//     chose, which can read as version 0, one group, uid 0. On NetBSD LOCAL_PEEREID is
-//     IP_TOS, which writes 4 bytes.
-//   - OpenBSD takes a socket for a Unix socket if its protocol number is 1, which is AF_UNIX
-//     and also ICMP.
+//   - SOL_LOCAL is IPPROTO_IP and LOCAL_PEERCRED is IP_OPTIONS. The call succeeds on a TCP
+//     socket. It writes nothing if the socket has no IP options. Otherwise it writes up to
+//     44 bytes that the socket's creator chose, which can read as version 0, one group and
+//     uid 0. On NetBSD LOCAL_PEEREID is IP_TOS, which writes 4 bytes.
+//   - OpenBSD accepts any socket whose protocol number is 1. That is AF_UNIX, and also ICMP.
 //   - getpeerucred(3C) and SO_PEERID answer for TCP.
 func (s sockets) checkUnixFamily(fd int) error {
 	switch kind, err := s.kind(fd); {
@@ -107,8 +112,8 @@ func (sockets) checkCanHavePeer(fd int) error {
 	return nil
 }
 
-// checkPacketEnds returns nil: only a kernel that imitates Linux is known to confuse the ends
-// of a SOCK_SEQPACKET connection.
+// checkPacketEnds returns nil, because only a kernel that imitates Linux is known to confuse
+// the ends of a SOCK_SEQPACKET connection.
 func (sockets) checkPacketEnds() error { return nil }
 
 func (sockets) listens(fd int) (bool, error) {
@@ -139,7 +144,7 @@ func (sockets) answersForCaller() (bool, error) {
 	return namesAPeer(fd)
 }
 
-// namesAPeer asks about a socket of our own that has no peer.
+// namesAPeer reports whether the kernel names a peer for fd, which has none.
 func namesAPeer(fd int) (bool, error) {
 	_, _, _, err := kernel.credentials(fd)
 	switch {
@@ -151,8 +156,8 @@ func namesAPeer(fd int) (bool, error) {
 	return false, err
 }
 
-// isNoPeer knows the errnos with which the kernels say that a stream socket has
-// no peer: NetBSD's is EINVAL, that of all others ENOTCONN.
+// isNoPeer reports whether err means that a stream socket has no peer. It is EINVAL on
+// NetBSD, and ENOTCONN elsewhere.
 func isNoPeer(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || runtime.GOOS == "netbsd" && errors.Is(err, unix.EINVAL)
 }
@@ -186,7 +191,7 @@ func socketpair() (fds [2]int, err error) {
 	switch {
 	case err != nil:
 		return fds, err
-	case fds[0] < 0, fds[1] < 0, fds[0] == fds[1]: // what the kernel did not make is not ours to use, nor to close
+	case fds[0] < 0, fds[1] < 0, fds[0] == fds[1]: // not descriptors of ours, so do not close them
 		return fds, unix.EPROTO
 	}
 	unix.CloseOnExec(fds[0])
@@ -194,8 +199,8 @@ func socketpair() (fds [2]int, err error) {
 	return fds, nil
 }
 
-// checkDescriptor returns EBADF for what no descriptor can be. Without it a
-// kernel that reads an int would take 1<<32 for descriptor 0.
+// checkDescriptor returns EBADF for a number that cannot be a descriptor. A kernel that reads
+// an int would otherwise use descriptor 0 for 1<<32.
 func checkDescriptor(fd int) error {
 	if fd < 0 || fd > math.MaxInt32 {
 		return unix.EBADF

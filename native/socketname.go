@@ -26,7 +26,7 @@ func askName(fd int, call uintptr) (name socketName, length uint32, err error) {
 	return name, length, nil
 }
 
-// family asks getsockname(2), because not all of these systems have SO_DOMAIN.
+// family calls getsockname(2), because not all of these systems have SO_DOMAIN.
 func (sockets) family(fd int) (int, error) {
 	name, _, err := askName(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {

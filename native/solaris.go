@@ -6,14 +6,11 @@ import "golang.org/x/sys/unix"
 
 type system struct{ sockets }
 
-// credentials returns the ids of the process at the other end of the Unix
-// socket fd: effective ids, captured when the peer's endpoint was created or
-// connected.
+// credentials returns the effective ids of the process at the other end of the Unix socket
+// fd, captured when the peer's endpoint was created or connected.
 //
-// The error is ENOTCONN for a stream socket without a peer, also once the peer
-// has closed, ENOTSUP for a datagram socket, EAFNOSUPPORT for what is not a
-// Unix socket, EBADF, and EPROTO for a ucred without one of
-// the three ids.
+// The error is ENOTCONN for a stream socket without a peer and once the peer has closed, and
+// ENOTSUP for a datagram socket. It is EPROTO for a ucred that lacks one of the three ids.
 //
 // Source: getpeerucred(3C), ucred_get(3C).
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -27,7 +24,7 @@ func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
 	return decodeUcred(cred.Getpid(), cred.Geteuid(), cred.Getegid())
 }
 
-// groups fails, although the system tells groups by ucred_getgroups(3C).
+// groups returns an error, although the system reports groups by ucred_getgroups(3C).
 func (system) groups(int) ([]uint32, error) {
-	return nil, unsupportedError("golang.org/x/sys does not have ucred_getgroups(3C); build with CGO_ENABLED=1")
+	return nil, unsupportedError("golang.org/x/sys has no ucred_getgroups(3C): build with CGO_ENABLED=1")
 }

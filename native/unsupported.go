@@ -6,12 +6,34 @@ import (
 	"time"
 )
 
-// unsupported is a system that answers nothing. Each system embeds it.
+// unsupported returns an error for every question. Each system embeds it.
 type unsupported struct{}
 
-// Windows tells at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
+var _ questions = unsupported{}
+
+// questions are the methods that native.go calls.
+type questions interface {
+	credentials(fd int) (pid int32, uid, gid uint32, err error)
+	kind(fd int) (string, error)
+	checkCanHavePeer(fd int) error
+	listens(fd int) (bool, error)
+	answersForCaller() (bool, error)
+	onSocketpair(ask func(fd int)) error
+	groups(fd int) ([]uint32, error)
+	securityLabel(fd int) (string, error)
+	auditToken(fd int) ([8]uint32, error)
+	openProcess(fd int) (pidfd int, err error)
+	processExited(pidfd int) (bool, error)
+	processPID(pidfd int) (int32, error)
+	processIDs(pidfd int) ([8]uint32, error)
+	signalProcess(pidfd int, signal os.Signal) error
+	sinceBoot() (time.Duration, error)
+	isGone(err error) bool
+}
+
+// Windows reports at most a pid (SIO_AF_UNIX_GETPEERPID), Plan 9 has no Unix sockets, and js
 // and wasip1 imitate them in memory.
-const errNoCredentials = unsupportedError("the system does not tell the uid and gid of a socket's peer")
+const errNoCredentials = unsupportedError("the system does not report the uid and gid of a socket's peer")
 
 func (unsupported) credentials(int) (pid int32, uid, gid uint32, err error) {
 	return 0, 0, 0, errNoCredentials
@@ -26,7 +48,7 @@ func (unsupported) groups(int) ([]uint32, error)          { return nil, untold("
 func (unsupported) securityLabel(int) (string, error)     { return "", untold("security label") }
 func (unsupported) auditToken(int) (t [8]uint32, _ error) { return t, untold("audit token") }
 
-const errNoHandle = unsupportedError("the system gives no handle on the process of a socket's peer")
+const errNoHandle = unsupportedError("the system has no handle on the process of a socket's peer")
 
 func (unsupported) openProcess(int) (int, error)            { return -1, errNoHandle }
 func (unsupported) processExited(int) (bool, error)         { return false, errNoHandle }
@@ -36,8 +58,7 @@ func (unsupported) signalProcess(int, os.Signal) error      { return errNoHandle
 func (unsupported) sinceBoot() (time.Duration, error)       { return 0, errNoHandle }
 func (unsupported) isGone(error) bool                       { return false }
 
-// unsupportedError is the reason why a system does not answer. It matches
-// errors.ErrUnsupported.
+// unsupportedError says why a system does not answer. It matches errors.ErrUnsupported.
 type unsupportedError string
 
 func (e unsupportedError) Error() string { return string(e) }
@@ -45,5 +66,5 @@ func (e unsupportedError) Error() string { return string(e) }
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 func untold(fact string) error {
-	return unsupportedError("the system does not tell the " + fact + " of a socket's peer")
+	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }

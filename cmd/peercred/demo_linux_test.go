@@ -254,6 +254,9 @@ func TestDemoFails(t *testing.T) {
 
 // Root of a user namespace without other users shows its own client alone.
 func TestDemoWithoutOtherUsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, so that a user namespace maps the owner of /")
+	}
 	p := newProcess(t, "demo")
 	p.Env = append(p.Env, "TMPDIR="+t.TempDir())
 	p.SysProcAttr = &syscall.SysProcAttr{
@@ -262,7 +265,7 @@ func TestDemoWithoutOtherUsers(t *testing.T) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 	}
 	p.Path = "/proc/self/exe"
-	out, err := p.Output()
+	out, err := p.CombinedOutput()
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC):
 		t.Skipf("needs a user namespace: %v", err)

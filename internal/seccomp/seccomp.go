@@ -23,10 +23,10 @@ type Call struct {
 	Value    uint32
 }
 
-// Any is the call whatever its arguments.
+// Any returns the call with any arguments.
 func Any(number uintptr) Call { return Call{number, -1, 0} }
 
-// Option is getsockopt(2) of an option at SOL_SOCKET.
+// Option returns the call getsockopt(2) of an option at SOL_SOCKET.
 func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option)} }
 
 // Need skips a test where [Forge] cannot be used.
@@ -46,10 +46,10 @@ func need(t testing.TB, action uint32) {
 	}
 }
 
-// Forge has the kernel answer each of the calls with errno, in all threads, and make
-// none of them. An errno of 0 is success. It cannot be undone, but the last one forged
-// is the one that counts. The process must not have more to do than its test: it
-// cannot gain privileges any more, either.
+// Forge makes the kernel answer each of the calls with errno, in all threads, without making
+// them. An errno of 0 is success. It cannot be undone, but a later Forge of the same call
+// replaces the errno. Use it in a process of its own, which also cannot gain privileges
+// afterwards.
 //
 // Source: seccomp(2).
 func Forge(errno syscall.Errno, calls ...Call) error {
@@ -64,8 +64,8 @@ func Forge(errno syscall.Errno, calls ...Call) error {
 	return err
 }
 
-// Install installs a filter that allows what program leaves, and returns what seccomp(2)
-// does.
+// Install installs a filter that allows all calls that program does not decide about. It
+// returns the results of seccomp(2).
 func Install(program []unix.SockFilter, flags uintptr) (result uintptr, err error) {
 	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	runtime.LockOSThread()
@@ -81,7 +81,7 @@ func Install(program []unix.SockFilter, flags uintptr) (result uintptr, err erro
 	return result, nil
 }
 
-// Where struct seccomp_data (linux/seccomp.h) has the number, and the arguments.
+// The offsets in struct seccomp_data (linux/seccomp.h) of the number and the arguments.
 const (
 	offsetNumber    = 0
 	offsetArguments = 16
