@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// agree holds every implementation against want, and names the one that differs.
+// agree compares every implementation with want, and names the one that differs.
 func agree(t testing.TB, fd int, want answer) {
 	t.Helper()
 	for _, i := range implementations {
@@ -73,8 +73,8 @@ func socketpair(t testing.TB, socketType int) [2]int {
 	return fds
 }
 
-// state is a descriptor in some state, what Credentials says of it, what kind of
-// descriptor it is, and what CheckCanHavePeer says.
+// state is a descriptor in some state, with the required answers of Credentials, Kind and
+// CheckCanHavePeer.
 type state struct {
 	name     string
 	fd       func(t *testing.T) int
@@ -271,7 +271,7 @@ func TestAgreementOnStates(t *testing.T) {
 	}
 }
 
-// Every errno is a bare one, as the contract of the two packages says.
+// Every errno is bare, as the contract of the two packages requires.
 func TestErrnosAreBare(t *testing.T) {
 	for _, i := range implementations {
 		for fd, want := range map[int]error{-1: unix.EBADF, socket(t, unix.AF_UNIX, unix.SOCK_STREAM): unix.ENOTCONN} {
@@ -282,7 +282,7 @@ func TestErrnosAreBare(t *testing.T) {
 	}
 }
 
-// notConnected asserts that every public way says so of conn.
+// notConnected asserts that every public function returns ENOTCONN for conn.
 func notConnected(t *testing.T, conn *net.UnixConn, what string) {
 	t.Helper()
 	for name, ask := range asks(conn) {
@@ -292,8 +292,8 @@ func notConnected(t *testing.T, conn *net.UnixConn, what string) {
 	}
 }
 
-// A listening socket that comes in through net.FileConn is a *net.UnixConn, and
-// the kernel would answer for it with the ids of whoever called listen.
+// A listening socket from net.FileConn is a *net.UnixConn. The kernel answers for it with the
+// ids of the process that called listen(2), so it must be an error.
 func TestTrap03Listener(t *testing.T) {
 	_, conn := listeningConn(t, listen(t, "unix"))
 	notConnected(t, conn, "a listener")
@@ -331,8 +331,8 @@ func TestTrap03NoPeer(t *testing.T) {
 	}
 }
 
-// A datagram socket keeps naming whoever made it, for the kernel, after it was
-// connected to another or to none; so none is answered for.
+// The kernel still names the old peer of a datagram socket after it was connected to another
+// or to none. So every datagram socket is an error.
 func TestTrap03Datagrams(t *testing.T) {
 	elsewhere := &unix.SockaddrUnix{Name: abstract()}
 	boundSocket(t, unix.AF_UNIX, unix.SOCK_DGRAM, elsewhere)
@@ -366,8 +366,8 @@ func disconnect(fd int) error {
 	return nil
 }
 
-// An error about a listener says what to ask about instead, and one about any other
-// socket without a peer does not.
+// The error for a listener explains what to ask about instead. The error for another socket
+// without a peer does not.
 func TestListenerIsExplained(t *testing.T) {
 	const advice = " (this is a listener: ask about the connection that Accept returns)"
 	const noPeer = "failed to get peer credentials: linux: check that the socket can have a peer: transport endpoint is not connected"
@@ -402,8 +402,8 @@ func TestListenerIsExplained(t *testing.T) {
 	}
 }
 
-// Whoever shares an unconnected socket can make it listen while it is asked
-// about: it has no peer before and after, and so in between.
+// A process that shares an unconnected socket can make it listen during the call. The
+// socket has no peer before or after, so the call must fail.
 func TestTrap03ListenWhileAsked(t *testing.T) {
 	for range 2000 {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -431,8 +431,8 @@ func TestTrap03ListenWhileAsked(t *testing.T) {
 	}
 }
 
-// Every socket that is not of the Unix family is refused by the kernel's word,
-// whatever the Go type says.
+// Every socket of another family is an error because of the kernel's answer, with any Go
+// type.
 func TestTrap01OtherFamilies(t *testing.T) {
 	for _, state := range states() {
 		if state.kind == "Unix" || state.kind == "" {
@@ -451,7 +451,7 @@ func TestTrap01OtherFamilies(t *testing.T) {
 	}
 }
 
-// 0 is a descriptor as any other, though mostly taken.
+// Descriptor 0 is a descriptor like any other.
 func TestDescriptorZero(t *testing.T) {
 	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -485,7 +485,7 @@ func TestDescriptorZero(t *testing.T) {
 	}
 }
 
-// A type that IP has too makes no socket one of IP.
+// Kind is neither "TCP" nor "UDP" for a socket of another family with the same type.
 func TestKindOfOtherFamilies(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -499,7 +499,7 @@ func TestKindOfOtherFamilies(t *testing.T) {
 	}
 }
 
-// A socket that is made to ask about is no other process's.
+// A child does not inherit the sockets of OnSocketpair.
 func TestSocketpairIsCloseOnExec(t *testing.T) {
 	for _, i := range implementations {
 		asked := false

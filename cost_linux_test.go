@@ -44,7 +44,7 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 	return p.UID
 }
 
-// Groups are the slice that is handed out, and no other allocation.
+// GetPeerGroups allocates only the slice that it returns.
 func TestGroupsAllocateOnce(t *testing.T) {
 	needRoot(t)
 	conns := map[int]*net.UnixConn{}
@@ -65,7 +65,7 @@ func TestGroupsAllocateOnce(t *testing.T) {
 	}
 }
 
-// One question is one getsockopt, and no other call on a descriptor; about a packet
+// One question is one getsockopt, and no other call on a descriptor. About a packet
 // connection it is also those about its family, its type and whether it listens, and
 // for the groups whether there is a peer.
 func TestOneSystemCall(t *testing.T) {
@@ -94,8 +94,8 @@ func TestOneSystemCall(t *testing.T) {
 
 var callName = regexp.MustCompile(`^(?:\d+ +)?([a-z0-9_]+)\(`)
 
-// callsOf counts the system calls on sockets, descriptors and identity that a
-// helper makes which asks so many times.
+// callsOf counts the system calls on sockets, descriptors and identity of a helper that asks
+// so many times.
 func callsOf(t *testing.T, listener net.Listener, do string, questions int) map[string]int {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")

@@ -19,8 +19,8 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
-// Asking while another goroutine closes gives the right credentials or
-// net.ErrClosed, nothing else.
+// If another goroutine closes the connection during a call, the result is the right
+// credentials or net.ErrClosed.
 func TestAskWhileClosing(t *testing.T) {
 	const rounds, askers = 1000, 64
 	want := ourselves().credentials()
@@ -94,7 +94,7 @@ func openDescriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// Finding out about the kernel leaves no descriptor behind.
+// AnswersForCaller leaves no descriptor open.
 func TestAnswersForCallerLeaksNothing(t *testing.T) {
 	before := openDescriptors(t)
 	for _, i := range implementations {
@@ -109,7 +109,7 @@ func TestAnswersForCallerLeaksNothing(t *testing.T) {
 	}
 }
 
-// A descriptor above those that select(2) can wait for is asked about like any other.
+// A descriptor that is too high for select(2) works like any other.
 func TestHighDescriptor(t *testing.T) {
 	const high = 10_000
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -133,7 +133,7 @@ func TestHighDescriptor(t *testing.T) {
 	}
 }
 
-// What cannot be asked for want of descriptors is not said to be available.
+// Without a free descriptor Support reports no fact as available.
 func TestSupportWithoutDescriptors(t *testing.T) {
 	helper := start(t, role{Do: "support and no descriptor"})
 	var got peercred.Info

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// documents are those that name tests and targets.
+// documents are the documents that name tests and targets.
 var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docs/deployment.md", "docs/systems.md", "docs/troubleshooting.md"}
 
 var (
@@ -19,8 +19,8 @@ var (
 	linkedPath  = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 )
 
-// What the documents point to is there: tests (a name that ends in "…" is the
-// beginning of several), make's targets, and files.
+// The tests, targets of make, and files that the documents name exist. A name that ends in
+// "…" is the beginning of several.
 func TestDocumentsPointToWhatIsThere(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {

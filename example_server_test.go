@@ -11,7 +11,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// A server that admits root and its own user, and tells the secret to its own user alone.
+// A server that admits root and its own user, and gives the secret only to its own user.
 func Example_server() {
 	listener, err := guard.Listen(context.Background(), "unix", "/tmp/secrets.sock", guard.Config{
 		Policy: guard.AnyOf(guard.CurrentUser(), guard.UIDs(0)),

@@ -105,7 +105,7 @@ func ExampleErrPeerCredentialsUnavailable() {
 	// Output: true
 }
 
-// A rule about groups looks at the primary group and at the supplementary ones.
+// A rule about groups checks the effective group and the supplementary groups.
 func ExampleGetPeerGroups() {
 	server, _, remove := exampleSocket()
 	defer remove()
@@ -135,7 +135,7 @@ func ExampleGetPeerSecurityLabel() {
 	// Output: sshd: false
 }
 
-// The handle stays on the process that connected, whoever has its pid by now.
+// The handle refers to the process that connected, even if another process has its pid now.
 func ExampleOpenPeerProcess() {
 	server, _, remove := exampleSocket()
 	defer remove()
@@ -155,7 +155,7 @@ func ExampleOpenPeerProcess() {
 	// Output: gone: false
 }
 
-// What is read in /proc counts only if the process was there throughout.
+// The findings in /proc are valid only if Inspect returns no error.
 func ExamplePeerProcess_Inspect() {
 	server, _, remove := exampleSocket()
 	defer remove()
@@ -177,7 +177,7 @@ func ExamplePeerProcess_Inspect() {
 	// Output: gone: false
 }
 
-// What /proc names as the program is worth a line in the log, and no decision.
+// The program that /proc names is for logs, and no basis for a decision.
 func ExamplePeerProcess_Executable() {
 	server, _, remove := exampleSocket()
 	defer remove()
@@ -195,11 +195,11 @@ func ExamplePeerProcess_Executable() {
 			}
 		}
 	}
-	fmt.Println("let in:", peer.UID == uint32(os.Geteuid()))
-	// Output: let in: true
+	fmt.Println("admitted:", peer.UID == uint32(os.Geteuid()))
+	// Output: admitted: true
 }
 
-// What Apple's code-signing calls take, after a comparison with the credentials.
+// Compare the token with the credentials before you pass it to Apple's code-signing calls.
 func ExampleGetPeerAuditToken() {
 	server, _, remove := exampleSocket()
 	defer remove()

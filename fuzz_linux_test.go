@@ -45,7 +45,7 @@ func (w *world) add(fd int, err error) {
 
 var fuzzTypes = []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET, unix.SOCK_DGRAM}
 
-// step makes one move. Moves that the kernel refuses are moves too.
+// step makes one move. A move may fail.
 func (w *world) step() {
 	const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	switch w.next() % 13 {
@@ -86,9 +86,8 @@ func (w *world) step() {
 	}
 }
 
-// check asks about a descriptor in every way and holds the answers against each
-// other and against what may be: this process, since no other is there, or an
-// error.
+// check asks about a descriptor in every way, and compares the answers with each other. An
+// answer must be this process, because there is no other, or an error.
 func (w *world) check(fd int) {
 	us := ourselves()
 	want := implementations[0].ask(fd)

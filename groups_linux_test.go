@@ -13,7 +13,7 @@ import (
 	"example.com/peercred"
 )
 
-// groupsAgree holds every implementation against want, and an errno or nil.
+// groupsAgree compares every implementation with want and wantErr.
 func groupsAgree(t testing.TB, fd int, want []uint32, wantErr error) {
 	t.Helper()
 	for _, i := range implementations {
@@ -24,13 +24,12 @@ func groupsAgree(t testing.TB, fd int, want []uint32, wantErr error) {
 	}
 }
 
-// sameGroups is for 65536 of them, which cmp takes minutes for where the processor
-// is emulated.
+// sameGroups compares up to 65536 groups. cmp takes minutes for them on an emulated processor.
 func sameGroups(want, got []uint32) bool {
 	return (want == nil) == (got == nil) && slices.Equal(want, got)
 }
 
-// A peer's groups are those that it had when it connected, in any number.
+// A peer's groups are those as of its connect(2), in any number.
 func TestGroups(t *testing.T) {
 	needRoot(t)
 	for _, network := range []string{"unix", "unixpacket"} {
@@ -65,8 +64,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// A group that the asker's user namespace does not map is the overflow id; the
-// effective group is none of them.
+// A group that our user namespace does not map is the overflow id. The effective group is
+// not among the groups.
 func TestGroupsOfThisProcess(t *testing.T) {
 	server, client := connect(t)
 	ours, err := unix.Getgroups()
@@ -82,7 +81,7 @@ func TestGroupsOfThisProcess(t *testing.T) {
 	}
 }
 
-// The groups of what has no peer, and of what is no Unix socket.
+// The groups of sockets without a peer and of other descriptors are an error.
 func TestGroupsOnStates(t *testing.T) {
 	for _, state := range states() {
 		t.Run(state.name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // A helper does its step, says so with one line on stdout, and goes on when its
 // stdin gives a line or ends.
 
-// role is what a helper is to do.
+// role is the task of a helper.
 type role struct {
 	Do      string // a key of roles
 	Network string
@@ -36,7 +36,7 @@ type role struct {
 	Function       string          // a key of publicFunctions, or of probes, to be asked
 	Calls          []seccomp.Call  // while these calls
 	Errnos         []syscall.Errno // are answered with each of these
-	Answer         *seccomp.Answer // to calls of the role's thread
+	Answer         *callAnswer     // to calls of the role's thread
 }
 
 var roles = map[string]func(role) error{
@@ -86,7 +86,7 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		if r.Answer != nil {
-			if err := r.Answer.Give(); err != nil {
+			if err := r.Answer.give(); err != nil {
 				return err
 			}
 		}
@@ -121,7 +121,7 @@ func helperConnect(r role) error {
 	return nil
 }
 
-// helperPause is there.
+// helperPause does nothing.
 func helperPause(role) error {
 	reexec.Step("here")
 	return nil
@@ -169,7 +169,7 @@ func forbidDescriptors() error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max})
 }
 
-// report is what a helper found out.
+// report is the report of a helper.
 type report struct {
 	PID             int
 	Implementations map[string]answer
@@ -273,8 +273,8 @@ func needUserNamespaces(t testing.TB) {
 	}
 }
 
-// abstract returns a name in the abstract namespace, which every user reaches. It is
-// made of no pid, which is 1 in many namespaces at a time.
+// abstract returns a name in the abstract namespace, which every user can reach. It does not
+// contain the pid, which is 1 in many namespaces at the same time.
 func abstract() string { return "@peercred-test-" + rand.Text() }
 
 func listen(t testing.TB, network string) *net.UnixListener {

@@ -7,7 +7,7 @@ import (
 	"example.com/peercred/native"
 )
 
-// implementation is what cpeercred and native both export.
+// implementation has the functions that cpeercred and native both export.
 type implementation struct {
 	name             string
 	credentials      func(fd int) (pid int32, uid, gid uint32, err error)

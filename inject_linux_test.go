@@ -26,14 +26,14 @@ import (
 )
 
 // A kernel, or a sandbox between us and it, that fails a call, or that reports
-// success and writes nothing (a seccomp filter of our own, see [seccomp.Answer]).
+// success and writes nothing (a seccomp filter of our own, see [callAnswer]).
 
-// runForged runs a helper, which ends by itself, while a call is told another answer, and
-// reads its report. inject is in strace's words: CALL:error=E, retval=N, or
-// poke_exit=@argI=HEX for what the call wrote, and when=N for the Nth call alone.
+// runForged runs a helper while strace changes the answer of a call, and reads its report.
+// The helper ends by itself. inject is in strace's syntax: CALL:error=E, retval=N, or
+// poke_exit=@argI=HEX for the written bytes, and when=N for only the Nth call.
 func runForged(t *testing.T, r role, inject string, report any) {
 	t.Helper()
-	seccomp.NeedAnswer(t)
+	seccomp.NeedNotification(t)
 	answer, err := answerOfStrace(inject)
 	if err != nil {
 		t.Fatalf("%s: %v", inject, err)
@@ -44,11 +44,11 @@ func runForged(t *testing.T, r role, inject string, report any) {
 
 var callNumbers = map[string][]uintptr{
 	"bind": {unix.SYS_BIND}, "connect": {unix.SYS_CONNECT}, "getsockname": {unix.SYS_GETSOCKNAME}, "getsockopt": {unix.SYS_GETSOCKOPT},
-	"ioctl": {unix.SYS_IOCTL}, "poll": {seccomp.Poll[0].Number, seccomp.Poll[len(seccomp.Poll)-1].Number},
+	"ioctl": {unix.SYS_IOCTL}, "poll": {pollCalls[0].Number, pollCalls[len(pollCalls)-1].Number},
 	"socket": {unix.SYS_SOCKET}, "socketpair": {unix.SYS_SOCKETPAIR},
 }
 
-func answerOfStrace(inject string) (a seccomp.Answer, err error) {
+func answerOfStrace(inject string) (a callAnswer, err error) {
 	call, rest, _ := strings.Cut(inject, ":")
 	a.Numbers, a.Made = callNumbers[call], true
 	for word := range strings.SplitSeq(rest, ":") {
@@ -86,10 +86,10 @@ func injected(t *testing.T, r role, inject string) (got report) {
 	return got
 }
 
-// emulatorVariable names what emulates our system calls, if anything does.
+// emulatorVariable names the emulator of our system calls, if there is one.
 const emulatorVariable = "PEERCRED_TEST_EMULATOR"
 
-// needOwnCalls is for what strace shows of the arguments: under an emulator of system
+// needOwnCalls skips a test of the arguments that strace shows. Under an emulator of system
 // calls those are the emulator's.
 func needOwnCalls(t *testing.T) {
 	t.Helper()
@@ -98,11 +98,12 @@ func needOwnCalls(t *testing.T) {
 	}
 }
 
-// sanitizerVariable names what looks at all that a call says it wrote, if anything does.
+// sanitizerVariable names the sanitizer that reads all bytes that a call claims to have
+// written, if there is one.
 const sanitizerVariable = "PEERCRED_TEST_SANITIZER"
 
-// needLengthsUnread is for lengths that no kernel tells: a sanitizer would end the process,
-// or mark gigabytes as written, before we could refuse them.
+// needLengthsUnread skips a test of lengths that no kernel reports. A sanitizer would end the
+// process, or mark gigabytes as written, before our check.
 func needLengthsUnread(t *testing.T) {
 	t.Helper()
 	if sanitizer := os.Getenv(sanitizerVariable); sanitizer != "" {
@@ -147,9 +148,8 @@ func TestTrap01InjectedAnswers(t *testing.T) {
 // socket, type, and whether it listens.
 const questionsAboutAFile = 5
 
-// The same to each of the questions that a descriptor of unknown kind costs:
-// where success without an answer read as "does not listen", a listening socket
-// would give its own ids.
+// The same for each check of a descriptor of unknown kind. If success without an answer read
+// as "does not listen", a listening socket would give its own ids.
 func TestTrap01InjectedChecks(t *testing.T) {
 	for _, do := range []string{"ask a listening file", "ask a connected file"} {
 		for when := 1; when <= questionsAboutAFile+1; when++ {
@@ -167,8 +167,8 @@ func TestTrap01InjectedChecks(t *testing.T) {
 	}
 }
 
-// The second question about a socket of another family is what type it is. Where that
-// is not told, it is not said.
+// The second call about a socket of another family asks for its type. If that fails, the
+// error names no kind.
 func TestInjectedKind(t *testing.T) {
 	for inject, want := range map[string]string{
 		"error=EPERM:when=2": "failed to get peer credentials: linux: find out the descriptor's family: operation not permitted",
@@ -183,8 +183,8 @@ func TestInjectedKind(t *testing.T) {
 	}
 }
 
-// Whether the kernel tells the ends of a packet connection apart is found out with two
-// sockets more. Unless that shows that it does, nobody is named.
+// Two more sockets check whether the kernel confuses the ends of a packet connection. If the
+// check does not pass, the answer is an error.
 func TestInjectedPacketEnds(t *testing.T) {
 	listener := listen(t, "unixpacket")
 	const prefix = "failed to get peer credentials: linux: check that the socket can have a peer: "
@@ -220,8 +220,8 @@ func TestInjectedPacketEnds(t *testing.T) {
 	}
 }
 
-// The same to the other questions. What is forged is every getsockopt of a helper
-// that asks once through each implementation and once through the public function.
+// The same for the other questions. Every getsockopt of a helper is forged. The helper asks
+// once through each implementation and once through the public function.
 func TestTrap01InjectedFacts(t *testing.T) {
 	listener := listen(t, "unix")
 	for _, fact := range []struct{ do, call, unwritten, lacks string }{
@@ -265,7 +265,7 @@ func TestTrap01InjectedFacts(t *testing.T) {
 	}
 }
 
-// Before Linux 6.16 a process that has been reaped is EINVAL.
+// Before Linux 6.16 the errno for a process that has been reaped is EINVAL.
 func TestInjectedGone(t *testing.T) {
 	listener := listen(t, "unix")
 	for _, inject := range []string{"error=EINVAL", "error=ESRCH"} {
@@ -281,7 +281,7 @@ func TestInjectedGone(t *testing.T) {
 	}
 }
 
-// words are what strace is to write.
+// words returns the bytes that strace must write.
 func words(words ...uint32) string {
 	var b []byte
 	for _, w := range words {
@@ -290,8 +290,8 @@ func words(words ...uint32) string {
 	return hex.EncodeToString(b)
 }
 
-// The call is made, and what it wrote is changed on the way back: the length that it
-// tells, or the value. What a kernel can say is believed; what none says is an error.
+// The call is made, and then its length or its value is changed. A value that a kernel can
+// return is accepted. Any other is an error.
 func TestInjectedValues(t *testing.T) {
 	const (
 		length    = "getsockopt:poke_exit=@arg5="
@@ -425,8 +425,8 @@ func forgeIoctl() error {
 	return seccomp.Forge(syscall.Errno(errno), seccomp.Any(unix.SYS_IOCTL))
 }
 
-// A socketpair that the kernel says it made, and did not, is none: its descriptors are
-// neither asked about nor closed.
+// If the kernel reports success without making a socketpair, its descriptors are neither
+// asked about nor closed.
 func TestInjectedSocketpair(t *testing.T) {
 	const (
 		none = ^uint32(0)
@@ -456,8 +456,8 @@ func TestSupportWithoutStdin(t *testing.T) {
 	}
 }
 
-// A kernel without PIDFD_GET_INFO, or one that says success and writes nothing, has the
-// ids in /proc.
+// If the kernel has no PIDFD_GET_INFO, or reports success without writing, the ids come from
+// /proc.
 func TestInjectedCurrentCredentials(t *testing.T) {
 	needRoot(t)
 	needPidfd(t)

@@ -16,9 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelVariable says that the tests run on a kernel that answers for the
-// caller, so that it is an error if that one answers right, and the other way
-// round on all others.
+// kernelVariable is the environment variable that says that this kernel answers for the
+// caller. Then a right answer fails the tests. Without the variable a wrong one does.
 const kernelVariable = "PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER"
 
 func TestTrap13Kernel(t *testing.T) {

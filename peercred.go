@@ -75,16 +75,16 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // The errno is ENOTCONN for a socket without a peer, a listening socket and a datagram
 // socket. It is EINVAL instead on NetBSD, and for datagram sockets on FreeBSD, DragonFly
 // and macOS. For a seqpacket socket without a peer it is EINVAL on FreeBSD up to 13 and on
-// DragonFly. It is EPROTO for an answer that the system's headers do not allow.
+// DragonFly. It is EPROTO for an answer that the system's headers do not define.
 //
 // A peer that has closed or exited is no error on Linux, macOS, FreeBSD, DragonFly and
 // OpenBSD. On NetBSD, illumos and Solaris it is ENOTCONN.
 //
 // On Linux a connected *net.UnixConn costs one system call, or four for "unixpacket". It
 // takes no lock, and does not allocate if the result does not escape. The first answer
-// that names this process itself costs three more system calls, and a read lock of
-// syscall.ForkLock. They check whether the kernel gives that answer for every peer. The
-// descriptor is never duplicated.
+// that names this process itself costs three more system calls, which check whether the
+// kernel gives that answer for every peer. It also takes a read lock of syscall.ForkLock.
+// The descriptor is never duplicated.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
@@ -152,27 +152,28 @@ func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
 	if c, ok := conn.(*net.UnixConn); ok {
 		return credentialsOfConn(c)
 	}
-	return credentialsOf.of(conn)
+	return credentialsOf.ofAny(conn)
 }
 
 func askCredentials(fd int) (PeerCredentials, error) {
 	var r reply
 	r.pid, r.uid, r.gid, r.err = credentials(fd)
-	return r.judge()
+	if r.err != nil || r.pid == self {
+		return r.judge()
+	}
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
 
 // judge adds the context to an error, and checks the kernel if the answer names this
-// process.
+// process. The callers handle every other answer themselves, which saves a call.
 //
 //go:noinline
 func (r reply) judge() (PeerCredentials, error) {
 	if r.err != nil {
 		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, r.err)
 	}
-	if r.pid == self {
-		if err := checkKernel(); err != nil {
-			return PeerCredentials{}, err
-		}
+	if err := checkKernel(); err != nil {
+		return PeerCredentials{}, err
 	}
 	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }

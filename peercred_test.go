@@ -1,6 +1,6 @@
-// The tests of peercred ask every linked implementation about the same sockets
-// and compare values and errno; peers are real processes (this binary, executed
-// again) under other ids and in other namespaces.
+// The tests of peercred ask every linked implementation about the same sockets, and compare
+// values and errno. Peers are real processes under other ids and in other namespaces. They
+// execute this binary again.
 //
 // TestTrapNN tests, here and in other packages, a trap of Unix-socket credentials:
 //

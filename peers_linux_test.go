@@ -114,8 +114,8 @@ func TestSetuidAfterConnect(t *testing.T) {
 	peer.Finish()
 }
 
-// A peer that has exited, and one that is reaped, are still known: the pid is
-// that of nobody, or of a stranger, from then on.
+// The answer stays the same after the peer has exited and after it has been reaped. The pid
+// may then belong to no process or to another one.
 func TestTrap07PeerGone(t *testing.T) {
 	for _, network := range toldNetworks() {
 		listener := listen(t, network)
@@ -141,7 +141,7 @@ func TestTrap07PeerGone(t *testing.T) {
 	}
 }
 
-// The kernel names the process that connected, whoever holds the descriptor now.
+// The kernel names the process that connected, even if another process has the descriptor.
 func TestTrap06ConnectorIsNotWriter(t *testing.T) {
 	needRoot(t)
 	listener := listen(t, "unix")
@@ -207,8 +207,7 @@ func TestInheritedDescriptor(t *testing.T) {
 	}
 }
 
-// From outside a pid namespace its processes have a pid; from inside, those
-// outside have none.
+// Outside a pid namespace its processes have a pid. Inside it, processes outside have none.
 func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
 	needRoot(t)
 	t.Run("seen from outside", func(t *testing.T) {
@@ -271,7 +270,7 @@ func seenBy(t *testing.T, want answer, where reexec.Option) {
 	}
 }
 
-// What Support says about a peer's end is what happens when a peer ends.
+// The facts that Support says survive the peer's exit are still available after it.
 func TestSupportAfterTheEnd(t *testing.T) {
 	listener := listen(t, "unix")
 	peer := start(t, role{Do: "connect", Network: "unix", Address: listener.Addr().String()})
@@ -300,16 +299,15 @@ func TestSupportAfterTheEnd(t *testing.T) {
 	}
 }
 
-// helperServeOnce reports what each implementation says of one client, and what
-// the linked one says through GetPeerCredentials.
+// helperServeOnce reports the answer of each implementation about one client, and the answer
+// of GetPeerCredentials.
 func helperServeOnce(r role) error { return acceptOne(r, reportPeer) }
 
 func helperAskInherited(role) error {
 	return reexec.Report(report{PID: os.Getpid(), Implementations: askAll(3)})
 }
 
-// helperPass connects, hands the connected descriptor over on descriptor 3, and
-// exits.
+// helperPass connects, sends the connected descriptor through descriptor 3, and exits.
 func helperPass(r role) error {
 	conn, err := net.Dial(r.Network, r.Address)
 	if err != nil {

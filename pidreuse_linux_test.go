@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// reuseReport is what a server saw of a client that died and whose pid another
-// process took.
+// reuseReport is a server's report about a client that exited and whose pid another process
+// got.
 type reuseReport struct {
 	Client, Newcomer int32                     // the pids that fork gave them
 	Credentials      *peercred.PeerCredentials // of the socket, once the newcomer is there
@@ -33,7 +33,7 @@ type reuseReport struct {
 	SurvivedSignal   bool // the newcomer, a SIGKILL through the handle
 }
 
-// A pid that is taken again names the wrong process, and the handle does not.
+// A reused pid names the wrong process. The handle does not.
 func TestTrap07PIDReuse(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
@@ -56,8 +56,8 @@ func TestTrap07PIDReuse(t *testing.T) {
 	}
 }
 
-// helperReuseAPID is the first process of a pid namespace: its children alone take
-// pids there, and ns_last_pid says which is next.
+// helperReuseAPID is the first process of a pid namespace. Only its children get pids there,
+// and ns_last_pid sets the next one.
 func helperReuseAPID(role) error {
 	if err := mountOwnProc(); err != nil {
 		return err
@@ -197,7 +197,7 @@ func takePID(pid int) (*child, error) {
 	return nil, errTaken
 }
 
-// answers lets the child go on to its next step, and says whether it did.
+// answers allows the child to go on to its next step, and reports whether it did.
 func (c *child) answers() bool {
 	io.WriteString(c.in, "\n")
 	line, err := c.out.ReadString('\n')

@@ -44,7 +44,7 @@ var probes = map[string]probe{
 	}},
 }
 
-// probed is what became of a probe.
+// probed is the result of a probe.
 type probed struct {
 	Err       string
 	Left      int // descriptors that are open and were not before
@@ -103,7 +103,7 @@ func opened(before []int) []int {
 	return slices.DeleteFunc(descriptorsOpen(), func(fd int) bool { return slices.Contains(before, fd) })
 }
 
-// leaveDescriptors lets this process open n descriptors more.
+// leaveDescriptors limits this process to n more descriptors.
 func leaveDescriptors(n int) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: mostDescriptors, Max: mostDescriptors}); err != nil {
 		return err
@@ -176,7 +176,7 @@ func TestProbesLeaveNothingOpen(t *testing.T) {
 	}
 }
 
-// While close(2) does nothing, what the probes open stays and can be looked at.
+// While close(2) does nothing, the descriptors of the probes stay open and can be checked.
 func TestProbesAreNotInherited(t *testing.T) {
 	seccomp.Need(t)
 	for _, i := range implementations {
@@ -194,17 +194,17 @@ func TestProbesAreNotInherited(t *testing.T) {
 	}
 }
 
-// A pidfd becomes non-blocking and keeps what other flags it has. Here every fcntl(2)
-// says that the flags are those of O_APPEND.
+// A pidfd becomes non-blocking and keeps its other flags. Here every fcntl(2) returns
+// O_APPEND as the flags.
 func TestPidfdKeepsItsFlags(t *testing.T) {
-	seccomp.NeedAnswer(t)
+	seccomp.NeedNotification(t)
 	needPidfd(t)
 	needOwnCalls(t)
 	for _, i := range implementations {
 		t.Run(i.name, func(t *testing.T) {
 			trace := filepath.Join(t.TempDir(), "trace")
 			r := role{Do: "probe", Implementation: i.name, Function: "OpenProcess"}
-			r.Answer = &seccomp.Answer{Numbers: []uintptr{unix.SYS_FCNTL}, Result: unix.O_RDWR | unix.O_APPEND}
+			r.Answer = &callAnswer{Numbers: []uintptr{unix.SYS_FCNTL}, Result: unix.O_RDWR | unix.O_APPEND}
 			cmd := straced(t, r, "-o", trace, "-e", "trace=fcntl,?fcntl64")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", cmd, err, out)

@@ -136,7 +136,7 @@ func (p *PeerProcess) Alive() (bool, error) {
 // Every call returns the same channel. On a PeerProcess that OpenPeerProcess did not return
 // it is nil.
 //
-// Close does not close the channel. Use [PeerProcess.Wait] to return then. The first call
+// Close does not close the channel, but it makes [PeerProcess.Wait] return. The first call
 // starts a goroutine that sleeps in the runtime's poller until the process ends or the
 // handle is closed.
 func (p *PeerProcess) Done() <-chan struct{} {

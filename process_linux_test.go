@@ -26,8 +26,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pidfdVariable is "no" where the tests run on a kernel without SO_PEERPIDFD, so
-// that it is an error if it has it, and the other way round on all others.
+// pidfdVariable is "no" on a kernel without SO_PEERPIDFD. Then the tests fail if the kernel
+// has it. Otherwise they fail if the kernel lacks it.
 const pidfdVariable = "PEERCRED_TEST_KERNEL_HAS_PIDFD"
 
 func needPidfd(t testing.TB) {
@@ -37,8 +37,8 @@ func needPidfd(t testing.TB) {
 	}
 }
 
-// pidfdInfoVariable is "no" likewise on a kernel with SO_PEERPIDFD and without
-// PIDFD_GET_INFO: Linux 6.5 to 6.12.
+// pidfdInfoVariable is the same for PIDFD_GET_INFO. Linux 6.5 to 6.12 has SO_PEERPIDFD and
+// lacks it.
 const pidfdInfoVariable = "PEERCRED_TEST_KERNEL_HAS_PIDFD_INFO"
 
 func hasPidfdInfo() bool { return os.Getenv(pidfdInfoVariable) != "no" }
@@ -96,7 +96,7 @@ func leafHandles(t testing.TB, conn *net.UnixConn) (pidfds []int) {
 	return pidfds
 }
 
-// processAnswer is what an implementation says of a pidfd.
+// processAnswer is the answer of an implementation about a pidfd.
 type processAnswer struct {
 	Exited                            bool
 	PID                               int32
@@ -104,7 +104,7 @@ type processAnswer struct {
 	ExitedErr, PIDErr, IDsErr, Signal string
 }
 
-// processAgree holds every implementation against want, each on the pidfds of all.
+// processAgree compares every implementation with want, each on the pidfds of all.
 func processAgree(t testing.TB, pidfds []int, when string, want processAnswer) {
 	t.Helper()
 	if !hasPidfdInfo() {
@@ -138,7 +138,7 @@ func currentCredentials(uid, gid uint32) *peercred.CurrentCredentials {
 	}
 }
 
-// wantsAlive asserts all that a handle says of a live process.
+// wantsAlive asserts the results of all methods for a live process.
 func wantsAlive(t testing.TB, p *peercred.PeerProcess, pid int32, uid, gid uint32) {
 	t.Helper()
 	if alive, err := p.Alive(); !alive || err != nil {
@@ -164,8 +164,8 @@ func wantsAlive(t testing.TB, p *peercred.PeerProcess, pid int32, uid, gid uint3
 	}
 }
 
-// wantsGone asserts that every method says so, and that Inspect does not hand out
-// what it read.
+// wantsGone asserts that every method returns an error for a process that is gone, and that
+// Inspect returns no findings.
 func wantsGone(t testing.TB, p *peercred.PeerProcess, reaped bool) {
 	t.Helper()
 	if alive, err := p.Alive(); alive || err != nil {
@@ -200,7 +200,7 @@ func inspections(p *peercred.PeerProcess) map[string]func() error {
 	}
 }
 
-// A handle follows a process from life to death, whatever happens to its ids.
+// A handle refers to a process until its end, even if its ids change.
 func TestProcess(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
@@ -252,7 +252,7 @@ func TestCurrentIDsInOrder(t *testing.T) {
 	peer.Finish()
 }
 
-// A process that has executed another program is the same; what it runs is another.
+// A process that executed another program is the same process with another executable.
 func TestProcessThatExecutes(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect and execute"})
@@ -345,7 +345,7 @@ func TestProcessFacts(t *testing.T) {
 	peer.Finish()
 }
 
-// A process that ends while it is inspected has not been inspected.
+// If a process ends during Inspect, the findings are discarded.
 func TestInspectThrowsAway(t *testing.T) {
 	needPidfd(t)
 	for _, reap := range []bool{true, false} {
@@ -370,8 +370,8 @@ func TestInspectThrowsAway(t *testing.T) {
 	}
 }
 
-// The four refusals are kept apart; the fourth, an older kernel, is
-// TestProcessOnAnOlderKernel.
+// The errors of OpenPeerProcess are distinct. TestProcessOnAnOlderKernel has that of an older
+// kernel.
 func TestProcessRefusals(t *testing.T) {
 	needPidfd(t)
 	gonePeer, goneConn := connected(t, role{Do: "connect"})
@@ -428,7 +428,7 @@ func TestProcessRefusals(t *testing.T) {
 	}
 }
 
-// processReport is what a helper found out about a handle.
+// processReport is a helper's report about a handle.
 type processReport struct {
 	Open                              string // why there is no handle
 	PID                               int32
@@ -530,7 +530,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 	}
 }
 
-// Such a peer is gone once it is reaped, though a signal would not tell.
+// Such a peer is gone once it is reaped, although a signal cannot show that.
 func TestProcessGoneInAnotherPIDNamespace(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
@@ -549,7 +549,8 @@ func TestProcessGoneInAnotherPIDNamespace(t *testing.T) {
 	}
 }
 
-// A signal goes to the kernel as an int: what does not fit is none, and not another.
+// The kernel's signal is an int. A number that does not fit is an error, and not another
+// signal.
 func TestSignalThatIsNone(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -576,7 +577,7 @@ func TestSignalThatIsNone(t *testing.T) {
 	peer.Finish()
 }
 
-// What is no int to the kernel is no descriptor, and no signal.
+// A number that is no int to the kernel is no descriptor and no signal.
 func TestProcessWideNumbers(t *testing.T) {
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -620,7 +621,7 @@ type notASignal struct{}
 func (notASignal) Signal()        {}
 func (notASignal) String() string { return "no signal" }
 
-// A process at its end has no command line any more, and that is an error.
+// A process that is ending has no command line, which is an error.
 func TestCmdlineAtTheEnd(t *testing.T) {
 	needPidfd(t)
 	for range 30 {
@@ -643,7 +644,7 @@ func TestCmdlineAtTheEnd(t *testing.T) {
 	}
 }
 
-// What is not handed out is closed, and not by the garbage collector.
+// A handle that is not returned is closed at once, and not by the garbage collector.
 func TestRefusedHandlesAreClosed(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -671,12 +672,18 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 		}
 	}
 	// One that answers too late finds nobody to take it.
-	var late func(uintptr)
-	_, err = peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { late = f; return nil })})
-	before := openDescriptors(t)
-	raw.Control(late)
-	if after := openDescriptors(t); err == nil || after != before {
-		t.Errorf("a late answer: %v, and %d descriptors are open, %d were before", err, after, before)
+	for name, end := range map[string]func() error{
+		"returns": func() error { return nil },
+		"fails":   func() error { return io.ErrClosedPipe },
+		"panics":  func() error { panic("out of order") },
+	} {
+		var late func(uintptr)
+		_, err := peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { late = f; return end() })})
+		before := openDescriptors(t)
+		raw.Control(late)
+		if after := openDescriptors(t); err == nil || after != before {
+			t.Errorf("Control %s, then answers: %v, and %d descriptors are open, %d were before", name, err, after, before)
+		}
 	}
 	peer.Finish()
 }
@@ -690,7 +697,7 @@ func TestProcessInANamespaceBelow(t *testing.T) {
 	peer.Finish()
 }
 
-// Handles that are closed, and those that are forgotten, leave nothing open.
+// Neither closed handles nor unused ones leave anything open.
 func TestProcessLeaksNothing(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -813,7 +820,7 @@ func threadCount(t testing.TB) int {
 	return len(tasks)
 }
 
-// Close against every method: an answer, or os.ErrClosed.
+// If Close is called during another method, that returns an answer or os.ErrClosed.
 func TestProcessCloseRaces(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -881,7 +888,7 @@ func TestProcessClosed(t *testing.T) {
 	}
 }
 
-// What OpenPeerProcess did not return is no handle, and does not panic.
+// A PeerProcess that OpenPeerProcess did not return gives errors and does not panic.
 func TestNoHandle(t *testing.T) {
 	for name, p := range map[string]*peercred.PeerProcess{"nil": nil, "zero": {}} {
 		methods := inspections(p)

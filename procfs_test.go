@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What the files in /proc say, and what they must not be taken to say.
+// The tests of the parsers for files in /proc.
 
 func TestParseCgroups(t *testing.T) {
 	for _, test := range []struct {
@@ -91,8 +91,8 @@ func TestParseCmdline(t *testing.T) {
 	}
 }
 
-// What is read of a process that /proc hides, or begins to hide meanwhile, says nothing
-// of the process.
+// If /proc hides the process, or begins to hide it during read, the error of read is not
+// about the process.
 func TestInspectOfAHiddenProcess(t *testing.T) {
 	said := fmt.Errorf("said by the reader: %w", os.ErrNotExist)
 	shown := func(t *testing.T) string {
@@ -134,8 +134,8 @@ func TestInspectOfAHiddenProcess(t *testing.T) {
 	}
 }
 
-// A process without arguments has a program all the same; one that is at its end, or
-// executing another, has none.
+// A process without arguments still has a program. A process that is ending or executing
+// another program has none.
 func TestReadCmdline(t *testing.T) {
 	const absent = "no such file"
 	for _, test := range []struct {
@@ -228,9 +228,9 @@ func TestReadAtMost(t *testing.T) {
 	}
 }
 
-// FuzzProc: a process chooses its name, and its user the paths of its control groups.
-// Whatever they are, what the kernel says beside them is read right; and a file that
-// is nothing of the kind gives an error or what it says, and no value beside an error.
+// FuzzProc checks that the parsers read the kernel's values correctly beside any name of the
+// process and any paths of its control groups. It also checks that any other text gives
+// either values or an error, never both.
 func FuzzProc(f *testing.F) {
 	f.Add("name", uint32(1000), uint64(123456))
 	f.Add(") R 1 2 (", uint32(0), uint64(0))

@@ -49,7 +49,7 @@ func mountProc(options string) error {
 // procMethods are what is asked of a handle, by their names in publicFunctions.
 var procMethods = []string{"Alive", "PID", "CurrentCredentials", "Inspect", "Executable", "ExecutablePath", "Cmdline", "Cgroup", "StartTime"}
 
-// looked is what came of a method: what errors.Is and errors.As say of its error, and
+// looked is the result of a method: the kind of its error by errors.Is and errors.As, and
 // its text.
 type looked struct{ Outcome, Err string }
 
@@ -91,7 +91,7 @@ func lookedAt(value any, err error) looked {
 	return looked{strings.Join(holds, ", "), err.Error()}
 }
 
-// lookReport is what a helper saw of a process, or why it could not mount /proc.
+// lookReport is a helper's report about a process, or why it could not mount /proc.
 type lookReport struct {
 	MountErrno syscall.Errno
 	Methods    map[string]looked
@@ -302,8 +302,8 @@ func (got lookReport) want(t *testing.T, want map[string]string, reason string) 
 	}
 }
 
-// A process is started when it was started, whatever our time namespace takes for the
-// boot: long before it was, or after the process was started.
+// StartTime is right in every time namespace, also if its boot is long before the real one or
+// after the start of the process.
 func TestStartTimeInATimeNamespace(t *testing.T) {
 	needPidfd(t)
 	needRoot(t)
@@ -366,7 +366,8 @@ func helperTellTheStart(r role) error {
 	return reexec.Report(startReport{started, booted, errString(err)})
 }
 
-// checkSinceBoot holds every implementation between two looks at the kernel's clock.
+// checkSinceBoot checks that the time of every implementation is between two readings of the
+// kernel's clock.
 func checkSinceBoot() error {
 	for _, i := range implementations {
 		var before, after unix.Timespec

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The server in the README is the one that compiles here.
+// The server in the README is the example that compiles here.
 func TestREADMEServerIsTheExample(t *testing.T) {
 	example, err := os.ReadFile("example_server_test.go")
 	if err != nil {

@@ -47,7 +47,7 @@ const (
 	confinedLabelVariable = "PEERCRED_TEST_CONFINED_LABEL"
 )
 
-// A peer that has a profile is told by it, where AppArmor labels sockets at all.
+// If AppArmor labels sockets, the label of a peer with a profile is the profile.
 func TestSecurityLabelOfAConfinedPeer(t *testing.T) {
 	executable, want := os.Getenv(confinedVariable), os.Getenv(confinedLabelVariable)
 	if executable == "" {
@@ -73,7 +73,7 @@ func TestSecurityLabelOfAConfinedPeer(t *testing.T) {
 	}
 }
 
-// SELinux labels sockets that have no peer, too: no label is told of them.
+// SELinux also labels sockets without a peer. Their label is an error.
 func TestSecurityLabelWithoutAPeer(t *testing.T) {
 	for _, state := range states() {
 		t.Run(state.name, func(t *testing.T) {

@@ -54,8 +54,8 @@ type Fact struct {
 // Moment is the moment at which a fact is captured. It differs between systems.
 type Moment string
 
-// The moments. AtLastUse and WhenAsked can be later than the connection. The others are
-// not: later changes of the peer do not show.
+// The moments. A fact as of AtLastUse or WhenAsked may be newer than the connection. As of
+// the other moments, later changes of the peer do not show.
 const (
 	AtConnect    Moment = "connect"    // the peer's connect(2)
 	AtListen     Moment = "listen"     // the server's listen(2)

@@ -23,7 +23,7 @@ const (
 	tableEnd   = "<!-- End of the table. -->\n"
 )
 
-// row is one of the table's: systems of which the same is known.
+// row is a row of the table: systems with the same facts.
 type row struct {
 	title   string
 	systems []string
@@ -41,7 +41,7 @@ var rows = []row{
 	{"Windows, Plan 9, js, wasip1", []string{"windows", "plan9", "js", "wasip1"}},
 }
 
-// systemsTable renders what supportOn knows.
+// systemsTable renders the facts of supportOn.
 func systemsTable() string {
 	var table strings.Builder
 	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | A client sees the server as of | Answers after the peer's exit |\n|---|---|---|---|---|---|---|---|---|\n")
@@ -96,7 +96,7 @@ func survivors(i Info) string {
 	return orDash(strings.Join(names, ", "))
 }
 
-// notesOf leaves out what was said of another fact of the same system.
+// notesOf returns the notes without those of another fact of the same system.
 func notesOf(title string, c, native Info) (notes []string) {
 	said := map[string]bool{}
 	for _, i := range []struct {
@@ -120,7 +120,7 @@ func orDash(text string) string {
 	return text
 }
 
-// The table is the one that is made from the data.
+// The table in docs/systems.md is the one from systems.go.
 func TestSystemsDocument(t *testing.T) {
 	readme, err := os.ReadFile("docs/systems.md")
 	if err != nil {
@@ -143,7 +143,7 @@ func TestSystemsDocument(t *testing.T) {
 	}
 }
 
-// Each system of a row is known as the same, and each system of Go is in a row.
+// The systems of a row have the same facts, and each system of Go is in a row.
 func TestRowsAreComplete(t *testing.T) {
 	for _, r := range rows {
 		for _, implementation := range []string{"cpeercred", "native"} {
@@ -253,8 +253,8 @@ func TestSupportIsWhatIsLinked(t *testing.T) {
 	}
 }
 
-// Support says of this system what its questions say of a socketpair, and nothing
-// of what is not available.
+// Support agrees with the answers about a socketpair, and all fields of a fact that is not
+// available are zero.
 func TestSupport(t *testing.T) {
 	info := Support()
 	if info.System != runtime.GOOS || info.Implementation != Implementation {
@@ -295,7 +295,7 @@ func TestSupport(t *testing.T) {
 	}
 }
 
-// A probe settles only what it shows.
+// A probe changes only the facts that it shows.
 func TestSettle(t *testing.T) {
 	known := Fact{Available: true, Call: "a call"}
 	unknown := Fact{Reason: "no call"}
@@ -337,7 +337,7 @@ func TestFactsEndEarly(t *testing.T) {
 	}
 }
 
-// What is documented of a fact and is not in the table.
+// Documented properties of facts that are not in the table.
 func TestDocumentedFacts(t *testing.T) {
 	linux := supportOn("linux", "native")
 	if got := linux.SecurityLabel.Client; got != AtConnect {
@@ -349,7 +349,7 @@ func TestDocumentedFacts(t *testing.T) {
 	}
 }
 
-// A fact that a system has no call for has the reason that the implementations give.
+// If a system has no call for a fact, the reason is that of the implementations.
 func TestUntoldFacts(t *testing.T) {
 	for fact, want := range map[string]string{
 		"uid":            "the system does not report the uid and gid of a socket's peer",

@@ -39,7 +39,7 @@ type hidden struct {
 
 func (c hidden) LocalAddr() net.Addr { return c.address }
 
-// foreign is a syscall.Conn, and a net.Conn, that does as its fields say.
+// foreign is a syscall.Conn and net.Conn with the behaviour in its fields.
 type foreign struct {
 	net.Conn
 	raw syscall.RawConn
@@ -87,8 +87,8 @@ func TestWrappersOfAUnixConn(t *testing.T) {
 	}
 }
 
-// What is no connection to a peer ends in an error of the right kind; never in a
-// panic, never in credentials.
+// Anything that is not a connection to a peer is an error of the right kind. It never
+// panics and never has credentials.
 func TestNothingToAsk(t *testing.T) {
 	skipUnlessTold(t)
 	server, _ := connect(t)
@@ -174,7 +174,7 @@ func TestNothingToAsk(t *testing.T) {
 	}
 }
 
-// A panic with nil, which recover does not tell from none, is no success.
+// A panic with nil is an error, although recover returns nil.
 func TestPanicWithNil(t *testing.T) {
 	skipUnlessTold(t)
 	t.Setenv("GODEBUG", "panicnil=1")
@@ -282,13 +282,13 @@ func TestNothingToAskOf(t *testing.T) {
 	}
 }
 
-// network is an address of which nothing but its network is known.
+// network is an address with only a network.
 type network string
 
 func (n network) Network() string { return string(n) }
 func (network) String() string    { return "" }
 
-// What hides its descriptor is taken at its word for what it is, and refused.
+// A conn that hides its descriptor is an error, with the network that it claims.
 func TestHiddenConnections(t *testing.T) {
 	skipUnlessTold(t)
 	for name, want := range map[network]string{
@@ -303,8 +303,8 @@ func TestHiddenConnections(t *testing.T) {
 	}
 }
 
-// Asking duplicates nothing and leaves the socket in non-blocking mode, so that
-// deadlines go on working.
+// A question does not duplicate the descriptor, and the socket stays non-blocking, so
+// deadlines still work.
 func TestTrap11DescriptorUntouched(t *testing.T) {
 	skipUnlessTold(t)
 	server, _ := connect(t)

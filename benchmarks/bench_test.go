@@ -41,7 +41,7 @@ func BenchmarkOthers(b *testing.B)  { measure(b, others) }
 func BenchmarkScaling(b *testing.B) { measure(b, scaling) }
 
 // measure reports the time of each subject as a ratio to that of its base. The two take
-// turns, so that whatever else the machine does slows both.
+// turns, so that other work of the machine slows both.
 func measure(b *testing.B, kind kind) {
 	all, err := subjects()
 	if err != nil {

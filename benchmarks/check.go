@@ -14,13 +14,13 @@ import (
 
 const baselineFile = "baseline.json"
 
-// baseline is what our subjects cost when somebody last looked and agreed.
+// baseline has the accepted costs of our subjects.
 type baseline struct {
 	Go, Arch string
 	Costs    map[string]map[string]cost // by setting and subject
 }
 
-// cost is what can be counted of one execution. Unlike its time it does not vary.
+// cost has the counts of one execution. Unlike its time they do not vary.
 type cost struct {
 	Allocations  int
 	Calls        map[string]int // system calls by name
@@ -108,7 +108,7 @@ func printCosts() error {
 	return json.NewEncoder(os.Stdout).Encode(costs)
 }
 
-// onlyAsks tells whether the question makes no system call but getsockopt. Descriptors that
+// onlyAsks reports whether the question makes no system call except getsockopt. Descriptors that
 // are opened and closed involve the runtime's poller, whose instructions vary.
 func (c cost) onlyAsks() bool { return len(c.Calls) == 1 && c.Calls["getsockopt"] > 0 }
 
@@ -128,8 +128,8 @@ func (b baseline) write() error {
 	return os.WriteFile(baselineFile, append(text, '\n'), 0o644)
 }
 
-// diff tells how the costs differ. Less is a difference too: the baseline would allow the
-// cost to grow again.
+// diff describes how the costs differ. A lower cost is a difference too, because the
+// baseline would allow it to grow again.
 func (b baseline) diff(now baseline) string {
 	return cmp.Diff(b.Costs, now.Costs, cmp.Comparer(func(x, y instructions) bool {
 		return float64(max(x, y)) <= float64(min(x, y))*(1+b.room(now))

@@ -43,7 +43,7 @@ func TestBaselineDiff(t *testing.T) {
 	}
 }
 
-// A renamed subject fails the check, which would stop to hold it otherwise.
+// A renamed subject fails the check, because otherwise nothing would check its cost.
 func TestBaselineDiffOfSubjects(t *testing.T) {
 	old := baseline{Costs: map[string]map[string]cost{"cgo": {"old": {}}}}
 	for _, now := range []map[string]cost{{}, {"new": {}}, {"old": {}, "new": {}}} {

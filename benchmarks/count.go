@@ -25,8 +25,8 @@ func systemCalls(subject string) (map[string]int, error) {
 
 var callCount = regexp.MustCompile(`(?m)^ *(\d+) (\w+)$`)
 
-// parseCalls divides the counts of strace by the number of executions. That rounds the
-// calls away which a process makes once or now and then.
+// parseCalls divides the counts of strace by the number of executions. That rounds away the
+// calls that a process makes only once or rarely.
 func parseCalls(table []byte) map[string]int {
 	calls := map[string]int{}
 	for _, m := range callCount.FindAllSubmatch(table, -1) {
@@ -41,11 +41,11 @@ func parseCalls(table []byte) map[string]int {
 var instructionCount = regexp.MustCompile(`Collected : ([1-9]\d*)`)
 
 // countInstructions returns how many instructions one execution of the subject takes
-// outside of the kernel. It takes the smaller of two counts: on a busy machine the scheduler
+// outside of the kernel. It takes the smallest of three counts: on a busy machine the scheduler
 // may add some.
 func countInstructions(subject string) (instructions, error) {
 	least := math.MaxInt
-	for range 2 {
+	for range 3 {
 		out, err := countedBy(subject, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=main.counted")
 		if err != nil {
 			return 0, err
@@ -60,7 +60,7 @@ func countInstructions(subject string) (instructions, error) {
 	return instructions(least / executions), nil
 }
 
-// countedBy runs this program with a tool that counts what executing the subject takes.
+// countedBy runs this program with a tool that counts the costs of executing the subject.
 func countedBy(subject, tool string, args ...string) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {

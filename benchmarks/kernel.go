@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// getsockopt is the system call, without anything that makes it safe.
+// getsockopt makes the system call without any checks.
 func getsockopt[T any](fd, option int) (value T, err error) {
 	length := uint32(unsafe.Sizeof(value))
 	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, uintptr(option),

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command benchmarks does what go test does not: it holds what a question costs against
-// baseline.json, and writes the documents about what the benchmarks measured.
+// Command benchmarks compares the cost of each question with baseline.json, and writes the
+// documents about the results of the benchmarks.
 //
 //	go run . check    count, and fail if the costs are not the baseline's
 //	go run . update   count, and write the baseline

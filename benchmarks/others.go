@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/local"
 )
 
-// recipeControl is what searching the web for "golang SO_PEERCRED" gives.
+// recipeControl is the code that a web search for "golang SO_PEERCRED" finds.
 func recipeControl(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -67,7 +67,7 @@ func askTTRPC(conn net.Conn) (uint32, error) {
 
 var sameHost = local.NewCredentials()
 
-// askGRPC asks nobody: local credentials look at the name of the network alone.
+// askGRPC makes no system call: local credentials check only the name of the network.
 func askGRPC(conn net.Conn) (uint32, error) {
 	_, _, err := sameHost.ServerHandshake(conn)
 	return 0, err

@@ -44,7 +44,7 @@ func report() error {
 	return nil
 }
 
-// results are what was measured, and where.
+// results has the measurements, and the machine.
 type results struct {
 	*benchfmt.Result // the last one, which names the machine
 	Rows             []*row
@@ -106,10 +106,10 @@ func (r *results) document(name string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// missing is the cell of what one of the settings does not have.
+// missing is the cell for a value that one of the settings does not have.
 const missing = "–"
 
-// Ratio is the median of the runs with its interval, if there were runs enough for one.
+// Ratio returns the median of the runs, with its interval if there were enough runs.
 func (r *row) Ratio(setting string) string {
 	values := r.samples[[2]string{setting, "ratio"}]
 	if len(values) == 0 {
@@ -122,7 +122,7 @@ func (r *row) Ratio(setting string) string {
 	return fmt.Sprintf("%.3f (%.3f–%.3f)", m.Center, m.Lo, m.Hi)
 }
 
-// Number is the median of the runs in another unit, rounded.
+// Number returns the rounded median of the runs in another unit.
 func (r *row) Number(setting, unit string, scale float64) string {
 	values := r.samples[[2]string{setting, unit}]
 	if len(values) == 0 {

@@ -85,7 +85,7 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// No document is written of what was not measured.
+// No document is written without measurements.
 func TestResultsThatMiss(t *testing.T) {
 	for name, text := range map[string]string{
 		"no results":       "PASS\n",

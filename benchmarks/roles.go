@@ -13,7 +13,7 @@ import (
 	"slices"
 )
 
-// This program starts itself again in another role, which one of these variables orders.
+// This program starts itself again in another role, which one of these variables names.
 const (
 	connectTo = "PEERCRED_BENCH_CONNECT" // an address, and hold the connection
 	execute   = "PEERCRED_BENCH_EXECUTE" // the subject of that name, for those who count
@@ -62,7 +62,7 @@ func holdConnection(address string) error {
 	return errors.Join(err, conn.Close())
 }
 
-// executions is how often executeSubject executes a subject.
+// executions is the number of times that executeSubject executes a subject.
 const executions = 1000
 
 func executeSubject(name string) error {

@@ -19,7 +19,7 @@ import (
 	"example.com/peercred/native"
 )
 
-// subject is something that is measured.
+// subject is a thing to measure.
 type subject struct {
 	kind kind
 	name string
@@ -77,7 +77,7 @@ func (ask question) onProcessors(count int) func(n int) time.Duration {
 	}
 }
 
-// must is for errors that do not occur once a subject was tried.
+// must panics on errors that cannot occur after a subject has been tried.
 func must(err error) {
 	if err != nil {
 		panic(err)

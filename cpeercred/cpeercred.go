@@ -161,6 +161,8 @@ func socketpair() (fds [2]int, err error) {
 	return [2]int{int(pair[0]), int(pair[1])}, nil
 }
 
+const isLinux = runtime.GOOS == "linux" || runtime.GOOS == "android"
+
 // fewGroups is enough for most processes. maxGroups is more than any process can have
 // (NGROUPS_MAX is 65,536 on Linux).
 const (
@@ -182,7 +184,7 @@ func Groups(fd int) ([]uint32, error) {
 			told := make([]uint32, count)
 			copy(told, groups)
 			return told, nil
-		case runtime.GOOS == "linux" && code == C.ENOPROTOOPT:
+		case isLinux && code == C.ENOPROTOOPT:
 			return nil, unsupportedError("this kernel does not have it; Linux has it since 4.13")
 		case code != C.ERANGE:
 			return nil, failure(code, "groups")

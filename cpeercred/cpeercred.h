@@ -3,9 +3,9 @@
  * SYSTEM.c defines those that its system supports. socket.c defines those that are the same
  * on all systems. unsupported.c defines the rest.
  *
- * Every function returns 0, the kernel's errno, EPROTO for an answer that does not have the
- * form that the system's headers define, or one of the codes below. cpeercred_credentials
- * has the same in its reply. On failure the outputs are unchanged.
+* Every function returns 0, the kernel's errno, EPROTO, or one of the codes below.
+ * cpeercred_credentials has the same in its reply. EPROTO means that the answer does not
+ * have the form that the system's headers define. On failure the outputs are unchanged.
  */
 #ifndef CPEERCRED_H
 #define CPEERCRED_H

@@ -4,25 +4,45 @@ package cpeercred
 
 import (
 	"errors"
+	"os"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// Without cgo nothing is answered, and every error says that it is unsupported.
+// Without cgo nothing is answered, and every error says why.
 func TestUnsupported(t *testing.T) {
-	pid, uid, gid, err := Credentials(0)
-	if pid != 0 || uid != 0 || gid != 0 || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Credentials = %d, %d, %d, %v, want errors.ErrUnsupported", pid, uid, gid, err)
-	}
-	if kind, err := Kind(0); kind != "" || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Kind = %q, %v, want errors.ErrUnsupported", kind, err)
-	}
-	if err := CheckCanHavePeer(0); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("CheckCanHavePeer = %v, want errors.ErrUnsupported", err)
-	}
-	if listens, err := Listens(0); listens || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Listens = %v, %v, want errors.ErrUnsupported", listens, err)
-	}
-	if wrong, err := AnswersForCaller(); wrong || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("AnswersForCaller = %v, %v, want errors.ErrUnsupported", wrong, err)
+	for name, ask := range map[string]func() (answer, nothing any, err error){
+		"Credentials": func() (any, any, error) {
+			pid, uid, gid, err := Credentials(0)
+			return []any{pid, uid, gid}, []any{int32(0), uint32(0), uint32(0)}, err
+		},
+		"Kind":             func() (any, any, error) { kind, err := Kind(0); return kind, "", err },
+		"CheckCanHavePeer": func() (any, any, error) { return nil, nil, CheckCanHavePeer(0) },
+		"Listens":          func() (any, any, error) { listens, err := Listens(0); return listens, false, err },
+		"AnswersForCaller": func() (any, any, error) { answers, err := AnswersForCaller(); return answers, false, err },
+		"OnSocketpair": func() (any, any, error) {
+			called := false
+			err := OnSocketpair(func(int) { called = true })
+			return called, false, err
+		},
+		"Groups":        func() (any, any, error) { groups, err := Groups(0); return groups, []uint32(nil), err },
+		"SecurityLabel": func() (any, any, error) { label, err := SecurityLabel(0); return label, "", err },
+		"AuditToken":    func() (any, any, error) { token, err := AuditToken(0); return token, [8]uint32{}, err },
+		"OpenProcess":   func() (any, any, error) { pidfd, err := OpenProcess(0); return pidfd, -1, err },
+		"ProcessExited": func() (any, any, error) { exited, err := ProcessExited(0); return exited, false, err },
+		"ProcessPID":    func() (any, any, error) { pid, err := ProcessPID(0); return pid, int32(0), err },
+		"ProcessIDs":    func() (any, any, error) { ids, err := ProcessIDs(0); return ids, [8]uint32{}, err },
+		"SignalProcess": func() (any, any, error) { return nil, nil, SignalProcess(0, os.Interrupt) },
+		"SinceBoot":     func() (any, any, error) { since, err := SinceBoot(); return int64(since), int64(0), err },
+	} {
+		answer, nothing, err := ask()
+		if diff := cmp.Diff(nothing, answer); diff != "" {
+			t.Errorf("%s answers (-want +got):\n%s", name, diff)
+		}
+		const reason = "no C shim is linked (CGO_ENABLED=0)"
+		if !errors.Is(err, errors.ErrUnsupported) || err.Error() != reason {
+			t.Errorf("%s: %v, want errors.ErrUnsupported: %s", name, err, reason)
+		}
 	}
 }

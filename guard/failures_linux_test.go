@@ -30,6 +30,12 @@ func helperListen(r role) error {
 	var errno syscall.Errno
 	if len(r.Calls) > 0 {
 		peercred.Support() // whose socket for a look at the kernel is made but once
+		if r.CloseOnExit { // the runtime's poller must have started
+			read, write, err := os.Pipe()
+			if err := errors.Join(err, read.Close(), write.Close()); err != nil {
+				return err
+			}
+		}
 		errno = r.Errnos[0]
 		if err := seccomp.Forge(errno, r.Calls...); err != nil {
 			return err
@@ -43,7 +49,7 @@ func helperListen(r role) error {
 		}
 	}
 	before := openDescriptors()
-	listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody(), AllowSharedDirectory: r.Shared, Mode: mode})
+	listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody(), AllowSharedDirectory: r.Shared, Mode: mode, CloseOnExit: r.CloseOnExit})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
 			return fmt.Errorf("the socket file: %v, %v, want mode %v", info, statErr, mode)
@@ -123,6 +129,22 @@ func TestListenWhereCallsFail(t *testing.T) {
 			assertEmpty(t, mine)
 		})
 	}
+}
+
+// A listener that cannot watch the processes of its peers is closed, and its file removed.
+func TestListenWherePeersCannotBeWatched(t *testing.T) {
+	needProcess(t)
+	seccomp.Need(t)
+	dir := openDirectory(t)
+	var got forgedEntry
+	helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), CloseOnExit: true,
+		Calls: []seccomp.Call{seccomp.Any(unix.SYS_EPOLL_CREATE1)}, Errnos: []syscall.Errno{unix.EMFILE}})
+	helper.Decode(&got)
+	helper.Finish()
+	if want := "epoll_create1: too many open files"; !strings.HasSuffix(got.Err, want) {
+		t.Errorf("%q, want %q", got.Err, want)
+	}
+	assertEmpty(t, dir)
 }
 
 // A listener that is not handed out is closed.

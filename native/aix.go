@@ -14,10 +14,8 @@ type system struct{ sockets }
 // fd. They are captured at the peer's connect(2) on the accepted end, and at listen(2) on
 // the connecting end.
 //
-// The error is ENOTCONN for a socket without a peer, EAFNOSUPPORT if fd is not a Unix
-// socket, EBADF, and EPROTO for an answer that is not a struct peercred_struct. It is
-// errors.ErrUnsupported for a peer with uid 0 and gid 0, which x/sys does not distinguish
-// from an answer that is too short.
+// The error is ENOTCONN for a socket without a peer. It is errors.ErrUnsupported for a peer
+// with uid 0 and gid 0, which x/sys does not distinguish from an answer that is too short.
 //
 // AIX accepts system calls only from libc, and x/sys exports no getsockopt for this
 // structure. Its getter for ICMPv6 filters is the same call with a buffer of 32 bytes. The

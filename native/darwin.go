@@ -16,9 +16,7 @@ type system struct{ sockets }
 // listen(2) on the connecting end. pid is that of the process that last used the peer's
 // socket, and 0 once the peer has closed.
 //
-// The error is ENOTCONN for a stream socket without a peer, EINVAL for a datagram socket,
-// EAFNOSUPPORT if fd is not a Unix socket, EBADF, and EPROTO for an answer that is not a
-// struct xucred.
+// The error is ENOTCONN for a stream socket without a peer, and EINVAL for a datagram socket.
 //
 // Source: unix(4), uipc_ctloutput in bsd/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {
@@ -81,9 +79,8 @@ func (s system) groups(fd int) ([]uint32, error) {
 // auditToken returns the audit token of the process that last used the peer's socket: auid,
 // euid, egid, ruid, rgid, pid, asid, pidversion. The kernel builds it when asked.
 //
-// The error is ENOTCONN for a socket without a peer and once the peer has closed, EINVAL if
-// no process has that pid, EAFNOSUPPORT if fd is not a Unix socket, EBADF, and EPROTO for
-// an answer that is not an audit_token_t.
+// The error is ENOTCONN for a socket without a peer and once the peer has closed, and EINVAL
+// if no process has that pid.
 //
 // Source: uipc_ctloutput in bsd/kern/uipc_usrreq.c.
 func (s system) auditToken(fd int) (token [8]uint32, err error) {

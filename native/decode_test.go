@@ -284,8 +284,8 @@ func TestDecodeInt(t *testing.T) {
 	}
 }
 
-// Each word of a credible answer in turn, at the ends of what it can be: the decision
-// is that which the offsets of the C headers call for, and 1 is a pid.
+// Each word of a credible answer in turn has its smallest and largest values. The decision
+// must be the one by the offsets in the C headers, and 1 is a pid.
 func TestDecodeEnds(t *testing.T) {
 	for _, l := range layouts {
 		for at := 0; at < l.size; at += 4 {
@@ -394,8 +394,8 @@ func TestTrap01IPOptionsAreNotRoot(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds each decoder against the decision that the offsets of the C
-// headers call for. The seeds are near the truth, where the decisions are.
+// FuzzDecode compares each decoder with a second decision by the offsets in the C headers.
+// The seeds are close to valid answers.
 func FuzzDecode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i, l := range layouts {

@@ -176,8 +176,8 @@ func TestTrap01UnfilledFacts(t *testing.T) {
 	}
 }
 
-// FuzzDecodeFacts holds the decoders of groups and label against the decision that
-// the bytes alone call for.
+// FuzzDecodeFacts compares the decoders of groups and label with a second decision on the
+// same bytes.
 func FuzzDecodeFacts(f *testing.F) {
 	f.Add([]byte("kernel\x00"), uint32(7))
 	f.Add([]byte("unconfined"), uint32(10))

@@ -17,9 +17,8 @@ type system struct{ sockets }
 // fd. They are captured at the peer's connect(2) on the accepted end, and at listen(2) on
 // the connecting end. pid is always 0, because DragonFly does not report it.
 //
-// The error is ENOTCONN for a stream socket without a peer, EINVAL for a datagram or
-// seqpacket socket without a peer, EAFNOSUPPORT if fd is not a Unix socket, EBADF, and
-// EPROTO for an answer that is not a struct xucred.
+// The error is ENOTCONN for a stream socket without a peer, and EINVAL for a datagram or
+// seqpacket socket without a peer.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {

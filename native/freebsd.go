@@ -16,8 +16,7 @@ type system struct{ sockets }
 //
 // The error is ENOTCONN for a stream socket without a peer and for a socketpair, and EINVAL
 // for a datagram socket. For a seqpacket socket without a peer it is EINVAL up to FreeBSD
-// 13, and ENOTCONN in newer source. It is EAFNOSUPPORT if fd is not a Unix socket, EBADF,
-// and EPROTO for an answer that is not a struct xucred.
+// 13, and ENOTCONN in newer source.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {

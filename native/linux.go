@@ -23,8 +23,8 @@ type system struct{ sockets }
 // id that our user namespace does not map is the overflow id, 65534.
 //
 // The error is ENOTCONN for a socket without a peer (unconnected, a connected datagram
-// socket, TCP), EBADF, ENOTSOCK, and EPROTO for an answer that is not a struct ucred. Call
-// [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel is in doubt.
+// socket, TCP). Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel
+// is in doubt.
 //
 // Source: unix(7), sk_getsockopt in net/core/sock.c.
 //
@@ -119,9 +119,8 @@ const (
 // are none. The effective gid is among them only if it is a supplementary group too. A
 // group that our user namespace does not map is the overflow id, 65534.
 //
-// The error is ENOTCONN for a socket without a peer (the kernel says ENODATA), EBADF,
-// ENOTSOCK, EPROTO for an answer that does not have the form that the headers define, and
-// errors.ErrUnsupported before Linux 4.13.
+// The error is ENOTCONN for a socket without a peer, for which the kernel says ENODATA. It
+// is errors.ErrUnsupported before Linux 4.13.
 //
 // Source: sk_getsockopt in net/core/sock.c.
 func (system) groups(fd int) ([]uint32, error) {
@@ -166,8 +165,7 @@ const (
 // modules count, is removed. The label is never empty.
 //
 // The error is errors.ErrUnsupported if no security module labels the socket (ENOPROTOOPT)
-// or the label is empty. Otherwise it is EBADF, ENOTSOCK, or EPROTO for a label with a NUL
-// inside. A socket without a peer may have a label too: call [Credentials] and
+// or the label is empty. It is EPROTO for a label with a NUL inside. A socket without a peer may have a label too: call [Credentials] and
 // [CheckCanHavePeer] if that is in doubt.
 //
 // Source: the getpeersec_stream hooks in security/.
@@ -200,10 +198,10 @@ func readLabel(ask func(buffer []byte) (length uint32, err error)) (string, erro
 // process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes
 // it.
 //
-// The error is ENOTCONN for a socket without a peer (the kernel says ENODATA), EBADF,
-// ENOTSOCK, EMFILE, ENFILE, EPROTO for an answer that is no descriptor, and
-// errors.ErrUnsupported before Linux 6.5. Before Linux 6.16 it is ESRCH for a peer that has
-// been reaped. Since then such a peer has a pidfd too.
+// The error is ENOTCONN for a socket without a peer, for which the kernel says ENODATA. It
+// is errors.ErrUnsupported before Linux 6.5, and EMFILE or ENFILE if no descriptor is left.
+// Before Linux 6.16 it is ESRCH for a peer that has been reaped. Since then such a peer has
+// a pidfd too.
 //
 // Source: sk_getsockopt in net/core/sock.c, pidfd_prepare in kernel/fork.c.
 func (system) openProcess(fd int) (pidfd int, err error) {

@@ -4,6 +4,7 @@ package native
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"testing"
 
@@ -60,6 +61,40 @@ func TestInternetKind(t *testing.T) {
 	} {
 		if got := internetKind(socketType); got != want {
 			t.Errorf("type %d is %q, want %q", socketType, got, want)
+		}
+	}
+}
+
+// Linux does not use checkUnixFamily. It is tested here for the systems that do.
+func TestCheckUnixFamily(t *testing.T) {
+	socket := func(family, socketType int) int {
+		t.Helper()
+		fd, err := unix.Socket(family, socketType, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	file, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, test := range []struct {
+		name string
+		fd   int
+		want error
+	}{
+		{"a Unix socket", socket(unix.AF_UNIX, unix.SOCK_STREAM), nil},
+		{"a TCP socket", socket(unix.AF_INET, unix.SOCK_STREAM), unix.EAFNOSUPPORT},
+		{"a UDP socket", socket(unix.AF_INET, unix.SOCK_DGRAM), unix.EAFNOSUPPORT},
+		{"a file", int(file.Fd()), unix.EAFNOSUPPORT},
+		{"no descriptor", -1, unix.EBADF},
+		{"a descriptor that is not open", math.MaxInt32, unix.EBADF},
+	} {
+		if err := (sockets{}).checkUnixFamily(test.fd); err != test.want {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
 }

@@ -27,9 +27,8 @@ type system struct{ sockets }
 // bind(2) on a connected socket replaces the captured ids with those of the process that
 // calls it (r1.152 to r1.180), so an accepted descriptor must never be bound.
 //
-// The error is EINVAL for a socket without a peer, ENOTCONN once the peer has closed (the
-// kernel then still has its ids, but not its name), EAFNOSUPPORT if fd is not a Unix
-// socket, EBADF, and EPROTO for an answer that is not a struct unpcbid.
+// The error is EINVAL for a socket without a peer, and ENOTCONN once the peer has closed. The
+// kernel then still has its ids, but not its name.
 //
 // Source: unix(4), uipc_ctloutput in sys/kern/uipc_usrreq.c.
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {

@@ -19,8 +19,7 @@ type system struct{ sockets }
 // socket replaces the captured ids with those of the process that calls it, so an accepted
 // descriptor must never be bound.
 //
-// The error is ENOTCONN for a socket without a peer, EAFNOSUPPORT if fd is not a Unix
-// socket, EBADF, and EPROTO for an answer that is not a struct sockpeercred.
+// The error is ENOTCONN for a socket without a peer.
 //
 // OpenBSD accepts system calls only from libc, and x/sys exports no getsockopt for this
 // structure. Its getter for ICMPv6 filters is the same call with a buffer of 32 bytes. The

@@ -108,7 +108,7 @@ func TestDecodeInfo(t *testing.T) {
 	}
 }
 
-// What the kernel did not write is no id and no pid, each of them.
+// Each id and pid that the kernel did not write is an error.
 func TestPoisonedPidfdInfo(t *testing.T) {
 	info := poisonedPidfdInfo(unix.PIDFD_INFO_PID | unix.PIDFD_INFO_CREDS)
 	if pid, err := decodeInfoPID(&info); pid != 0 || err != unix.EPROTO {
@@ -128,7 +128,7 @@ func TestPoisonedPidfdInfo(t *testing.T) {
 	}
 }
 
-// What is no pidfd has no process, and every value is zero.
+// A descriptor that is no pidfd is an error, and every value is zero.
 func TestProcessErrors(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

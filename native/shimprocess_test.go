@@ -83,8 +83,8 @@ func goodInfo() []byte {
 	return b
 }
 
-// compareInfo holds pid and ids against native's decision on what the kernel wrote
-// over the poison.
+// compareInfo compares pid and ids with native's decision on what the kernel wrote over the
+// poison.
 func (s *runningShim) compareInfo(t *testing.T, what string, written []byte) {
 	t.Helper()
 	pid := poisonedPidfdInfo(unix.PIDFD_INFO_PID)

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The C shims of all systems, compiled with those systems' headers and linked to
-// a kernel that answers as it is told (make test-shims, see
-// cpeercred/testdata/kernel), held against this package's decoders.
+// These tests compare the C shims of all systems with this package's decoders. The shims are
+// compiled with those systems' headers, and linked to a fake kernel that gives the answers
+// of the test (make test-shims, see cpeercred/testdata/kernel).
 
 // shim is one system's: its errnos, what it must ask, and this package's
 // decision on the same answer.
@@ -144,7 +144,7 @@ func (s aSocket) String() string {
 	return fmt.Sprint(s.familyErrno, s.family, s.socketType)
 }
 
-// What a name is to the fake kernel.
+// The kinds of names in the fake kernel.
 const (
 	nameless = iota
 	named

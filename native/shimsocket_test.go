@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the shim says of a socket itself, on the same kernel: Linux tells the family by
-// an option, macOS and the BSDs by getsockname.
+// These tests ask the shims about the socket itself, on the same kernel. Linux reports the
+// family by an option, macOS and the BSDs by getsockname.
 
 // badInts are answers that are no int, and what each is an error by.
 var badInts = map[string]struct {

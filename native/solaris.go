@@ -9,9 +9,8 @@ type system struct{ sockets }
 // credentials returns the effective ids of the process at the other end of the Unix socket
 // fd, captured when the peer's endpoint was created or connected.
 //
-// The error is ENOTCONN for a stream socket without a peer and once the peer has closed,
-// ENOTSUP for a datagram socket, EAFNOSUPPORT if fd is not a Unix socket, EBADF, and EPROTO
-// for a ucred that lacks one of the three ids.
+// The error is ENOTCONN for a stream socket without a peer and once the peer has closed, and
+// ENOTSUP for a datagram socket. It is EPROTO for a ucred that lacks one of the three ids.
 //
 // Source: getpeerucred(3C), ucred_get(3C).
 func (s system) credentials(fd int) (pid int32, uid, gid uint32, err error) {

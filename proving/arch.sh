@@ -3,9 +3,9 @@
 # Zig compiles C for loong64 (in ZIG_DIR), and Debian's cross compilers for all others.
 set -euo pipefail
 
-# emulate QEMU BINARY ARGUMENT... becomes the test binary. A test binary starts itself
-# anew, so the kernel must know what runs it, by binfmt_misc. Since Linux 6.7 a user
-# namespace can have its own, and nothing of this machine changes.
+# emulate QEMU BINARY ARGUMENT... executes the test binary. A test binary starts itself
+# again, so binfmt_misc must tell the kernel which emulator to run. Since Linux 6.7 a user
+# namespace can have a binfmt_misc of its own, so nothing changes on this machine.
 emulate() {
 	header=$(od -An -v -tx1 -N20 "$2" | tr -d '\n' | sed 's/ /\\x/g') # of ELF, up to e_machine
 	ff='\xff\xff' mask='\x00\x00\x00\x00'
@@ -19,9 +19,9 @@ emulate() {
 }
 if [ "${1-}" = emulate ]; then emulate "${@:2}"; fi
 
-# What qemu-user cannot answer.
+# The calls that qemu-user does not emulate.
 skips='
-# clone(2) refuses flags for namespaces.
+# clone(2) fails with flags for namespaces.
 ^TestTrap04PIDZeroFromAnotherNamespace$|^TestUserNamespaces$|^TestTrap07PIDReuse$|^TestProcessInAnotherPIDNamespace$
 ^TestProcessGoneInAnotherPIDNamespace$|^TestProcessInANamespaceBelow$|^TestProcessUnderARestrictedProc$
 ^TestOverflowIDs$|^TestDirectoryOfOverflowID$|^TestDemoWithoutOtherUsers$

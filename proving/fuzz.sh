@@ -1,16 +1,15 @@
 #!/bin/bash
 # fuzz.sh [corpora]: fuzzes each target of Go and the C shims of each system for FUZZTIME.
-# With "corpora" it fuzzes the shims alone, then minimises what was learnt into the corpora
-# of this tree. CROSS is the command that builds the fuzzers; PEERCRED_SHIMS is the folder of
-# the programs that the Go targets ask. What libFuzzer learns is kept outside the tree.
+# With "corpora" it fuzzes only the shims, and then minimises the new inputs into the corpora
+# of this tree. CROSS is the command that builds the fuzzers. PEERCRED_SHIMS is the folder of
+# the programs that the Go targets run. libFuzzer keeps new inputs outside the tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/peercred/fuzz
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Go reports the end of the time as a failure if it comes within an execution
-# (golang.org/issue/75804).
+# Go reports a failure if the time ends during an execution (golang.org/issue/75804).
 fuzz_go() {
 	local file target
 	while IFS=: read -r file target; do

@@ -7,7 +7,7 @@ known=$1
 shift
 json=$(mktemp)
 trap 'rm -f "$json"' EXIT
-# What is exported for go test is not for gotestsum.
+# These variables are for go test, and not for gotestsum.
 GOARCH='' CC='' CGO_ENABLED=0 ${GOTESTSUM:?} --jsonfile "$json" --raw-command -- \
 	env GOARCH="${GOARCH-}" CC="${CC-}" CGO_ENABLED="${CGO_ENABLED-}" go test -json -count=1 -timeout=45m "$@"
 grep -q '"Action":"pass".*"Test":' "$json" || { echo "no test passed"; exit 1; }

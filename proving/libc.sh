@@ -1,7 +1,7 @@
 #!/bin/bash
-# libc.sh [REGEXP]: runs the tests with cgo as gcc and clang build them, with glibc and musl, and under
-# the sanitizers. First the program planted shows that the libc is the one that is meant,
-# and that the sanitizer catches a bug. REGEXP chooses builds by their titles.
+# libc.sh [REGEXP]: runs the tests with cgo, built by gcc and clang, with glibc and musl, and
+# under the sanitizers. First the program planted checks which libc is linked, and that the
+# sanitizer catches a bug. REGEXP chooses builds by their titles.
 set -euo pipefail
 only=${1-}
 cd "$(dirname "$0")/.."

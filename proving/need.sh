@@ -1,6 +1,6 @@
 #!/bin/bash
-# need.sh "COMMAND PACKAGE..." ...: names all commands that are missing at once, and the
-# Debian packages that have them.
+# need.sh "COMMAND PACKAGE..." ...: lists all missing commands, and the Debian packages that
+# have them.
 missing='' packages=''
 for tool; do
 	command -v "${tool%% *}" >/dev/null || { missing+=" ${tool%% *}" packages+=" ${tool#* }"; }

@@ -1,5 +1,5 @@
-// Command server greets those who connect. Built with the tag "silent" it does not ask
-// who they are: the difference is what peercred adds to the size of a server.
+// Command server greets its clients. With the build tag "silent" it does not ask who they
+// are. The difference in size is the size that peercred adds to a server.
 package main
 
 import (

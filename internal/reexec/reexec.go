@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package reexec runs this program, a test binary mostly, again as a process of its
-// own: under other ids, in other namespaces, under strace. Test and process take
-// turns: the process does a step, says so with a line on its stdout, and goes on when
-// its stdin gives a line or ends.
+// Package reexec runs this program, usually a test binary, again as another process: under
+// other ids, in other namespaces, or under strace. Test and process take turns. After each
+// step the process writes a line to its stdout. It goes on when it reads a line from its
+// stdin, or the end of file.
 package reexec
 
 import (
@@ -19,7 +19,7 @@ import (
 	"testing"
 )
 
-// variable holds the role of a process that is one.
+// variable is the environment variable with the role of the process.
 const variable = "PEERCRED_TEST_ROLE"
 
 // Main runs the tests, or play if this process was started to play a role. It is
@@ -30,8 +30,8 @@ func Main[Role any](m *testing.M, play func(Role) error) {
 	}
 }
 
-// Play calls play if this process was started to play a role, and reports whether it
-// was. It is for a program's main, which ends then.
+// Play calls play if this process was started to play a role, and reports whether it was.
+// It is for a program's main, which must then return.
 func Play[Role any](play func(Role) error) bool {
 	text := os.Getenv(variable)
 	if text == "" {
@@ -49,10 +49,10 @@ func Play[Role any](play func(Role) error) bool {
 	return true
 }
 
-// stdin is shared, since a reader of its own would swallow the next line.
+// stdin is shared, because a second reader would consume the next line.
 var stdin = bufio.NewReader(os.Stdin)
 
-// Step tells the test that the process has come this far, and waits for its word.
+// Step tells the test that the process has done a step, and waits until it may go on.
 func Step(report string) {
 	fmt.Println(report)
 	stdin.ReadString('\n')
@@ -132,7 +132,7 @@ func Start(t testing.TB, role any, options ...Option) *Process {
 	return p
 }
 
-// Command is for a process that plays role, which must encode to JSON.
+// Command returns the command of a process that plays role, which must encode to JSON.
 func Command(role any) (*exec.Cmd, error) {
 	environment, err := Environment(role)
 	if err != nil {
@@ -145,8 +145,8 @@ func Command(role any) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Environment makes this binary, when it is executed with it, play role. The race
-// detector sleeps for a second before a process exits, unless told.
+// Environment returns the environment with which this binary plays role. By default the race
+// detector sleeps for a second before a process exits, so the environment disables that.
 func Environment(role any) ([]string, error) {
 	text, err := json.Marshal(role)
 	if err != nil {
@@ -156,7 +156,7 @@ func Environment(role any) ([]string, error) {
 	return append(ours, variable+"="+string(text), "GORACE=atexit_sleep_ms=0"), nil
 }
 
-// PID is the process's pid, as we see it.
+// PID returns the pid of the process in our pid namespace.
 func (p *Process) PID() int32 { return int32(p.cmd.Process.Pid) }
 
 // Expect reads the process's next line.
@@ -179,10 +179,10 @@ func (p *Process) Decode(v any) {
 	}
 }
 
-// Proceed lets the process go on from its step.
+// Proceed allows the process to go on from its step.
 func (p *Process) Proceed() { io.WriteString(p.stdin, "\n") }
 
-// Finish lets the process end, and waits until it is reaped.
+// Finish allows the process to end, and waits until it is reaped.
 func (p *Process) Finish() {
 	p.t.Helper()
 	p.EndStdin()
@@ -192,7 +192,7 @@ func (p *Process) Finish() {
 	}
 }
 
-// EndStdin lets the process go on from all its steps.
+// EndStdin allows the process to go on from all its steps.
 func (p *Process) EndStdin() { p.stdin.Close() }
 
 // Reap waits for a process that a signal ends.

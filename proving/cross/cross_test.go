@@ -32,7 +32,7 @@ func TestCheckCalls(t *testing.T) {
 	}
 }
 
-// Every shim is one of a system in the list, and every system in it finds its shims.
+// Every shim belongs to a system in the list, and every system in the list has shims.
 func TestEveryShimIsOfASystem(t *testing.T) {
 	folder := filepath.Join("..", "..", "cpeercred")
 	*sources = folder

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// remembered is a shim's memory of the kernel. The fake kernel clears it for each input.
+// remembered is the variable in which a shim remembers that the kernel passed a check. The
+// fake kernel clears it for each input.
 const remembered = "packet_ends_are_right"
 
-// buildKernel links the system's shims to the fake kernel and to what drives it, as
-// DIR/SYSTEM. The shims' calls are renamed, so that the driver, its libc and the
-// sanitizers keep this machine's.
+// buildKernel links the system's shims to the fake kernel and its driver, as DIR/SYSTEM. It
+// renames the calls of the shims, so that the driver, its libc and the sanitizers still use
+// the calls of this machine.
 func (s system) buildKernel(dir, driver, sanitizers string) error {
 	if s.here == "" {
 		return nil
@@ -34,7 +35,7 @@ func (s system) buildKernel(dir, driver, sanitizers string) error {
 		return object, err
 	}
 	link := []string{"-fsanitize=" + sanitizers, "-o", filepath.Join(dir, s.goos)}
-	for _, shim := range shims { // whose warnings cross c has
+	for _, shim := range shims { // cross c reports their warnings
 		object, err := compile(shim, append(s.words(s.here), "-w", "-I"+*sources)...)
 		if err != nil {
 			return err
@@ -49,7 +50,7 @@ func (s system) buildKernel(dir, driver, sanitizers string) error {
 	if err != nil {
 		return err
 	}
-	if driver == "fuzz.c" { // which knows the system's structures
+	if driver == "fuzz.c" { // it uses the system's structures
 		warn = append(s.words(s.here), warn...)
 	}
 	driven, err := compile(filepath.Join(folder, driver), warn...)

@@ -22,8 +22,8 @@ func (s system) linkAll() error {
 	return nil
 }
 
-// linkFor links the command, and the tests of peercred and cpeercred. A call that the
-// system's libc does not have is an error of the linker, but on macOS.
+// linkFor links the command, and the tests of peercred and cpeercred. If the system's libc
+// lacks a call, the linker fails, except on macOS.
 func (s system) linkFor(arch, triple string) error {
 	dir, err := os.MkdirTemp("", "peercred-cross")
 	if err != nil {
@@ -54,27 +54,27 @@ func (s system) linkFor(arch, triple string) error {
 	return err
 }
 
-// go runs this command again for CC, as "cross cc TRIPLE ARGUMENTS". The environment has
-// the rest, so that Go's build cache knows CC again.
+// As the compiler CC, Go runs this command again: "cross cc TRIPLE ARGUMENTS". The rest is
+// in the environment, so that CC stays the same for Go's build cache.
 const (
 	compilerCommand = "cc"
 	zigVariable     = "PEERCRED_CROSS_ZIG"
 )
 
-// becomeCompiler executes Zig with the arguments that Go has for another compiler.
+// becomeCompiler executes Zig with the arguments that Go passes to another compiler.
 func becomeCompiler(arguments []string) error {
 	program := filepath.Join(os.Getenv(zigVariable), "zig")
 	command := []string{program, "cc", "-target", arguments[0], "-Wno-unused-command-line-argument"}
 	if strings.HasSuffix(arguments[0], "-macos") {
-		// Zig has libSystem, and none of the libraries that Go's own packages need. What
-		// the shims call is known to be in libSystem: "cross c" has the list.
+		// Zig has libSystem, but not the libraries that Go's own packages require. The
+		// calls of the shims are in libSystem: "cross c" checks their list.
 		command = append(command, "-Wl,-undefined,dynamic_lookup")
 	}
 	for i, a := range arguments[1:] {
 		switch { // options of other linkers, and for libraries that Zig does not have
 		case a == "-Wl,-nopie":
 			command = append(command, "-no-pie")
-		case a == "-Wl,--version": // Go asks whether it is GNU's, and goes on without an answer
+		case a == "-Wl,--version": // Go asks whether it is GNU's, and does not require an answer
 			return errors.New("this linker is Zig's")
 		case a == "-Wl,--no-execute-only", a == "-fuse-ld=bfd", a == "-framework", arguments[i] == "-framework", a == "-lresolv":
 		default:

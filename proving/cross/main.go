@@ -1,12 +1,12 @@
-// Command cross builds peercred's C for systems that are not this one. Zig brings their
-// headers and libraries.
+// Command cross builds peercred's C code for other systems. Zig has their headers and
+// libraries.
 //
 //	cross c             compiles each system's shims for all its processors, and checks
 //	                    which calls the objects refer to
 //	cross cgo           links the command, and the tests of peercred and cpeercred, with cgo
 //	cross kernel DIR    links each system's shims to the fake kernel of
 //	                    cpeercred/testdata/kernel, as programs for this machine that
-//	                    the tests of native ask: DIR/SYSTEM
+//	                    the tests of native run: DIR/SYSTEM
 //	cross fuzzer DIR    links the same to libFuzzer
 package main
 
@@ -77,7 +77,7 @@ func runAll(command func(system) error) error {
 	return nil
 }
 
-// run runs a command, whose error has what it printed.
+// run runs a command. The error contains its output.
 func run(dir string, environment []string, name string, arguments ...string) (string, error) {
 	cmd := exec.Command(name, arguments...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)

@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# vet PORT checks one. go vet links a test program, which Go refuses on android and ios
-# without cgo, but for android/arm64. Those are built, and vetted as linux and darwin.
+# vet PORT checks one port. go vet links a test program. Go cannot do that for android and
+# ios without cgo, except for android/arm64. Those are built, and vetted as linux and darwin.
 vet() {
 	export CGO_ENABLED=0 GOOS=${1%/*} GOARCH=${1#*/}
 	local tags=

@@ -54,8 +54,8 @@ func (s system) checkTarget(target string, files []string) error {
 	return checkCalls(strings.Fields(alwaysCalled+" "+s.calls), needs, has)
 }
 
-// checkCalls checks that what objects need, and do not have, is the calls, each of them,
-// and what any C may need.
+// checkCalls checks the undefined symbols of the objects. They must be all of the
+// calls, and otherwise only names in alwaysCalled.
 func checkCalls(calls, needs, has []string) error {
 	mayNeed := []string{"memchr", "memcpy", "memset", "errno"}
 	var refers []string
@@ -80,9 +80,9 @@ func checkCalls(calls, needs, has []string) error {
 	return errors.Join(wrong...)
 }
 
-// inC returns the name that C has for a symbol, "" for one that only the linker needs.
-// NetBSD renames what changed, 32-bit systems what takes a time, and compilers for ARM
-// know the alignment.
+// inC returns the name of a symbol in C, or "" for a symbol that only the linker uses.
+// NetBSD renames calls that changed. 32-bit systems rename calls with a time. Compilers for
+// ARM rename calls by alignment.
 func inC(symbol string) string {
 	switch symbol {
 	case "", "_GLOBAL_OFFSET_TABLE_", "_gp_disp", ".TOC.", "__aeabi_unwind_cpp_pr0", "__aeabi_unwind_cpp_pr1":

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// symbols are the names in an object, as C spells them.
+// symbols are the names in an object, in C's spelling.
 type symbols struct{ needs, has []string }
 
 func readSymbols(path string) (s symbols, err error) {

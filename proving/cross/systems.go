@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// system is one that has C shims. The tools have no other list of them.
+// system is a system with C shims. This is the tools' only list of systems.
 type system struct {
 	goos string
 
-	targets string // processors that the shims are compiled for, as Zig spells them
+	targets string // processors that the shims are compiled for, in Zig's spelling
 	flags   string // of Zig
-	calls   string // what the shims refer to, each of it, besides alwaysCalled
+	calls   string // all calls that the shims refer to, besides alwaysCalled
 	here    string // flags of clang, to compile for this machine with that system's headers
 
-	programs string   // ports that programs are linked for: GOARCH=TRIPLE
-	link     []string // flags of go build, for what Zig's linker lacks
+	programs string   // ports for which programs are linked: GOARCH=TRIPLE
+	link     []string // flags of go build, where Zig's linker lacks something
 }
 
 const (
@@ -79,14 +79,14 @@ var systems = []system{
 		here:     notLinux + "-D__OpenBSD__" + headers + "x86_64-openbsd-none -isystem $ZIG/lib/libc/include/generic-openbsd",
 		programs: "amd64=x86_64-openbsd arm64=aarch64-openbsd",
 	},
-	{ // and illumos: an imitation of what their headers have besides musl's, or this machine's
+	{ // and illumos: our imitation of their headers, beside those of musl or this machine
 		goos:    "solaris",
 		targets: "x86_64-linux-musl",
 		flags:   notLinux + "-D_DEFAULT_SOURCE -D__sun -I$TESTDATA/solaris",
 		calls:   "getpeerucred ucred_getpid ucred_geteuid ucred_getegid ucred_getgroups ucred_free",
 		here:    notLinux + "-D_DEFAULT_SOURCE -D__sun -I$TESTDATA/solaris",
 	},
-	{ // an imitation of the same kind
+	{ // the same kind of imitation
 		goos:    "aix",
 		targets: "powerpc64-linux-musl",
 		flags:   notLinux + "-D_DEFAULT_SOURCE -D_AIX -I$TESTDATA/aix",
@@ -100,8 +100,7 @@ func (s system) words(flags string) []string {
 	return strings.Fields(strings.NewReplacer("$ZIG", *zig, "$TESTDATA", filepath.Join(root, "cpeercred", "testdata")).Replace(flags))
 }
 
-// shims are the files that cgo compiles for the system: a new system's is found by its
-// name or its build constraint.
+// shims returns the files that cgo compiles for the system, by name and build constraint.
 func (s system) shims() (files []string, err error) {
 	all, err := filepath.Glob(filepath.Join(*sources, "*.c"))
 	if err != nil {

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Runs the root's tests, with CGO_ENABLED=1 and 0, on gVisor, a kernel in a process.
 #
-# gVisor before November 2025 named the caller as everybody's peer, and must be refused with
-# that reason. Since then it must name peers under other ids rightly, but for SOCK_SEQPACKET,
-# whose ends it confuses and which must be refused. gVisor tells nothing else: SO_PEERGROUPS,
+# gVisor before November 2025 names the caller as every peer, which must be an error. Since
+# then it must name peers under other ids correctly. It still confuses the ends of
+# SOCK_SEQPACKET, which must be an error. gVisor reports no other fact: SO_PEERGROUPS,
 # SO_PEERSEC and SO_PEERPIDFD answer ENOPROTOOPT. So only the tests of credentials run. Each
-# must pass, and TestTrap13Kernel must fail where it is told to expect the other release.
+# must pass. TestTrap13Kernel must fail if it is told to expect the other release.
 set -eu
 
 usage="usage: gvisor.sh RUNSC|current, as root: RUNSC is gVisor's command; current builds a current one"

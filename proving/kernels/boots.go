@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// boot is one start of a machine: KERNEL/ARCH/MODULE, whether SELinux has a policy (without
-// one every label is "kernel"), whether there are user namespaces, and which tests run.
-// Those that are quick show most in little time.
+// boot is one start of a machine: KERNEL/ARCH/MODULE, whether SELinux has a policy, whether
+// there are user namespaces, and which tests run. Without a policy every label is "kernel".
+// The quick boots find most in little time.
 type boot string
 
 var boots = []boot{
@@ -44,7 +44,7 @@ var boots = []boot{
 	"newest/s390x/smack labels",
 }
 
-// modules are the kernel's parameters per security module. The names are those in
+// modules are the kernel's parameters for each security module. The names are those in
 // /sys/kernel/security/lsm. With bpf SO_PEERSEC succeeds, and writes nothing. Debian's
 // kernels do not have Smack.
 var modules = map[string]string{
@@ -55,21 +55,21 @@ var modules = map[string]string{
 	"smack":    "security=smack",
 }
 
-// labels are the tests that a security module matters to.
+// labels are the tests that depend on the security module.
 const labels = "Label|Support|AppArmor|SELinux"
 
-// tests are the regexps for those to run, and for those to leave out.
+// tests are the regexps of the tests to run, and of those to leave out.
 var tests = map[string]struct{ run, skip string }{
 	"all": {},
-	// Left out are those that take minutes where the processor is emulated, and show more
-	// about us than about the kernel.
+	// Without the tests that take minutes on an emulated processor, and that check our
+	// code more than the kernel.
 	"most": {skip: "ManyConnections|ManyProcesses|AskWhileClosing|SocketFileIs(Watched|NeverWider)|" +
 		"AsAnOrdinaryUser|UmaskOfAnotherGoroutine|GroupBitsWait|ServersStartAtOnce|OwnerOfASharedDirectory"},
 	"labels":            {run: labels},
 	"labels+namespaces": {run: labels + "|UserNamespaces|OverflowIDs"},
 }
 
-// words are the parts of the boot.
+// words returns the parts of the boot.
 func (b boot) words() []string {
 	return strings.FieldsFunc(string(b), func(r rune) bool { return r == '/' || r == ' ' })
 }
@@ -79,19 +79,20 @@ func (b boot) kernel() string      { return b.words()[0] }
 func (b boot) arch() string        { return b.words()[1] }
 func (b boot) module() string      { return b.words()[2] }
 
-// name is what is before the tests.
+// name returns the boot without the tests.
 func (b boot) name() string { return strings.Fields(string(b))[0] }
 
-// runsWhole tells whether all kinds of tests run.
+// runsWhole reports whether all kinds of tests run.
 func (b boot) runsWhole() bool { return b.is("all") || b.is("most") }
 
-// What kernels have: SO_PEERPIDFD since 6.5, PIDFD_GET_INFO since 6.13, SO_PASSRIGHTS since
-// 6.16, AppArmor's labels of Unix sockets since 6.17.
+// These functions report which features a kernel has: SO_PEERPIDFD since 6.5,
+// PIDFD_GET_INFO since 6.13, SO_PASSRIGHTS since 6.16, and AppArmor's labels of Unix sockets
+// since 6.17.
 func (b boot) hasPidfd() bool   { return !b.is("6.1") }
 func (b boot) hasTheRest() bool { return b.is("newest") }
 
-// parameters tell the kernel and init what to do, and the tests what they must find. run
-// replaces the tests of the boot, if it is not empty.
+// parameters returns the parameters for the kernel and init, and what the tests must find.
+// If run is not empty, it replaces the tests of the boot.
 func (b boot) parameters(run string) string {
 	which := tests[strings.Fields(string(b))[1]]
 	if run != "" {
@@ -117,11 +118,11 @@ func (b boot) parameters(run string) string {
 // skips begin the reasons for which tests may skip there. If all kinds of tests run, each
 // reason must keep some test from running.
 func (b boot) skips() []string {
-	reasons := []string{ // the machine has no programs but the tests
+	reasons := []string{ // the machine has only the tests as programs
 		"needs strace, ", "needs strace: ", "needs a C compiler ", "needs the source beside the test: ",
 		"needs systemd-tmpfiles: ", "needs systemd-socket-activate, ", "needs ss: ", "needs lsof: ", "needs fuser: ",
 		"needs setpriv: ", "needs mkfs.ext4: ", "needs curl: ", "needs sh: ", "needs unshare(1), ",
-		"needs unix_diag: ", "needs autofs in /proc/filesystems: ", // which are modules of Debian's kernels
+		"needs unix_diag: ", "needs autofs in /proc/filesystems: ", // they are modules of Debian's kernels
 	}
 	for reason, applies := range map[string]bool{
 		"needs a profile of AppArmor: ":          !b.is("apparmor"),
@@ -140,7 +141,7 @@ func (b boot) skips() []string {
 	return reasons
 }
 
-// needed are the tests that the boot is for, and that must pass in it.
+// needed returns the tests that must pass in this boot.
 func (b boot) needed() []string {
 	switch {
 	case b.is("apparmor"):
@@ -151,8 +152,8 @@ func (b boot) needed() []string {
 	return nil
 }
 
-// wrongModules says what is wrong with the security modules that the kernel lists: the
-// one that it was told to use must be there, and no other that labels sockets.
+// wrongModules says what is wrong with the kernel's list of security modules. It must have
+// the configured one, and no other that labels sockets.
 func (b boot) wrongModules(list string) (complaints []string) {
 	for module := range modules {
 		wanted := module == b.module() && module != "no-lsm" && module != "smack"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # fetch.sh KERNEL ARCH: downloads the kernel of Debian's linux-image-ARCH; prints its release and path.
-# fetch.sh KERNEL ARCH PACKAGE...: unpacks packages from where that kernel is; prints the folder.
-# apt verifies them, with sources and lists of its own. They are kept under their versions.
+# fetch.sh KERNEL ARCH PACKAGE...: unpacks packages from the kernel's release; prints the folder.
+# apt verifies them, with separate sources and lists. They are kept under their versions.
 set -euo pipefail
 name=$1 arch=$2 cache=${XDG_CACHE_HOME:-$HOME/.cache}/peercred debian=http://deb.debian.org
 state=$cache/apt/$name-$arch

@@ -12,8 +12,8 @@ cp "$busybox/bin/busybox" "$root/busybox"
 printf 'root:x:0:0:root:/:\ndaemon:x:1:1:daemon:/:\n' >"$root/etc/passwd"
 printf 'root:x:0:\ndaemon:x:1:\n' >"$root/etc/group"
 
-# The newest parser: the one that is installed may not know the newest kernel. It compiles
-# for the features of the kernel in the machine.
+# This is the newest parser, because the installed one may not know the newest kernel. It
+# compiles for the features of the kernel in the machine.
 apparmor=$(./fetch.sh newest "$(dpkg --print-architecture)" apparmor libapparmor1 libc6 libgcc-s1 libstdc++6 libzstd1)
 loader=$(echo "$apparmor"/usr/lib/*/ld-linux*.so.*)
 for abi in 3.0 5.0; do

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each boot is there once and can run. Each architecture runs most tests on the oldest and
-// on the newest kernel, and without user namespaces; and has each security module.
+// Each boot is listed once and can run. Each architecture runs most tests on the oldest and
+// on the newest kernel, and without user namespaces. It also has each security module.
 func TestBoots(t *testing.T) {
 	for arch := range machines {
 		for _, word := range []string{"6.1", "newest", "no-userns", "selinux", "apparmor", "smack"} {
@@ -35,7 +35,7 @@ func TestBoots(t *testing.T) {
 	}
 }
 
-// A failure in a machine fails the boot, and so does what a good boot has and it has not.
+// A boot fails if a machine fails, or if its output lacks something that a good boot has.
 func TestJudge(t *testing.T) {
 	b := boot("newest/amd64/selinux/policy labels")
 	const run = "\n@kernels: CGO_ENABLED=1 guard starts\n" +
@@ -75,7 +75,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%q instead of %q: complaints %q, want %q among them", test.replacement, test.old, complaints, test.want)
 		}
 	}
-	// Where all tests run, each package must pass some, and each reason to skip must apply.
+	// If all tests run, each package must pass some, and each reason to skip must apply.
 	b = "newest/amd64/selinux/policy all"
 	_, complaints := b.judge("7.2", "", strings.ReplaceAll(good.String(), "PASS: Test", "SKIP: Test"))
 	for _, want := range []string{"CGO_ENABLED=1 native: no test passed", "CGO_ENABLED=1: no test was skipped for the known reason: needs curl: "} {

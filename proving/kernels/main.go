@@ -3,8 +3,8 @@
 // initramfs.sh packs the static test binaries of an architecture with init, which runs
 // them as root. outcome.go judges what the serial console prints.
 //
-// virtme-ng boots kernels with this machine's root, but of this machine's architecture
-// alone, takes three times as long to boot, and needs all modules of each kernel.
+// virtme-ng would boot kernels with this machine's root. But it boots only this machine's
+// architecture, takes three times as long, and requires all modules of each kernel.
 package main
 
 import (
@@ -25,21 +25,22 @@ import (
 	"time"
 )
 
-// patience ends a machine that hangs. It decides no verdict where the code is right, on a
-// busy machine either.
+// patience is the time after which a machine that hangs is stopped. It is long enough for
+// correct code on a busy machine.
 const patience = 3 * time.Hour
 
-// machine is what emulates an architecture, and what builds for it.
+// machine describes how to emulate an architecture, and how to build for it.
 type machine struct {
 	qemu       []string
 	parameters string // of the kernel
 	cc         string
-	tools      []string // each a command, and the Debian packages that have it
+	tools      []string // each is a command, and the Debian packages that have it
 }
 
 var machines = map[string]machine{
 	// The kernel counts the timer's interrupts for some milliseconds at boot, and panics if
-	// there are too few. On a busy host the emulator sends them late: hence no_timer_check.
+	// there are too few. On a busy host the emulator sends them late. no_timer_check prevents
+	// that.
 	"amd64": {[]string{"qemu-system-x86_64", "-cpu", "max"}, "console=ttyS0 no_timer_check", "x86_64-linux-gnu-gcc",
 		[]string{"qemu-system-x86_64 qemu-system-x86", "x86_64-linux-gnu-gcc gcc libc6-dev"}},
 	"arm64": {[]string{"qemu-system-aarch64", "-M", "virt", "-cpu", "neoverse-n1"}, "console=ttyAMA0", "aarch64-linux-gnu-gcc",
@@ -66,7 +67,7 @@ func main() {
 		}
 		return
 	}
-	// SIGPIPE too, since the machines and our files must not outlive a reader who left.
+	// SIGPIPE too, because the machines and our files must not stay if the reader is gone.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := bootAll(ctx, chosen, *run, *jobs); err != nil {
@@ -139,11 +140,11 @@ func bootAll(ctx context.Context, chosen []boot, run string, jobs int) error {
 	return nil
 }
 
-// script returns what a script prints.
+// script returns the output of a script.
 func script(ctx context.Context, path string, arguments ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, arguments...)
 	cmd.Stderr = os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // its files are removed then
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it then removes its files
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
@@ -151,7 +152,7 @@ func script(ctx context.Context, path string, arguments ...string) (string, erro
 	return strings.TrimSpace(string(out)), nil
 }
 
-// run boots once, prints how it went, and reports whether all is well.
+// run boots once, prints the result, and reports whether it is good.
 func (b boot) run(ctx context.Context, kernel, initramfs, run string) bool {
 	began := time.Now()
 	tell := func(format string, a ...any) { fmt.Printf(b.name()+": "+format+"\n", a...) }
@@ -162,7 +163,7 @@ func (b boot) run(ctx context.Context, kernel, initramfs, run string) bool {
 		complaints = append(complaints, err.Error())
 	}
 	if len(complaints) > 0 {
-		tell("all that the machine printed:\n%s", text)
+		tell("the output of the machine:\n%s", text)
 	}
 	for _, c := range complaints {
 		tell("FAILED: %s", c)
@@ -171,20 +172,20 @@ func (b boot) run(ctx context.Context, kernel, initramfs, run string) bool {
 	return len(complaints) == 0
 }
 
-// emulate returns what the machine prints until init ends, or the machine does. It tells
-// the lines of init.
+// emulate returns the output of the machine until init or the machine ends. It passes
+// the lines of init to tell.
 func (b boot) emulate(ctx context.Context, kernel, initramfs, run string, tell func(string, ...any)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := machines[b.arch()]
 	cmd := exec.CommandContext(ctx, m.qemu[0], slices.Concat(m.qemu[1:], []string{
-		// One thread for both processors: before 8.1, qemu with a thread for each can run
-		// code that the kernel has patched as it was before ("Oops: int3" at boot).
+		// One thread for both processors. Before 8.1, qemu with a thread for each can run
+		// the old version of code that the kernel has patched ("Oops: int3" at boot).
 		"-accel", "tcg,thread=single", "-smp", "2", "-m", "2G",
 		// Not -nographic: the BIOS would write to the serial port.
 		"-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", initramfs,
-		// A panic ends the machine; nothing less may print between the tests' lines.
+		// A panic ends the machine. No other message may print between the tests' lines.
 		"-append", "quiet loglevel=1 panic=-1 " + m.parameters + " " + b.parameters(run),
 	})...)
 	cmd.Stderr = os.Stderr

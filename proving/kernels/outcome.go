@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// mark begins the lines of init, which stand between the output of the test binaries.
+// mark begins the lines of init, which separate the output of the test binaries.
 const mark = "\n@kernels: "
 
-// judge reads what the machine printed. It counts the tests of each setting, and says
-// what is wrong. If run is not empty, only tests that match it ran.
+// judge reads the output of the machine. It counts the tests of each setting, and says what
+// is wrong. If run is not empty, only tests that match it ran.
 func (b boot) judge(release, run, text string) (summary string, complaints []string) {
 	var counts strings.Builder
 	var kernel, list, binary, end string
@@ -56,7 +56,7 @@ func (b boot) judge(release, run, text string) (summary string, complaints []str
 	return "Linux " + kernel + " with " + list + ":" + counts.String(), complaints
 }
 
-// judgeSetting says what is wrong with the tests of a setting together.
+// judgeSetting says what is wrong with the tests of one setting.
 func (b boot) judgeSetting(run string, all verdicts) (complaints []string) {
 	complain := func(format string, a ...any) { complaints = append(complaints, fmt.Sprintf(format, a...)) }
 	if len(all.with("PASS:")) == 0 {
@@ -93,8 +93,8 @@ func (b boot) judgeSetting(run string, all verdicts) (complaints []string) {
 	return complaints
 }
 
-// verdicts are those on tests and subtests, by PACKAGE.TEST: PASS:, FAIL:, SKIP:, or RUN of
-// a test that did not end. The reason is the test's last message.
+// verdicts has the results of tests and subtests, by PACKAGE.TEST: PASS:, FAIL:, SKIP:, or
+// RUN for a test that did not end. The reason is the test's last message.
 type verdicts map[string]struct{ action, reason string }
 
 // with returns the tests that have the verdict, in order.
@@ -108,11 +108,11 @@ func (v verdicts) with(action string) (tests []string) {
 	return tests
 }
 
-// A message of a test. What follows it on more lines is of no interest.
+// The first line of a test's message.
 var message = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
 
-// read adds those in the output of a test binary with -test.v=test2json, which has a
-// control character before each line about a test. It returns how many tests passed.
+// read adds the results in the output of a test binary. With -test.v=test2json that has a
+// control character before each line about a test. read returns how many tests passed.
 func (v verdicts) read(pkg, output string) (passed int) {
 	for _, frame := range strings.Split(output, "\x16")[1:] {
 		line, logged, _ := strings.Cut(frame, "\n")
@@ -122,7 +122,7 @@ func (v verdicts) read(pkg, output string) (passed int) {
 		}
 		name := pkg + "." + words[2]
 		test := v[name]
-		if (words[0] == "---" || words[1] == "RUN") && test.action != "FAIL:" { // no other verdict takes its place
+		if (words[0] == "---" || words[1] == "RUN") && test.action != "FAIL:" { // no later result replaces it
 			test.action = words[1]
 		}
 		if words[1] == "PASS:" {

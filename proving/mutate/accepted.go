@@ -12,8 +12,8 @@ import (
 var acceptedText string
 
 // parseAccepted returns the reasons by the names of the mutants that may survive. A reason
-// is a line that begins with #. It is that of the lines below, which each name mutants as
-// String does, with commas between several changes.
+// is a line that begins with #. The lines below it name mutants as String does, with commas
+// between several changes.
 func parseAccepted(text string) (map[string]string, error) {
 	accepted, reason := map[string]string{}, ""
 	for line := range strings.Lines(text) {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every acceptance is of a mutant that there is. One that is stale is listed with the
-// mutants that read the same in other functions, since it may be one of those now.
+// Every accepted mutant exists. The error for a stale one lists the mutants that read the
+// same in other functions, because it may be one of those now.
 func TestAcceptedExist(t *testing.T) {
 	accepted, err := parseAccepted(acceptedText)
 	if err != nil {

@@ -16,17 +16,18 @@ import (
 	"time"
 )
 
-// subject is a package to be mutated, and the tests that are to notice.
+// subject is a package to mutate, and the tests that must notice.
 type subject struct {
 	name   string
 	module string // the folder of its module
-	dir    string // its own folder, from the module's
+	dir    string // the package's folder, from the module's
 	cgo    string // CGO_ENABLED
 	tests  []string
-	other  bool // only the C code that is not compiled here
+	other  bool // only the C code for other systems
 }
 
-// shims are, among the folders of tests, the tests of all systems' C shims on a fake kernel.
+// shims is the entry, among the folders of tests, for the tests of all systems' C shims on a
+// fake kernel.
 const shims = "the shims of all systems"
 
 var subjects = []*subject{
@@ -39,7 +40,7 @@ var subjects = []*subject{
 	{name: "credentialserver", module: ".", dir: "examples/credentialserver", cgo: "0", tests: []string{"examples/credentialserver"}},
 }
 
-// variable tells a program that holds several mutants which one to be.
+// variable is the environment variable that chooses one mutant of a program with several.
 const variable = "PEERCRED_MUTANT"
 
 const goSwitch = `package %s
@@ -54,7 +55,7 @@ var peercredMutant, _ = strconv.Atoi(os.Getenv("` + variable + `"))
 func peercred_is_mutant(n int) bool { return n == peercredMutant }
 `
 
-// cSwitch includes no header, since other systems have other ones.
+// cSwitch includes no header, because headers differ between systems.
 const cSwitch = `#ifndef PEERCRED_IS_MUTANT
 #define PEERCRED_IS_MUTANT
 extern char *getenv(const char *);
@@ -70,7 +71,7 @@ static int peercred_is_mutant(int n) {
 #endif
 `
 
-// load reads the subject's sources, and finds their mutants.
+// load reads the subject's sources and finds their mutants.
 func (s *subject) load(ctx context.Context) (sources []*source, err error) {
 	out, err := output(s.command(ctx, "go", "list", "-json=GoFiles,CgoFiles,CFiles,HFiles,IgnoredOtherFiles", "./"+s.dir))
 	if err != nil {
@@ -109,8 +110,8 @@ func (s *subject) load(ctx context.Context) (sources []*source, err error) {
 	return sources, nil
 }
 
-// preprocess keeps the mutants that the preprocessor lets through on this system, or those of
-// other systems. It marks the place of each in the text, and looks for the marks that are left.
+// preprocess keeps the mutants in code that the preprocessor keeps on this system, or those
+// in the other code. It puts a mark at each mutant, and looks for the marks in the result.
 func (s *source) preprocess(ctx context.Context, other bool) error {
 	mark := func(start int) string { return fmt.Sprintf(" @%d@ ", start) }
 	text, at := "", 0
@@ -141,7 +142,7 @@ func (s *subject) command(ctx context.Context, name string, arguments ...string)
 	return cmd
 }
 
-// output runs a command for its stdout. What it prints is part of the error.
+// output runs a command and returns its stdout. The error contains the output.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -152,8 +153,8 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 	return out, err
 }
 
-// render puts files of the subject with other texts into dir, by their paths. The tree stays
-// as it is: "go build" reads dir's overlay.json, and "make shims" dir's c.
+// render writes changed files of the subject into dir. The tree stays unchanged: "go build"
+// reads overlay.json in dir, and "make shims" reads c in dir.
 func (s *subject) render(dir string, texts map[string]string) error {
 	into := filepath.Join(dir, "c")
 	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(into, 0o755), os.Mkdir(filepath.Join(dir, "objects"), 0o755))
@@ -181,7 +182,7 @@ func (s *subject) render(dir string, texts map[string]string) error {
 	return os.WriteFile(filepath.Join(dir, "overlay.json"), text, 0o644)
 }
 
-// together returns the sources that hold all mutants that can be switched.
+// together returns the sources with all mutants that can be switched.
 func (s *subject) together(sources []*source) map[string]string {
 	texts := map[string]string{}
 	for _, source := range sources {
@@ -194,18 +195,18 @@ func (s *subject) together(sources []*source) map[string]string {
 			texts[filepath.Join(s.path(), "zz_mutant.go")] = fmt.Sprintf(goSwitch, name)
 			texts[source.path] = text
 		default:
-			// Below the build constraint, by which the file's system is known.
+			// Below the build constraint, which names the file's system.
 			texts[source.path] = strings.Replace(text, "\n#include", "\n"+cSwitch+"#include", 1)
 		}
 	}
 	return texts
 }
 
-// build compiles tests[i] with what render put into dir.
+// build compiles tests[i] with the files that render wrote into dir.
 func (s *subject) build(ctx context.Context, dir string, i int) (*program, error) {
 	overlay, objects := "-overlay="+filepath.Join(dir, "overlay.json"), filepath.Join(dir, "objects")
 	p := &program{path: filepath.Join(dir, fmt.Sprint(i, ".test")), dir: filepath.Join(s.module, s.tests[i]), only: "."}
-	// What a test builds is to have the mutant too.
+	// Programs that a test builds must have the mutant too.
 	p.env = []string{"CGO_ENABLED=" + s.cgo, "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+overlay)}
 	compile := s.command(ctx, "go", "test", "-c", "-vet=off", overlay, "-o", p.path, "./"+s.tests[i])
 	if s.tests[i] == shims {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// cSource finds in a C file what goSource finds in a Go file. It knows only as much C as
+// cSource finds the mutants of a C file, as goSource does for Go. It supports only the C that
 // the shims use: declarations, statements, and expressions without macros that hide an
 // operator.
 func cSource(path, text string) (*source, error) {
@@ -50,7 +50,7 @@ var (
 	cComparisons = []string{"==", "!=", "<", "<=", ">", ">="}
 	cBooleans    = append([]string{"||", "&&"}, cComparisons...)
 	cBoundaries  = map[string]string{"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
-	// What separates parts of an expression that can each be true or false.
+	// The operators between parts of an expression that can each be true or false.
 	cSeparators = []string{",", "?", ":", "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="}
 )
 
@@ -131,12 +131,14 @@ func (c *cFinder) statements(from, to int) {
 	}
 }
 
-// executes tells a statement from a declaration, and from the rest of one.
+// executes reports whether the tokens are a statement, and not a declaration or the rest of
+// one.
 func (c *cFinder) executes(i int) bool {
 	return c.is(i, "(", "*") || cName.MatchString(c.tokens[i].text) && !c.declares(i)
 }
 
-// declares tells a declaration, which begins with a type and a name, from an expression.
+// declares reports whether the tokens are a declaration, which begins with a type and a
+// name, and not an expression.
 func (c *cFinder) declares(i int) bool {
 	return cName.MatchString(c.tokens[i].text) && (c.is(i+1, "*") || cName.MatchString(c.tokens[i+1].text))
 }
@@ -160,7 +162,7 @@ func (c *cFinder) constants(from, to int) {
 	}
 }
 
-// expression finds what is true or false within an expression.
+// expression finds the conditions in an expression.
 func (c *cFinder) expression(from, to int) {
 	for from < to {
 		i := c.find(from, to, cSeparators...)

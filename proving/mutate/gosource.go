@@ -12,9 +12,9 @@ import (
 
 // goSource finds the mutants of a Go file.
 //
-// Conditions are those of if, for and switch, the operands of && and ||, comparisons
-// anywhere, and the cases of a switch. Statements are those that the compiler does not
-// miss. Constants are numbers, the operands of |, and absolute paths.
+// Conditions are those of if, for and switch, the operands of && and ||, all comparisons,
+// and the cases of a switch. Statements are those that the code compiles without.
+// Constants are numbers, the operands of |, and absolute paths.
 func goSource(path, text string) (*source, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
@@ -26,7 +26,7 @@ func goSource(path, text string) (*source, error) {
 		switch d := declaration.(type) {
 		case *ast.FuncDecl:
 			g.function = d.Name.Name
-			if d.Recv != nil { // without the * and the type parameters
+			if d.Recv != nil { // remove the * and the type parameters
 				t := d.Recv.List[0].Type
 				name, _, _ := strings.Cut(text[g.at(t.Pos()):g.at(t.End())], "[")
 				g.function = strings.TrimPrefix(name, "*") + "." + d.Name.Name
@@ -38,7 +38,7 @@ func goSource(path, text string) (*source, error) {
 					g.function = value.Names[0].Name
 				}
 				if d.Tok == token.CONST {
-					ast.Inspect(spec, g.constant) // the compiler decides its conditions
+					ast.Inspect(spec, g.constant) // the compiler evaluates its conditions
 				} else {
 					ast.Inspect(spec, g.visit)
 				}
@@ -51,7 +51,7 @@ func goSource(path, text string) (*source, error) {
 type goFinder struct {
 	*source
 	file *token.File
-	seen map[ast.Expr]bool // the conditions that have their mutants
+	seen map[ast.Expr]bool // the conditions that already have mutants
 }
 
 func (g *goFinder) at(p token.Pos) int { return g.file.Offset(p) }
@@ -174,7 +174,7 @@ func (g *goFinder) condition(e ast.Expr, changes ...change) {
 	}
 }
 
-// operands drops an operand of && or ||, and inverts it. a && b && c has three operands.
+// operands makes mutants that drop or invert an operand of && or ||. a && b && c has three operands.
 func (g *goFinder) operands(e ast.Expr, op token.Token) {
 	if b, ok := e.(*ast.BinaryExpr); ok && b.Op == op {
 		g.seen[e] = true
@@ -187,7 +187,8 @@ func (g *goFinder) operands(e ast.Expr, op token.Token) {
 	}
 }
 
-// cases drops each of a clause's expressions. The last one takes the clause with it.
+// cases makes mutants that drop one of a clause's expressions. A clause with one expression
+// is dropped as a whole.
 func (g *goFinder) cases(clause *ast.CaseClause) {
 	if len(clause.List) == 1 {
 		g.add(g.at(clause.Pos()), g.at(clause.End()), dropped, "")

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command mutate shows whether the tests would notice if a check were missing. It changes
-// the sources, Go and C, in one place at a time and runs the tests, which must fail. It
-// prints the mutants that survive. The changes are of three kinds:
+// Command mutate shows whether the tests notice a missing check. It changes the sources, Go
+// and C, in one place at a time and runs the tests, which must fail. It prints the mutants
+// that survive. There are three kinds of changes:
 //
 //   - conditions: one always holds, never holds, or is inverted; an operand of && or || is
 //     dropped; a boundary is off by one; a case of a switch is missing.
@@ -10,12 +10,12 @@
 //   - constants: a number is greater by one, an operand of | is missing, or an absolute
 //     path is another.
 //
-// Most mutants of a package are compiled into one program, which becomes one of them as it
-// starts: compiling each would take hours. A mutant that survives there is compiled alone
+// Most mutants of a package are compiled into one program, which activates one of them when
+// it starts. Compiling each alone would take hours. A mutant that survives is compiled alone
 // and tried again. Constants and the cases of a switch are always compiled alone.
 //
-// accepted.txt lists the mutants that may survive, and why. Only code that is compiled here
-// is mutated, and the C shims of other systems, which a fake kernel runs.
+// accepted.txt lists the mutants that may survive, and why. mutate changes only code that is
+// compiled here, and the C shims of other systems, which run on a fake kernel.
 package main
 
 import (
@@ -39,11 +39,12 @@ import (
 
 const usage = `usage, in the folder proving, as root: go run ./mutate [flags]
 
-A line of -list shows where a mutant is, and its name as in accepted.txt:
+-list shows the place and the name of each mutant, and -run matches both. accepted.txt has
+the same names. An example:
 native/socket.go:16 native Kind: err != nil => false
 
-Exit status: 0 if no mutant survives that is not accepted, and none is accepted that is
-killed; 1 if one is, or if the tests cannot be run; 2 for wrong flags.
+Exit status: 0 if the mutants that survive are those in accepted.txt; 1 if they are not, or
+if the tests cannot run; 2 for wrong flags.
 
 `
 
@@ -53,7 +54,7 @@ type options struct {
 	list  bool
 }
 
-// temporary is the folder for all that a run writes.
+// temporary is the folder for all files of a run.
 var temporary string
 
 func main() {
@@ -94,7 +95,7 @@ func main() {
 	}
 }
 
-// pick splits what a flag lists, and checks that there is each of them.
+// pick splits the list in a flag, and checks that each element is known.
 func pick(list string, known []string) ([]string, error) {
 	picked := strings.Split(list, ",")
 	for _, name := range picked {
@@ -142,7 +143,7 @@ func mutate(ctx context.Context, chosen []string, o options) error {
 	return nil
 }
 
-// checkTools names all that is missing without which tests are skipped and mutants survive.
+// checkTools names all missing tools. Without them tests are skipped and mutants survive.
 func checkTools() error {
 	var missing []string
 	if os.Geteuid() != 0 {
@@ -159,7 +160,7 @@ func checkTools() error {
 	return nil
 }
 
-// What becomes of a mutant.
+// The results of a mutant.
 const (
 	killed       = "killed"
 	uncompilable = "uncompilable"
@@ -168,17 +169,17 @@ const (
 	stale        = "accepted and yet not surviving"
 )
 
-// run is the work on one subject.
+// run is the run of one subject.
 type run struct {
 	*subject
 	options
 	accepted map[string]string
 	sources  []*source
 	plain    []*program // without mutants
-	together []*program // with all that can be switched
+	together []*program // with all mutants that can be switched
 
 	mu      sync.Mutex
-	results map[string][]string // the names of the mutants by what became of them
+	results map[string][]string // the names of the mutants by their result
 	tried   int
 }
 
@@ -237,9 +238,9 @@ func (r *run) all(ctx context.Context) (err error) {
 	return nil
 }
 
-// suite compiles the tests with other texts of sources, and runs them without a mutant.
-// Tests that fail are left out. With all mutants in a program those of what calls cost do;
-// they are left to the mutants that are compiled alone.
+// suite compiles the tests with changed sources, and runs them without a mutant. Tests that
+// fail are left out. If a program has all mutants, tests of the cost of calls fail. So only
+// mutants that are compiled alone run those.
 func (r *run) suite(ctx context.Context, name string, texts map[string]string) (programs []*program, err error) {
 	dir := filepath.Join(temporary, r.name+name)
 	if err := r.render(dir, texts); err != nil {
@@ -262,9 +263,9 @@ func (r *run) suite(ctx context.Context, name string, texts map[string]string) (
 	return programs, nil
 }
 
-// try returns what becomes of a mutant, and the test that kills it.
+// try returns the result of a mutant, and the test that kills it.
 func (r *run) try(ctx context.Context, m *mutant, dir string) (result, by string, err error) {
-	left := func(i int) bool { return r.tests[i] == shims && m.source.isGo() } // they have no Go code
+	left := func(i int) bool { return r.tests[i] == shims && m.source.isGo() } // the shims have no Go code
 	if m.isSwitched() {
 		for i, p := range r.together {
 			if left(i) {
@@ -297,7 +298,7 @@ func (r *run) try(ctx context.Context, m *mutant, dir string) (result, by string
 	return survived, "", nil
 }
 
-// report prints a mutant that is not as it should be, and how far the work is.
+// report prints a mutant with an unexpected result, and the progress.
 func (r *run) report(m *mutant, result, by string, all int, begin time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// change is what a mutant makes of a condition, a statement or a constant.
+// change is the change of a mutant to a condition, a statement or a constant.
 type change string
 
 const (
@@ -43,9 +43,9 @@ func (c change) kind() string {
 	return conditions
 }
 
-// forms are of the changes that a program can make as it runs, in the common syntax of Go
-// and C: what is put before and after the source at the point …. There, ON holds if the
-// mutant is to act. A condition is always evaluated, for its side effects.
+// forms has the changes that a program can switch on when it starts, in the common syntax of
+// Go and C. … stands for the source. ON is true if the mutant is switched on. A condition is
+// always evaluated, for its side effects.
 var forms = map[change]string{
 	always:   "((…) || ON)",
 	never:    "((…) && !ON)",
@@ -54,8 +54,8 @@ var forms = map[change]string{
 	removed:  "{ if (!ON) { … } }", // in C an else can follow
 }
 
-// mutant is one change to one place of a source file. Package, function and expression
-// name it, so that its name stays the same when code moves to another line or file.
+// mutant is one change at one place in a source file. Its name is made of package, function
+// and expression, so it stays the same if code moves to another line or file.
 type mutant struct {
 	pkg, function string
 	expression    string // the source that changes, in one line
@@ -68,7 +68,7 @@ type mutant struct {
 	instead    string
 }
 
-// String returns the mutant's name.
+// String returns the name of the mutant.
 func (m *mutant) String() string {
 	nth := ""
 	if m.nth > 0 {
@@ -82,15 +82,15 @@ func (m *mutant) position() string {
 	return fmt.Sprintf("%s:%d", m.source.path, 1+strings.Count(m.source.text[:m.start], "\n"))
 }
 
-// isSwitched reports whether the mutant can be compiled into a program that holds other
-// mutants too. The compiler needs to know cases and constants.
+// isSwitched reports whether the mutant can be compiled into a program with other mutants.
+// Cases and constants cannot, because the compiler must know them.
 func (m *mutant) isSwitched() bool { return forms[m.change] != "" }
 
 // source is a file and its mutants. The mutants are sorted: outer before inner.
 type source struct {
 	path     string // from the root module's folder
 	text     string
-	function string // the one that is being searched
+	function string // the current one
 	mutants  []*mutant
 }
 
@@ -100,7 +100,7 @@ func (s *source) isGo() bool { return strings.HasSuffix(s.path, ".go") }
 func (s *source) add(start, end int, c change, instead string) {
 	expression := strings.Join(strings.Fields(s.text[start:end]), " ")
 	switch c {
-	case dropped: // without the body of the clause
+	case dropped: // name it without the body of the clause
 		expression, _, _ = strings.Cut(expression, ":")
 		expression = strings.Trim(expression, ", ")
 	case cleared:
@@ -124,7 +124,7 @@ func (s *source) sort() *source {
 	return s
 }
 
-// number gives the mutants of a package their ids, and tells apart those that read the same.
+// number assigns the ids of a package's mutants, and numbers those that read the same.
 func number(pkg string, sources []*source) (all []*mutant) {
 	last := map[string]*mutant{}
 	for _, s := range sources {
@@ -143,7 +143,7 @@ func number(pkg string, sources []*source) (all []*mutant) {
 	return all
 }
 
-// alone returns the mutant's file.
+// alone returns the file with only this mutant.
 func (m *mutant) alone() string {
 	if !m.isSwitched() {
 		return m.source.text[:m.start] + m.instead + m.source.text[m.end:]
@@ -161,7 +161,7 @@ func (s *source) together() string {
 	return s.render(in, func(m *mutant) string { return fmt.Sprintf("peercred_is_mutant(%d)", m.id) })
 }
 
-// render returns the file with mutants in it that can be switched, by what on returns.
+// render returns the file with these mutants. on returns the expression that switches one on.
 func (s *source) render(in []*mutant, on func(*mutant) string) string {
 	before, after := map[int]string{}, map[int]string{}
 	for _, m := range in { // outer before inner

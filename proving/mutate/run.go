@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The limits of each run of a test program: bytes of address space of each of its
-// processes, and time beyond ten times what the tests take without a mutant.
+// The limits of each run of a test program: the bytes of address space of each of its
+// processes, and the time in addition to ten times that of the tests without a mutant.
 const memory = 4 << 30
 
 var patience = 20 * time.Second
@@ -30,10 +30,10 @@ var patience = 20 * time.Second
 // program is a compiled test program.
 type program struct {
 	path   string
-	dir    string // to run it in
+	dir    string // the folder in which it runs
 	env    []string
-	only   string   // the tests that matter
-	phases [][]test // those that pass without a mutant: the quicker half, half of the others, ...
+	only   string   // the tests to run
+	phases [][]test // the tests that pass without a mutant: the quicker half, half of the others, ...
 }
 
 type test struct {
@@ -47,7 +47,7 @@ var (
 )
 
 // measure runs all tests without a mutant, and sets the phases. It returns the tests that
-// fail, which are left out from then on.
+// fail. They are left out from then on.
 func (p *program) measure(ctx context.Context) (failed []string, err error) {
 	out, err := p.run(ctx, 0, "-test.v", "-test.run="+p.only)
 	if ctx.Err() != nil {
@@ -74,9 +74,9 @@ func (p *program) measure(ctx context.Context) (failed []string, err error) {
 	return failed, nil
 }
 
-// kill runs the tests on mutant id, or on the one that was compiled alone, and returns the
-// test that fails. A test that fails must fail twice, since one failure can be the fault of
-// a slow machine. It returns "" if the mutant survives.
+// kill runs the tests on mutant id, or on the one that was compiled alone. It returns the
+// test that fails, or "" if the mutant survives. A test must fail twice, because one failure
+// can be due to a slow machine.
 func (p *program) kill(ctx context.Context, id int) (string, error) {
 	for _, tests := range p.phases {
 		for len(tests) > 0 {
@@ -84,7 +84,7 @@ func (p *program) kill(ctx context.Context, id int) (string, error) {
 			if by == "" {
 				break
 			}
-			again := tests // if it is a crash, or none of them had begun
+			again := tests // after a crash, or if no test had begun
 			if i := slices.IndexFunc(tests, func(t test) bool { return t.name == by }); i >= 0 {
 				again = tests[i : i+1]
 			}
@@ -97,8 +97,8 @@ func (p *program) kill(ctx context.Context, id int) (string, error) {
 	return "", ctx.Err()
 }
 
-// fails runs tests, and returns the one that fails or that runs when the time ends, or says
-// that the program crashes.
+// fails runs tests. It returns the one that fails or that runs when the time ends, or says
+// that the program crashed.
 func (p *program) fails(ctx context.Context, id int, tests []test) string {
 	limit, names := patience, ""
 	for _, t := range tests {
@@ -119,7 +119,7 @@ func (p *program) fails(ctx context.Context, id int, tests []test) string {
 	if all := began.FindAllSubmatch(out, -1); len(all) > 0 {
 		last = string(all[len(all)-1][1])
 	}
-	if ctx.Err() == nil { // what a test before it started can be the cause
+	if ctx.Err() == nil { // a process that an earlier test started can be the cause
 		return "a crash in " + last
 	}
 	return last
@@ -127,10 +127,10 @@ func (p *program) fails(ctx context.Context, id int, tests []test) string {
 
 var runs atomic.Int32
 
-// run runs the program in a process group and with a folder for temporary files. Both end
-// with it.
+// run runs the program in a process group and with a folder for temporary files. Afterwards
+// it kills the group and removes the folder.
 func (p *program) run(ctx context.Context, id int, arguments ...string) ([]byte, error) {
-	// Other users can enter it, and its path is short, as those of sockets must be.
+	// Other users can enter it, and its path is short enough for sockets.
 	dir := filepath.Join(temporary, strconv.Itoa(int(runs.Add(1))))
 	if err := errors.Join(os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777|os.ModeSticky)); err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (p *program) run(ctx context.Context, id int, arguments ...string) ([]byte,
 	case <-ended:
 	case <-ctx.Done():
 	}
-	// No other group can have its number until it is reaped.
+	// No other group can get its number until it is reaped.
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	<-ended
 	err := cmd.Wait()

@@ -107,7 +107,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// A program has limits, its processes end with it, and none is left in its folder.
+// A program has limits. Its processes end with it, and its folder is removed.
 func TestRun(t *testing.T) {
 	temporary = t.TempDir()
 	p := &program{path: "sh", dir: "."}
@@ -125,7 +125,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What fails once can be the fault of the machine. Each program stands for one with two tests.
+// One failure can be due to the machine. Each program stands for one with two tests.
 func TestKill(t *testing.T) {
 	temporary, patience = t.TempDir(), time.Second
 	t.Cleanup(func() { patience = 20 * time.Second })

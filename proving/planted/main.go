@@ -1,5 +1,5 @@
-// Command planted has the bug that its argument names, which a sanitizer must catch. It
-// also tells which libc it is linked to.
+// Command planted executes the bug that its argument names. A sanitizer must catch it. It
+// also prints the linked libc.
 package main
 
 /*
@@ -14,7 +14,7 @@ static const char *libc(void) { return gnu_get_libc_version(); }
 static const char *libc(void) { return NULL; }
 #endif
 
-// Volatile, or a compiler knows what it would read, and does not.
+// Volatile, because a compiler would otherwise optimise the read away.
 static int
 beyond(void)
 {

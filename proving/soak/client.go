@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// orders are what a client process is told.
+// orders are the orders of a client process.
 type orders struct {
 	Number      int64
 	Claims      string
@@ -32,29 +32,29 @@ type orders struct {
 	Killed      bool                     // while connections are open
 }
 
-// report is what a client says in the end.
+// report is a client's report at the end.
 type report struct {
 	Made  []int64        // connections, by door
 	Right map[string]int // answers
 }
 
 const (
-	lanes     = 4  // of a client, which come at the same time
-	mostFlood = 16 // that it makes at once
+	lanes     = 4  // connections that a client makes at the same time
+	mostFlood = 16 // connections of one flood
 )
 
 // client comes to the server's doors.
 type client struct {
 	orders
 	tally *tally
-	mu    sync.Mutex // held to connect
+	mu    sync.Mutex // held while connecting
 	last  int64      // connection
 	made  []int64
 }
 
-// playClient lives until stdin ends. Its stdout is for the report, so it complains itself.
+// playClient runs until stdin ends. Its stdout is for the report, so it prints its own errors.
 func playClient(o orders) error {
-	if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil { // until the server knows us
+	if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil { // wait until the server knows us
 		log.Fatal(err)
 	}
 	fail := func(err error) { log.Fatalf("client %d: %v", o.Number, err) }
@@ -69,10 +69,10 @@ func playClient(o orders) error {
 			ended <- struct{}{}
 		})
 	}
-	if <-ended; !c.Killed { // else the others are in the middle of something
+	if <-ended; !c.Killed { // otherwise other goroutines may still be busy
 		all.Wait()
 	}
-	c.mu.Lock() // for good: nobody connects after the report
+	c.mu.Lock() // never unlocked: nobody connects after the report
 	c.tally.mu.Lock()
 	if err := json.NewEncoder(os.Stdout).Encode(report{c.made, c.tally.right}); err != nil {
 		log.Fatal(err)
@@ -81,18 +81,18 @@ func playClient(o orders) error {
 	return nil
 }
 
-// lane makes one connection after the other.
+// lane makes one connection after another.
 type lane struct {
 	*client
 	open []net.Conn
 }
 
-// errands are what a client does at a door, before it hangs up. It waits for the server
-// only when it has written, or shut down its half.
+// errands are the things that a client does at a door before it hangs up. It waits for the
+// server only after it has written, or shut down its half.
 var errands = map[kind][]func(*lane, *net.UnixConn){
 	plain:   {hangUp, write, drain, (*lane).askWhoServes, (*lane).handOver},
 	guarded: {hangUp, write, drain, (*lane).askWhoServes, (*lane).handOver, (*lane).listen},
-	exits:   {hangUp, write, drain, (*lane).handOver}, // nobody is sure to be admitted here
+	exits:   {hangUp, write, drain, (*lane).handOver}, // here a client may be denied
 	web:     {hangUp, write, (*lane).get},
 }
 
@@ -123,8 +123,8 @@ func (l *lane) visit(door int) bool {
 	return true
 }
 
-// dial returns nil if all connections were made. It knocks again while too many wait to
-// be accepted.
+// dial returns nil if all connections were made. It tries again while too many wait to be
+// accepted.
 func (l *lane) dial(door int) *net.UnixConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,7 +147,7 @@ func (l *lane) dial(door int) *net.UnixConn {
 	}
 }
 
-// The server closes connections when it likes, so that not every errand succeeds.
+// The server may close a connection at any time, so an errand may fail.
 
 func hangUp(*lane, *net.UnixConn) {}
 
@@ -155,9 +155,9 @@ func write(_ *lane, conn *net.UnixConn) { _, _ = conn.Write(make([]byte, 1+rand.
 
 func drain(_ *lane, conn *net.UnixConn) { _ = hearOut(conn) }
 
-// hearOut shuts down half of the connection, and returns what is said until the other end
-// closes. It reads on after the first end. On a packet connection that can come before a
-// packet which is there to be read: see __unix_dgram_recvmsg in Linux's net/unix/af_unix.c.
+// hearOut shuts down half of the connection, and returns everything that it reads until the
+// other end closes. It reads on after the first end of file. On a packet connection that can
+// come before a packet that is there: see __unix_dgram_recvmsg in Linux's net/unix/af_unix.c.
 func hearOut(conn *net.UnixConn) string {
 	_ = conn.CloseWrite()
 	said, _ := io.ReadAll(conn)
@@ -180,7 +180,7 @@ func (l *lane) askWhoServes(conn *net.UnixConn) {
 	l.tally.check("server", got != nil && *got == l.Server, err, got, &l.Server)
 }
 
-// handOver passes on one end of a socketpair. A guard may refuse it.
+// handOver sends one end of a socketpair. A guard may not accept it.
 func (l *lane) handOver(conn *net.UnixConn) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

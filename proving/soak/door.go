@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outcome is what must become of the connections of a user at a guarded door.
+// outcome is the required outcome of a user's connections at a guarded door.
 type outcome int
 
 const (
@@ -26,7 +26,7 @@ const (
 	undecided // the policy panics
 )
 
-// user is one that clients run as.
+// user is a user of clients.
 type user struct {
 	uid, gid uint32
 	outcome  outcome
@@ -50,7 +50,7 @@ const (
 	plain   kind = iota
 	guarded      // by policy
 	exits        // the same, and the peer's exit closes a connection
-	web          // HTTP: the listener admits everybody, the route goes by policy
+	web          // HTTP: the listener admits everybody, and the route has the policy
 )
 
 // door is a listener, where clients of all kinds come.
@@ -65,8 +65,8 @@ type door struct {
 	made     [3]atomic.Int64 // connections, as the clients say, by outcome
 }
 
-// maxConns is more than clients have open, and less than they make: slots that are not
-// given back run out.
+// maxConns is more than clients have open, and less than they make. So if slots are not
+// released, they run out.
 const maxConns = 1024
 
 func (d *door) open(s *server) (err error) {
@@ -113,7 +113,7 @@ func (d *door) serve(s *server) error {
 	}
 }
 
-// shortages is how often there was no descriptor to accept with.
+// shortages returns how often accept failed because no descriptor was left.
 func (d *door) shortages() int64 {
 	if l, ok := d.listener.(*guard.Listener); ok {
 		return int64(l.Counts().Retried)
@@ -121,11 +121,11 @@ func (d *door) shortages() int64 {
 	return d.retried.Load()
 }
 
-// fate is how many connections were admitted, denied and undecided, how many of these were
-// reported to OnDeny, and how many were received.
+// fate counts the connections that were admitted, denied and undecided, those that were
+// reported to OnDeny, and those that were received.
 type fate [5]int64
 
-// fates returns what has become of all connections, and what must have.
+// fates returns the counts of all connections, and the required counts.
 func (d *door) fates() (got, want fate) {
 	for o := range d.made {
 		want[o] = d.made[o].Load()
@@ -153,5 +153,5 @@ func (d *door) fates() (got, want fate) {
 	return got, want
 }
 
-// sum is how many connections there were.
+// sum returns the number of connections.
 func (f fate) sum() int64 { return f[admitted] + f[denied] + f[undecided] }

@@ -4,15 +4,15 @@
 // answer is wrong, a connection is lost or anything is left over.
 //
 // Its server has plain, guarded and HTTP listeners. Its clients are processes under four
-// users. They hang up at once, shut down half, flood, pass on descriptors, hold connections
-// and are killed in the middle of it, and new ones come. The address of each connection says
+// users. They hang up at once, shut down half, flood, pass on descriptors, hold connections,
+// and are killed at any moment. New ones replace them. The address of each connection says
 // which client made it, so the server knows every right answer. Each client reports how many
 // connections it made, and the server must have seen them all. Again and again the server
 // runs out of descriptors (RLIMIT_NOFILE) while clients connect.
 //
-// "make load" and "make soak" are two sizes of a run. It has three parts, after each of which
-// all clients have ended and nothing may be left over. The last part is without garbage
-// collection, which would close what was forgotten.
+// "make load" and "make soak" are two sizes of a run. A run has three parts. After each part
+// all clients have ended, and nothing may be left over. The last part runs without garbage
+// collection, which would close forgotten descriptors.
 //
 // The exit code is 0 if all is right, 1 if not, 2 for wrong arguments, 130 if interrupted.
 package main
@@ -72,10 +72,10 @@ func main() {
 	}
 }
 
-// tolerance is how many bytes may come, or be forgotten, without a leak.
+// tolerance is the growth in bytes that is no leak.
 const tolerance = 16 << 20
 
-// run fails if anything is not as it must be.
+// run returns an error if anything is wrong.
 func run(ctx context.Context, o options) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("it must run as root, to start clients under other users")

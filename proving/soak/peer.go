@@ -17,7 +17,7 @@ import (
 	"example.com/peercred/internal/reexec"
 )
 
-// peer is a client process as the server must see it.
+// peer is a client process, with the facts that the server must get.
 type peer struct {
 	want    peercred.PeerCredentials
 	groups  []uint32
@@ -27,10 +27,10 @@ type peer struct {
 	watched atomic.Pointer[peercred.PeerProcess] // the first handle on it
 }
 
-// nobody takes the place of a handle on a process that has ended.
+// nobody replaces a handle on a process that has ended.
 var nobody = new(peercred.PeerProcess)
 
-// liveAndDie is the life of one client. Some live in a new pid namespace.
+// liveAndDie runs one client until it ends. Some run in a new pid namespace.
 func (s *server) liveAndDie(u user) error {
 	p := &peer{outcome: u.outcome, groups: []uint32{5001, 5002, 5003, 5004}[:rand.IntN(5)]}
 	o := orders{
@@ -53,7 +53,7 @@ func (s *server) liveAndDie(u user) error {
 	if err != nil {
 		return err
 	}
-	cmd.Dir, cmd.SysProcAttr = "/", attributes // our folder may be closed to others
+	cmd.Dir, cmd.SysProcAttr = "/", attributes // other users may have no access to our folder
 	s.scarce.RLock()
 	stdin, inErr := cmd.StdinPipe()
 	stdout, outErr := cmd.StdoutPipe()

@@ -18,13 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// server is behind the doors, and knows all clients.
+// server serves the doors and knows all clients.
 type server struct {
 	options
 	ctx     context.Context // done when the run has failed, or was interrupted
 	fail    func(error)
 	dir     string
-	claims  string // what the names of all connections begin with
+	claims  string // the beginning of the names of all connections
 	doors   []*door
 	serving sync.WaitGroup
 	before  remains // when there were no clients
@@ -78,7 +78,7 @@ func (s *server) close() (err error) {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// receive has a connection served. It gets none of a peer that a guard denied.
+// receive starts serving a connection. A guard passes it no connection of a denied peer.
 func (s *server) receive(d *door, conn net.Conn) {
 	v := &visit{server: s, door: d, conn: conn, peer: s.claimant(conn.RemoteAddr().String())}
 	if v.peer == nil || s.plant != nil && s.plant(v) {
@@ -89,8 +89,8 @@ func (s *server) receive(d *door, conn net.Conn) {
 	go v.serve()
 }
 
-// claimant finds who must be at the other end. A client binds each connection to a name that
-// says so, which the server learns whatever becomes of the client.
+// claimant returns the client that must be at the other end. A client binds each connection
+// to a name that says so. The server can read the name even if the client has ended.
 func (s *server) claimant(claim string) *peer {
 	var number, n int64
 	_, err := fmt.Sscanf(claim, s.claims+"%d.%d", &number, &n)
@@ -102,9 +102,9 @@ func (s *server) claimant(claim string) *peer {
 	return p.(*peer)
 }
 
-// inhabit has clients live, die and come again until they have made enough connections for
-// long enough, and each door has run out of descriptors. When all have ended it says what
-// is wrong.
+// inhabit starts clients again and again until they have made enough connections for long
+// enough, and each door has run out of descriptors. After all have ended, it returns what is
+// wrong.
 func (s *server) inhabit(connections int64, long time.Duration) error {
 	began, target := time.Now(), s.planned.Load()+connections
 	living, end := context.WithCancel(s.ctx)
@@ -134,7 +134,7 @@ func (s *server) inhabit(connections int64, long time.Duration) error {
 	return s.rest()
 }
 
-// exhaust lets the descriptors run out, again and again.
+// exhaust makes the descriptors run out, again and again.
 func (s *server) exhaust(ctx context.Context) {
 	for wait(ctx, 200*time.Millisecond) {
 		s.scarce.Lock()
@@ -163,7 +163,7 @@ func wait(ctx context.Context, long time.Duration) bool {
 	}
 }
 
-// watch shows how far it is, and fails once there are no more answers.
+// watch prints the progress, and fails if there are no more answers.
 func (s *server) watch(ctx context.Context) {
 	last, came, shown := 0, time.Now(), time.Now()
 	for wait(ctx, 100*time.Millisecond) {
@@ -185,7 +185,7 @@ func (s *server) progress() string {
 		time.Since(s.began).Round(time.Second), s.planned.Load(), s.tally.total(), s.fewestShortages())
 }
 
-// fewestShortages is how often the door that was luckiest had no descriptor.
+// fewestShortages returns the smallest number of shortages of a door.
 func (s *server) fewestShortages() int64 {
 	n := s.doors[0].shortages()
 	for _, d := range s.doors {
@@ -194,8 +194,8 @@ func (s *server) fewestShortages() int64 {
 	return n
 }
 
-// rest waits until all connections that were made have come, and nothing is left over. It
-// forgets all clients, and says what is wrong.
+// rest waits until all connections have come and nothing is left over. It forgets all
+// clients, and returns what is wrong.
 func (s *server) rest() (err error) {
 	for deadline := time.Now().Add(s.patience); ; time.Sleep(time.Millisecond) {
 		err = nil
@@ -218,7 +218,7 @@ func (s *server) rest() (err error) {
 	return errors.Join(err, context.Cause(s.ctx))
 }
 
-// checkDenied checks whom a guard denies. It is not told which connection that was.
+// checkDenied checks a denied peer. It does not know which connection that was.
 func (s *server) checkDenied(d *door, denial *guard.Denied) {
 	right := false
 	for _, u := range users {

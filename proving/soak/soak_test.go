@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { reexec.Main(m, playClient) }
 
-// A run without faults finds none, and each fault is found.
+// A run without faults finds no fault, and each fault is found.
 func TestRun(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to start clients under other users")

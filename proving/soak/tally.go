@@ -14,13 +14,13 @@ import (
 	"sync"
 )
 
-// questions must each have been answered in the end.
+// questions lists the questions that must be answered at least once.
 var questions = []string{
 	"admission", "credentials", "current credentials", "denial", "ended process", "groups", "guard's credentials",
 	"handed over", "process", "server", "web answer", "web denial", "web peer", "welcome",
 }
 
-// tally counts right answers, for any number of goroutines. A wrong one makes it fail.
+// tally counts right answers, for any number of goroutines. A wrong answer fails the run.
 type tally struct {
 	fail  func(error)
 	mu    sync.Mutex
@@ -61,7 +61,7 @@ func (t *tally) total() (n int) {
 	return n
 }
 
-// complete fails if a question was never answered.
+// complete returns an error if a question was never answered.
 func (t *tally) complete() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,10 +71,10 @@ func (t *tally) complete() error {
 	return nil
 }
 
-// remains are what may not be left over of a connection.
+// remains are the resources that a connection must release.
 type remains struct{ descriptors, goroutines int }
 
-// count counts them, with the descriptor that this takes.
+// count counts them, including the descriptor that counting uses.
 func count() remains {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -83,7 +83,7 @@ func count() remains {
 	return remains{len(entries), runtime.NumGoroutine()}
 }
 
-// memory is how many bytes of it the process has, without garbage.
+// memory returns the memory of the process in bytes, without garbage.
 func memory() (bytes int) {
 	debug.FreeOSMemory()
 	text, err := os.ReadFile("/proc/self/statm")

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// visit is a connection that is served.
+// visit is a connection that the server serves.
 type visit struct {
 	*server
 	door    *door
@@ -26,11 +26,11 @@ type visit struct {
 	closing bool // another goroutine may have closed conn by now
 }
 
-// welcome is what a guarded door says to whom it admits.
+// welcome is what a guarded door sends to a peer that it admits.
 const welcome = "welcome"
 
-// steps are what the server does with a connection, in any order. A client that waits for
-// it has shut down its own half, so that no read waits for ever.
+// steps are the steps of the server with a connection, in any order. A client that waits for
+// the server has shut down its own half, so no read waits forever.
 var steps = []func(*visit){(*visit).ask, (*visit).ask, (*visit).read, (*visit).closeWrite, (*visit).closeMeanwhile}
 
 func (v *visit) serve() {
@@ -46,8 +46,8 @@ func (v *visit) serve() {
 
 func (v *visit) closeWrite() { _ = v.conn.(interface{ CloseWrite() error }).CloseWrite() }
 
-// read takes once what comes, and asks about the socket that a client hands over: an end
-// of a socketpair, whose peer is who made it.
+// read reads once. It asks about the socket that a client sends, which is an end of a
+// socketpair. Its peer is the process that made it.
 func (v *visit) read() {
 	conn, plain := v.conn.(*net.UnixConn)
 	if !plain || rand.IntN(4) == 0 { // then the kernel drops the descriptor
@@ -77,14 +77,14 @@ func (v *visit) read() {
 	}
 }
 
-// closeMeanwhile has the connection closed while it is asked about.
+// closeMeanwhile closes the connection while questions about it are asked.
 func (v *visit) closeMeanwhile() {
 	v.closing = true
 	go v.conn.Close()
 	v.ask()
 }
 
-// ask asks for the credentials, and now and then for more.
+// ask asks for the credentials, and sometimes for more.
 func (v *visit) ask() {
 	conn := []net.Conn{v.conn, tls.Server(v.conn, &tls.Config{})}[rand.IntN(2)] // which wraps it
 	got, err := peercred.GetPeerCredentials(conn)
@@ -101,7 +101,7 @@ func (v *visit) ask() {
 			process.Close()
 		}
 	}
-	if conn, ok := conn.(*guard.Conn); ok { // which has asked already
+	if conn, ok := conn.(*guard.Conn); ok { // it has asked already
 		p := conn.Peer()
 		v.check("guard's credentials", *p.Credentials() == v.peer.want, nil, p.Credentials(), &v.peer.want)
 		v.checkGroups(p.Groups())
@@ -132,17 +132,17 @@ func (v *visit) checkProcess(process *peercred.PeerProcess, err error) {
 	v.checkHandle("current credentials", ids != nil && ids.EffectiveUID == v.peer.want.UID && ids.EffectiveGID == v.peer.want.GID, err, ids)
 }
 
-// checkHandle is check, and lets the process have ended if it may have.
+// checkHandle is check, but accepts that the process has ended if it may have.
 func (v *visit) checkHandle(question string, right bool, err error, got any) {
 	if !isShort(err) && !(errors.Is(err, os.ErrProcessDone) && v.peer.reaping.Load()) {
 		v.check(question, right, err, got, v.peer.want)
 	}
 }
 
-// isShort reports whether there was no descriptor. A handle on a process takes some.
+// isShort reports whether no descriptor was left. A handle on a process takes some.
 func isShort(err error) bool { return errors.Is(err, unix.EMFILE) }
 
-// check is [tally.check], and lets the connection be closed if it may be.
+// check is [tally.check], but accepts that the connection is closed if it may be.
 func (v *visit) check(question string, right bool, err error, got, want any) {
 	closing := v.closing || v.door.Kind == exits && v.peer.ending.Load()
 	if closing && (errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed)) {

@@ -1,6 +1,6 @@
-//go:build linux
+//go:build !android
 
-package seccomp
+package peercred_test
 
 import (
 	"fmt"
@@ -10,16 +10,18 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/seccomp"
 )
 
-// Answer is what a system call is told, and what it writes.
-type Answer struct {
+// callAnswer is the forged result of system calls, and what they write.
+type callAnswer struct {
 	Numbers []uintptr      // the calls
-	When    int            // which of them, the first being 1; 0 is each
-	Made    bool           // the call is made, and what it wrote is written over
-	Errno   syscall.Errno  // that it fails with
-	Result  int64          // that it returns otherwise
-	Writes  map[int][]byte // to where an argument points, the first being 1
+	When    int            // the number of the call, from 1; 0 means every call
+	Made    bool           // the call is made, and Writes overwrites its output
+	Errno   syscall.Errno  // the error, or 0
+	Result  int64          // the result without an error
+	Writes  map[int][]byte // by argument, from 1: the bytes to write where it points
 }
 
 // notification is struct seccomp_notif (linux/seccomp.h).
@@ -38,27 +40,28 @@ type response struct {
 	error, flags int32
 }
 
-// Give has the calls of this thread, to which the goroutine stays locked, answered so. It
-// cannot be undone. Linux has it since 5.0.
+// give makes the kernel give this answer to the calls of this thread. It locks the goroutine
+// to the thread, and cannot be undone. It requires Linux 5.0.
 //
 // Source: seccomp_unotify(2).
-func (a Answer) Give() error {
+func (a callAnswer) give() error {
 	runtime.LockOSThread()
-	// A thread that waits for its answer stops for no collection. Another must give it.
+	// A thread that waits for its answer does not stop for a garbage collection. So there are no
+	// collections, and another thread answers.
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	locked, listener := make(chan struct{}), make(chan int)
 	go func() {
-		runtime.LockOSThread() // which has no filter
+		runtime.LockOSThread() // this thread has no filter
 		close(locked)
 		a.serve(<-listener)
 	}()
 	<-locked
 	var program []unix.SockFilter
 	for _, number := range a.Numbers {
-		program = append(program, Any(number).program(unix.SECCOMP_RET_USER_NOTIF)...)
+		program = append(program, seccomp.Any(number).Program(unix.SECCOMP_RET_USER_NOTIF)...)
 	}
-	fd, err := install(program, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+	fd, err := seccomp.Install(program, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
 	if err != nil {
 		return err
 	}
@@ -66,12 +69,12 @@ func (a Answer) Give() error {
 	return nil
 }
 
-func (a Answer) serve(listener int) {
+func (a callAnswer) serve(listener int) {
 	for n := 1; ; {
 		asked := notification{}
 		switch errno := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); errno {
 		case 0:
-		case unix.EINTR, unix.ENOENT: // a signal came between: it is asked again
+		case unix.EINTR, unix.ENOENT: // interrupted by a signal: the call is made again
 			continue
 		default:
 			panic("ioctl(SECCOMP_IOCTL_NOTIF_RECV): " + errno.Error())
@@ -86,7 +89,7 @@ func (a Answer) serve(listener int) {
 	}
 }
 
-func (a Answer) answer(asked notification) response {
+func (a callAnswer) answer(asked notification) response {
 	args, result := asked.arguments, response{id: asked.id, value: uint64(a.Result), error: -int32(a.Errno)}
 	if a.Made {
 		r, _, errno := unix.Syscall6(uintptr(asked.number), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]), uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
