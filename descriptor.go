@@ -20,13 +20,16 @@ type question[T any] struct {
 // of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
 // connected stream of type *net.UnixConn needs no checks. For anything else the kernel is
 // asked whether it is a Unix socket that has a peer.
-//
-// A method of conn may panic. The variable finished detects that even if recover returns
-// nil, as it does after panic(nil) under GODEBUG=panicnil=1.
-func (q *question[T]) of(conn any) (answer T, err error) {
-	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // its methods do not panic
+func (q *question[T]) of(conn any) (T, error) {
+	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported {
 		return q.ofUnixConn(c)
 	}
+	return q.ofAny(conn)
+}
+
+// ofAny returns an error if a method of conn panics. The variable finished detects that even
+// if recover returns nil, as it does after panic(nil) under GODEBUG=panicnil=1.
+func (q *question[T]) ofAny(conn any) (answer T, err error) {
 	finished := false
 	defer func() {
 		if !finished {
@@ -160,18 +163,20 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 	var first sync.Once
 	var told T
 	asked := q.fail(errNoDescriptor)
+	err = errNoDescriptor // in case Control panics
 	defer func() {
+		first.Do(func() {}) // waits for a run in progress, and prevents later ones
 		if err != nil {
 			discard(told)
+			return
 		}
+		answer, err = told, asked
 	}()
-	err = errNoDescriptor // in case Control panics
 	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = q.askChecked(int(fd)) }) })
-	first.Do(func() {}) // waits for a run in progress, and prevents later ones
 	if err != nil {
-		return answer, q.fail(err)
+		err = q.fail(err)
 	}
-	return told, asked
+	return answer, err
 }
 
 // discard closes an answer that is not returned.
@@ -210,19 +215,18 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 // askUnixSocket asks about a Unix socket that may have no peer. The check whether it can
 // have one comes last. Another process that shares the descriptor can make it listen
 // before that, and a listening socket cannot stop listening.
-func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
+func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
 	if q.trusts {
 		if _, err := askCredentials(fd); err != nil {
-			return answer, err
+			return nothing, err
 		}
 	}
-	answer, err = q.ask(fd)
+	answer, err := q.ask(fd)
 	if err != nil {
-		return answer, err
+		return nothing, err
 	}
 	if err := checkCanHavePeer(fd); err != nil {
 		discard(answer)
-		var nothing T
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nothing, unavailable(q.failed, err.Error())
 		}
