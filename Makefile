@@ -39,7 +39,7 @@ demo: ## show a server that learns who connects, through both implementations
 test: test-cgo test-nocgo ## run all tests with CGO_ENABLED=1 (under the race detector) and CGO_ENABLED=0
 
 # Skipped tests are counted by reason.
-SKIPS := --hide-summary=skipped --post-run-command $(CURDIR)/.ci/skipped
+SKIPS = --hide-summary=skipped --jsonfile "$$(mktemp)" --post-run-command $(CURDIR)/.ci/skipped
 
 # Empty it on a system for which Go has no race detector.
 RACE ?= -race

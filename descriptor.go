@@ -20,13 +20,16 @@ type question[T any] struct {
 // of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
 // connected stream of type *net.UnixConn needs no checks. Of anything else the kernel says
 // whether it is a Unix socket that has a peer.
-//
-// A method of conn may panic. The error of that does not depend on what recover returns,
-// which is nil for a panic(nil) under GODEBUG=panicnil=1.
-func (q *question[T]) of(conn any) (answer T, err error) {
-	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // which does not panic
+func (q *question[T]) of(conn any) (T, error) {
+	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported {
 		return q.ofUnixConn(c)
 	}
+	return q.ofAny(conn)
+}
+
+// ofAny returns an error if a method of conn panics. That does not depend on what recover
+// returns, which is nil for a panic(nil) under GODEBUG=panicnil=1.
+func (q *question[T]) ofAny(conn any) (answer T, err error) {
 	finished := false
 	defer func() {
 		if !finished {
@@ -215,19 +218,18 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 // askUnixSocket asks about a Unix socket that may have no peer. It checks last whether the
 // socket can have one: another process that shares the descriptor can make it listen
 // meanwhile, and a listening socket keeps listening.
-func (q *question[T]) askUnixSocket(fd int) (answer T, err error) {
+func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
 	if q.trusts {
 		if _, err := askCredentials(fd); err != nil {
-			return answer, err
+			return nothing, err
 		}
 	}
-	answer, err = q.ask(fd)
+	answer, err := q.ask(fd)
 	if err != nil {
-		return answer, err
+		return nothing, err
 	}
 	if err := checkCanHavePeer(fd); err != nil {
 		discard(answer)
-		var nothing T
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nothing, unavailable(q.failed, err.Error())
 		}

@@ -36,7 +36,7 @@ type role struct {
 	Function       string          // a key of publicFunctions, or of probes, to be asked
 	Calls          []seccomp.Call  // while these calls
 	Errnos         []syscall.Errno // are answered with each of these
-	Answer         *seccomp.Answer // to calls of the role's thread
+	Answer         *callAnswer     // to calls of the role's thread
 }
 
 var roles = map[string]func(role) error{
@@ -86,7 +86,7 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		if r.Answer != nil {
-			if err := r.Answer.Give(); err != nil {
+			if err := r.Answer.give(); err != nil {
 				return err
 			}
 		}

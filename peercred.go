@@ -154,26 +154,28 @@ func credentialsOfSyscallConn(conn syscall.Conn) (PeerCredentials, error) {
 	if c, ok := conn.(*net.UnixConn); ok {
 		return credentialsOfConn(c)
 	}
-	return credentialsOf.of(conn)
+	return credentialsOf.ofAny(conn)
 }
 
 func askCredentials(fd int) (PeerCredentials, error) {
 	var r reply
 	r.pid, r.uid, r.gid, r.err = credentials(fd)
-	return r.judge()
+	if r.err != nil || r.pid == self {
+		return r.judge()
+	}
+	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }
 
-// judge explains a refusal, and doubts an answer that names this process.
+// judge explains a refusal, and doubts an answer that names this process. The caller
+// handles every other answer itself, without this call.
 //
 //go:noinline
 func (r reply) judge() (PeerCredentials, error) {
 	if r.err != nil {
 		return PeerCredentials{}, refusal(failedCredentials, known.UID.Call, r.err)
 	}
-	if r.pid == self {
-		if err := checkKernel(); err != nil {
-			return PeerCredentials{}, err
-		}
+	if err := checkKernel(); err != nil {
+		return PeerCredentials{}, err
 	}
 	return PeerCredentials{PID: r.pid, UID: r.uid, GID: r.gid}, nil
 }

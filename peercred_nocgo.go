@@ -16,12 +16,17 @@ const Implementation = "native"
 
 const supported = native.Supported
 
-func credentials(fd int) (pid int32, uid, gid uint32, err error) { return native.Credentials(fd) }
-func kind(fd int) (string, error)                                { return native.Kind(fd) }
-func checkCanHavePeer(fd int) error                              { return native.CheckCanHavePeer(fd) }
-func listens(fd int) (bool, error)                               { return native.Listens(fd) }
-func answersForCaller() (bool, error)                            { return native.AnswersForCaller() }
-func onSocketpair(ask func(fd int)) error                        { return native.OnSocketpair(ask) }
+// credentials assigns its results. The compiler does not inline it if it returns the call.
+func credentials(fd int) (pid int32, uid, gid uint32, err error) {
+	pid, uid, gid, err = native.Credentials(fd)
+	return
+}
+
+func kind(fd int) (string, error)         { return native.Kind(fd) }
+func checkCanHavePeer(fd int) error       { return native.CheckCanHavePeer(fd) }
+func listens(fd int) (bool, error)        { return native.Listens(fd) }
+func answersForCaller() (bool, error)     { return native.AnswersForCaller() }
+func onSocketpair(ask func(fd int)) error { return native.OnSocketpair(ask) }
 
 func groups(fd int) ([]uint32, error)                { return native.Groups(fd) }
 func securityLabel(fd int) (string, error)           { return native.SecurityLabel(fd) }

@@ -197,14 +197,14 @@ func TestProbesAreNotInherited(t *testing.T) {
 // A pidfd becomes non-blocking and keeps what other flags it has. Here every fcntl(2)
 // says that the flags are those of O_APPEND.
 func TestPidfdKeepsItsFlags(t *testing.T) {
-	seccomp.NeedAnswer(t)
+	seccomp.NeedNotification(t)
 	needPidfd(t)
 	needOwnCalls(t)
 	for _, i := range implementations {
 		t.Run(i.name, func(t *testing.T) {
 			trace := filepath.Join(t.TempDir(), "trace")
 			r := role{Do: "probe", Implementation: i.name, Function: "OpenProcess"}
-			r.Answer = &seccomp.Answer{Numbers: []uintptr{unix.SYS_FCNTL}, Result: unix.O_RDWR | unix.O_APPEND}
+			r.Answer = &callAnswer{Numbers: []uintptr{unix.SYS_FCNTL}, Result: unix.O_RDWR | unix.O_APPEND}
 			cmd := straced(t, r, "-o", trace, "-e", "trace=fcntl,?fcntl64")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", cmd, err, out)

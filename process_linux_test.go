@@ -671,12 +671,18 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 		}
 	}
 	// One that answers too late finds nobody to take it.
-	var late func(uintptr)
-	_, err = peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { late = f; return nil })})
-	before := openDescriptors(t)
-	raw.Control(late)
-	if after := openDescriptors(t); err == nil || after != before {
-		t.Errorf("a late answer: %v, and %d descriptors are open, %d were before", err, after, before)
+	for name, end := range map[string]func() error{
+		"returns": func() error { return nil },
+		"fails":   func() error { return io.ErrClosedPipe },
+		"panics":  func() error { panic("out of order") },
+	} {
+		var late func(uintptr)
+		_, err := peercred.OpenPeerProcess(foreign{raw: control(func(f func(uintptr)) error { late = f; return end() })})
+		before := openDescriptors(t)
+		raw.Control(late)
+		if after := openDescriptors(t); err == nil || after != before {
+			t.Errorf("Control %s, then answers: %v, and %d descriptors are open, %d were before", name, err, after, before)
+		}
 	}
 	peer.Finish()
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -576,6 +577,28 @@ func TestAcceptWhileClosersAreBusy(t *testing.T) {
 	if _, err := pipe.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("Write to what was closed: %v", err)
 	}
+}
+
+// A caller waits for a closer only while all its goroutines are busy, and not for long.
+func TestWaitForACloser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		proceed := make(chan struct{})
+		c := newCloser(8) // one goroutine
+		c.do = func(net.Conn) { <-proceed }
+		for _, want := range []time.Duration{0, waitForCloser, waitForCloser} {
+			select { // forget that the goroutine took one
+			case <-c.took:
+			default:
+			}
+			began := time.Now()
+			c.close(nil)
+			if got := time.Since(began); got != want {
+				t.Errorf("it waits for %v, want %v", got, want)
+			}
+			synctest.Wait()
+		}
+		close(proceed)
+	})
 }
 
 func TestClosersOfAProcess(t *testing.T) {

@@ -125,6 +125,27 @@ type endless struct{ wrapper }
 
 func (e endless) NetConn() net.Conn { return e }
 
+// The socket is that of the connection or listener within.
+func TestSocketWithin(t *testing.T) {
+	conn, listener := new(net.UnixConn), new(net.UnixListener)
+	for name, test := range map[string]struct {
+		outer any
+		want  syscall.Conn
+	}{
+		"a connection":          {conn, conn},
+		"one wrapped":           {wrapper{wrapper{conn}}, conn},
+		"a listener":            {listener, listener},
+		"one wrapped two ways":  {netListener{unwrapping{listener}}, listener},
+		"nothing":               {nil, nil},
+		"one that wraps itself": {endless{}, nil},
+		"one that panics":       {panicking{}, nil},
+	} {
+		if got := socketWithin(test.outer); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestCloseWriteOfWhatHasNone(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	client := dialPlain(t, listener)

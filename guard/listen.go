@@ -232,9 +232,9 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 }
 
 // isAbstract reports whether address is a name in the abstract namespace, not a path.
-func isAbstract(address string) bool {
-	return strings.HasPrefix(address, "@") && (runtime.GOOS == "linux" || runtime.GOOS == "android")
-}
+func isAbstract(address string) bool { return strings.HasPrefix(address, "@") && isLinux }
+
+const isLinux = runtime.GOOS == "linux" || runtime.GOOS == "android"
 
 func listenAbstract(ctx context.Context, network, address string, config Config) (net.Listener, error) {
 	if config.Mode != 0 || config.Owner != "" || config.Group != "" {

@@ -272,6 +272,10 @@ func TestAbstractNames(t *testing.T) {
 			t.Errorf("%+v: %v, %v, want EINVAL and why", config, listener, err)
 		}
 	}
+	long := "@" + strings.Repeat("x", 108)
+	if _, err := Listen(t.Context(), "unix", long, Config{Policy: Nobody()}); !errors.Is(err, unix.EINVAL) || strings.Contains(err.Error(), "another process") {
+		t.Errorf("a long name: %v, want EINVAL, and nothing about another process", err)
+	}
 	listener, err := Listen(t.Context(), "unix", name, Config{Policy: CurrentUser()})
 	if err != nil {
 		t.Fatal(err)
@@ -366,6 +370,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 func TestGroupThatIsNotMapped(t *testing.T) {
 	needRoot(t)
 	needOwnCalls(t)
+	needUnixDiag(t)
 	needUserNamespaces(t)
 	const nobody, eves, base = 65534, 6666, 100000
 	for _, test := range []struct {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -190,7 +189,7 @@ const none = -1
 // overflow returns the ids that stand for every id that our user namespace does not map:
 // user_namespaces(7). Only Linux has user namespaces. Tests change it.
 var overflow = sync.OnceValue(func() overflowIDs {
-	if runtime.GOOS != "linux" && runtime.GOOS != "android" {
+	if !isLinux {
 		return overflowIDs{none, none}
 	}
 	return overflowIDs{

@@ -67,6 +67,20 @@ func TestUnknownNameSaysWhereElse(t *testing.T) {
 	}
 }
 
+// A build that reads files takes the uid from the file. Others trust os/user.
+func TestUIDOfAUser(t *testing.T) {
+	defer func(saved bool) { readsFiles = saved }(readsFiles)
+	stranger := &user.User{Username: "no-such-name-here", Uid: "7"}
+	readsFiles = false
+	if uid, err := uidOf(stranger); uid != "7" || err != nil {
+		t.Errorf("uidOf = %q, %v, want 7", uid, err)
+	}
+	readsFiles = true
+	if uid, err := uidOf(stranger); uid != "" || err == nil {
+		t.Errorf("uidOf = %q, %v, want an error", uid, err)
+	}
+}
+
 func TestInPasswd(t *testing.T) {
 	const passwd = "root:x:0:0:root:/root:/bin/sh\n#alice:x:7:\n\nalice:x:1000:1000::/:\nalice:x:1001:1001::/:\nbob\neve:x\n+bob::::::"
 	for _, test := range []struct {

@@ -19,14 +19,14 @@ func getsockopt(fd, level, option int, p unsafe.Pointer, size uintptr) (length u
 	if err := checkDescriptor(fd); err != nil {
 		return 0, err
 	}
-	length = uint32(size)
+	written := uint32(size)
 	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT,
 		uintptr(fd), uintptr(level), uintptr(option),
-		uintptr(p), uintptr(unsafe.Pointer(&length)), 0)
+		uintptr(p), uintptr(unsafe.Pointer(&written)), 0)
 	if errno != 0 {
-		return length, errno
+		return written, errno
 	}
-	return length, nil
+	return written, nil
 }
 
 // socketOption is an option at SOL_SOCKET that is an int, never -1.

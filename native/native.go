@@ -25,6 +25,9 @@ import (
 // kernel answers the questions. Each system's file defines the type system. That embeds
 // [unsupported], whose methods return errors, and has a method of its own for each question
 // that the system answers.
+//
+// [Credentials], [Kind] and [Groups] assign their results. The compiler inlines that in
+// package peercred, but not a function that returns the call.
 var kernel system
 
 // Credentials returns the effective ids of the process at the other end of the Unix socket
@@ -34,11 +37,17 @@ var kernel system
 //
 // On Linux a listening socket answers with the ids of the process that called listen(2).
 // Call [CheckCanHavePeer] and [AnswersForCaller] if the socket or the kernel is in doubt.
-func Credentials(fd int) (pid int32, uid, gid uint32, err error) { return kernel.credentials(fd) }
+func Credentials(fd int) (pid int32, uid, gid uint32, err error) {
+	pid, uid, gid, err = kernel.credentials(fd)
+	return
+}
 
 // Kind returns "Unix", "TCP" or "UDP" for a socket of that kind. For any other socket, and
 // for a descriptor that is not a socket, it returns "unknown".
-func Kind(fd int) (kind string, err error) { return kernel.kind(fd) }
+func Kind(fd int) (kind string, err error) {
+	kind, err = kernel.kind(fd)
+	return
+}
 
 // CheckCanHavePeer returns ENOTCONN if the [Credentials] of the socket fd would not be those
 // of its peer. That is so for a listening socket, and for a datagram socket, which can be
@@ -67,7 +76,10 @@ func OnSocketpair(ask func(fd int)) error { return kernel.onSocketpair(ask) }
 // Groups returns the supplementary groups of the process at the other end of the Unix socket
 // fd, captured together with its [Credentials], in the kernel's order. It is not nil if there
 // are none. The effective gid is among them only if it is a supplementary group too.
-func Groups(fd int) ([]uint32, error) { return kernel.groups(fd) }
+func Groups(fd int) (groups []uint32, err error) {
+	groups, err = kernel.groups(fd)
+	return
+}
 
 // SecurityLabel returns the label that a Linux security module (SELinux, AppArmor, Smack)
 // gave the peer's socket, without a NUL at its end. It is never empty. A socket without a

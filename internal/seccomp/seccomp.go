@@ -1,8 +1,7 @@
 //go:build linux
 
 // Package seccomp forges the kernel's answers for tests. [Forge] makes system calls of this
-// process fail, or succeed without being made, as a sandbox can. [Answer] has one told
-// another result, and other bytes written.
+// process fail, or succeed without being made, as a sandbox can.
 package seccomp
 
 import (
@@ -33,8 +32,8 @@ func Option(option int) Call { return Call{unix.SYS_GETSOCKOPT, 2, uint32(option
 // Need skips a test where [Forge] cannot be used.
 func Need(t testing.TB) { need(t, unix.SECCOMP_RET_ERRNO) }
 
-// NeedAnswer skips a test where [Answer.Give] cannot be used.
-func NeedAnswer(t testing.TB) { need(t, unix.SECCOMP_RET_USER_NOTIF) }
+// NeedNotification skips a test that needs SECCOMP_RET_USER_NOTIF.
+func NeedNotification(t testing.TB) { need(t, unix.SECCOMP_RET_USER_NOTIF) }
 
 func need(t testing.TB, action uint32) {
 	t.Helper()
@@ -56,17 +55,18 @@ func need(t testing.TB, action uint32) {
 func Forge(errno syscall.Errno, calls ...Call) error {
 	var program []unix.SockFilter
 	for _, c := range calls {
-		program = append(program, c.program(unix.SECCOMP_RET_ERRNO|uint32(errno))...)
+		program = append(program, c.Program(unix.SECCOMP_RET_ERRNO|uint32(errno))...)
 	}
-	failed, err := install(program, unix.SECCOMP_FILTER_FLAG_TSYNC)
+	failed, err := Install(program, unix.SECCOMP_FILTER_FLAG_TSYNC)
 	if err == nil && failed != 0 {
 		err = fmt.Errorf("seccomp(2): thread %d would not take the filter", failed)
 	}
 	return err
 }
 
-// install returns what seccomp(2) does.
-func install(program []unix.SockFilter, flags uintptr) (result uintptr, err error) {
+// Install installs a filter that allows what program leaves, and returns what seccomp(2)
+// does.
+func Install(program []unix.SockFilter, flags uintptr) (result uintptr, err error) {
 	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -87,7 +87,8 @@ const (
 	offsetArguments = 16
 )
 
-func (c Call) program(action uint32) []unix.SockFilter {
+// Program answers the call with action, and leaves others to what follows.
+func (c Call) Program(action uint32) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}

@@ -104,7 +104,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	fmt.Println(s.progress())
 	if err == nil {
-		fmt.Printf("  right answers: %v\n", s.tally.right)
+		fmt.Printf("  right answers: %v\n", &s.tally)
 		fmt.Println("  no answer was wrong, no connection was lost, nothing was left over")
 	}
 	return err

@@ -204,7 +204,7 @@ func (s *server) rest() (err error) {
 				err = errors.Join(err, fmt.Errorf("lost: %v: admitted, denied, undecided, reported, received: %d, want %d", d.Address, got, want))
 			}
 		}
-		if now := count(); now != s.before {
+		if now := count(); now.descriptors > s.before.descriptors || now.goroutines > s.before.goroutines {
 			err = errors.Join(err, fmt.Errorf("left over: %+v, and %+v before", now, s.before))
 		}
 		if err == nil || time.Now().After(deadline) {

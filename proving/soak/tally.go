@@ -46,6 +46,12 @@ func (t *tally) add(right map[string]int) {
 	}
 }
 
+func (t *tally) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return fmt.Sprint(t.right)
+}
+
 func (t *tally) total() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,6 +63,8 @@ func (t *tally) total() (n int) {
 
 // complete fails if a question was never answered.
 func (t *tally) complete() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if got := slices.Sorted(maps.Keys(t.right)); !slices.Equal(got, questions) {
 		return fmt.Errorf("answered: %q, want %q", got, questions)
 	}

@@ -1,6 +1,6 @@
-//go:build linux
+//go:build !android
 
-package seccomp
+package peercred_test
 
 import (
 	"fmt"
@@ -10,10 +10,12 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/peercred/internal/seccomp"
 )
 
-// Answer is what a system call is told, and what it writes.
-type Answer struct {
+// callAnswer is what a system call is told, and what it writes.
+type callAnswer struct {
 	Numbers []uintptr      // the calls
 	When    int            // which of them, the first being 1; 0 is each
 	Made    bool           // the call is made, and what it wrote is written over
@@ -38,11 +40,11 @@ type response struct {
 	error, flags int32
 }
 
-// Give has the calls of this thread, to which the goroutine stays locked, answered so. It
+// give has the calls of this thread, to which the goroutine stays locked, answered so. It
 // cannot be undone. Linux has it since 5.0.
 //
 // Source: seccomp_unotify(2).
-func (a Answer) Give() error {
+func (a callAnswer) give() error {
 	runtime.LockOSThread()
 	// A thread that waits for its answer stops for no collection. Another must give it.
 	debug.SetGCPercent(-1)
@@ -56,9 +58,9 @@ func (a Answer) Give() error {
 	<-locked
 	var program []unix.SockFilter
 	for _, number := range a.Numbers {
-		program = append(program, Any(number).program(unix.SECCOMP_RET_USER_NOTIF)...)
+		program = append(program, seccomp.Any(number).Program(unix.SECCOMP_RET_USER_NOTIF)...)
 	}
-	fd, err := install(program, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+	fd, err := seccomp.Install(program, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
 	if err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func (a Answer) Give() error {
 	return nil
 }
 
-func (a Answer) serve(listener int) {
+func (a callAnswer) serve(listener int) {
 	for n := 1; ; {
 		asked := notification{}
 		switch errno := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); errno {
@@ -86,7 +88,7 @@ func (a Answer) serve(listener int) {
 	}
 }
 
-func (a Answer) answer(asked notification) response {
+func (a callAnswer) answer(asked notification) response {
 	args, result := asked.arguments, response{id: asked.id, value: uint64(a.Result), error: -int32(a.Errno)}
 	if a.Made {
 		r, _, errno := unix.Syscall6(uintptr(asked.number), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]), uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
