@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"example.com/peercred"
@@ -90,19 +91,27 @@ func unavailable(t *testing.T, conn netAndSyscallConn, reason string) {
 	}
 }
 
-// Where the kernel cannot be asked whether it answers for the caller, there is
-// no value; and the failure is not remembered.
+// Where the kernel cannot be asked whether it answers for the caller, an answer that names
+// this process is refused. Any other answer needs no such question. The failure is not
+// remembered.
 func TestTrap13KernelCannotBeAsked(t *testing.T) {
 	if os.Getenv(kernelVariable) != "" {
 		t.Skip("this kernel can be asked, and answers for the caller; TestTrap13Kernel covers it")
 	}
-	helper := start(t, role{Do: "ask without descriptors"})
+	listener := listen(t, "unix")
+	helper := start(t, role{Do: "ask without descriptors", Network: "unix", Address: listener.Addr().String()})
+	want := ourselves().credentials() // who listens
+	for _, other := range []string{"another peer", "another peer, wrapped"} {
+		got := helper.report()
+		if diff := cmp.Diff(want, got.Peer); diff != "" {
+			t.Errorf("%s, without a free descriptor: %s (-want +got):\n%s", other, got.Err, diff)
+		}
+	}
 	without, with := helper.report(), helper.report()
 	helper.Finish()
 	if without.Peer != nil || !strings.HasPrefix(without.Err, "peer credentials unavailable on linux: ") || !strings.Contains(without.Err, "too many open files") {
 		t.Errorf("without a free descriptor: %v, %q, want unavailable and the reason", without.Peer, without.Err)
 	}
-	want := ourselves().credentials()
 	want.PID = int32(with.PID)
 	if diff := cmp.Diff(want, with.Peer); diff != "" {
 		t.Errorf("with one: %s (-want +got):\n%s", with.Err, diff)
@@ -146,9 +155,15 @@ func helperAskAboutOurselvesOften(r role) error {
 	return helperAskOften(r)
 }
 
-// helperAskWithoutDescriptors asks about a connection to itself, first when no
-// descriptor can be opened to find out about the kernel, then when it can.
+// helperAskWithoutDescriptors asks about a connection to its parent and one to itself when
+// no descriptor can be opened to find out about the kernel, and about itself again when it
+// can.
 func helperAskWithoutDescriptors(r role) error {
+	conn, err := net.Dial(r.Network, r.Address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return err
@@ -167,14 +182,16 @@ func helperAskWithoutDescriptors(r role) error {
 	if err != unix.EMFILE {
 		return fmt.Errorf("dup: %w", err)
 	}
-	peer, err := peercred.GetPeerCredentialsOf(file)
-	if err := reexec.Report(report{Peer: peer, Err: errString(err)}); err != nil {
-		return err
+	for _, conn := range []syscall.Conn{conn.(*net.UnixConn), struct{ *net.UnixConn }{conn.(*net.UnixConn)}, file} {
+		peer, err := peercred.GetPeerCredentialsOf(conn)
+		if err := reexec.Report(report{Peer: peer, Err: errString(err)}); err != nil {
+			return err
+		}
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	peer, err = peercred.GetPeerCredentialsOf(file)
+	peer, err := peercred.GetPeerCredentialsOf(file)
 	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
 }
 

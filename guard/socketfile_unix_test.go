@@ -438,6 +438,8 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unixgram", long, Config{Policy: Nobody()}, "unknown network unixgram"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: fs.ModeSetuid | 0o600}, "the mode 0o40000600 has more than permission bits: use a number such as 0o660"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: 660}, "the mode 660 has more than permission bits: write 0o660"},
+		{"unix", "s", Config{Policy: Nobody(), Mode: 777}, "the mode 777 has more than permission bits: write 0o777"},
+		{"unix", "s", Config{Policy: Nobody(), Mode: 1666}, "the mode 0o3202 has more than permission bits: use a number such as 0o660"},
 		{"unix", "s", Config{Policy: Nobody(), Owner: "no such user"}, `: Config.Owner: unknown user "no such user"`},
 		{"unix", "s", Config{Policy: Nobody(), Group: "no such group"}, `: Config.Group: unknown group "no such group"`},
 		{"unix", filepath.Join(file, "s"), Config{Policy: Nobody()}, file + " is not a directory, and the socket cannot be in it: use another path: not a directory"},
