@@ -12,7 +12,7 @@ import (
 
 // linkAll links whole programs for each port of the system.
 func (s system) linkAll() error {
-	for _, program := range strings.Fields(s.programs) {
+	for program := range strings.FieldsSeq(s.programs) {
 		arch, triple, _ := strings.Cut(program, "=")
 		if err := s.linkFor(arch, triple); err != nil {
 			return fmt.Errorf("%s: %w", arch, err)

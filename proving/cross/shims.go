@@ -23,7 +23,7 @@ func (s system) checkShims() error {
 	if s.goos == "linux" {
 		files = append(files, filepath.Join(root, "cpeercred", "testdata", "linuxheaders.c"))
 	}
-	for _, target := range strings.Fields(s.targets) {
+	for target := range strings.FieldsSeq(s.targets) {
 		if err := s.checkTarget(target, files); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}

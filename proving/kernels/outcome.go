@@ -13,6 +13,7 @@ const mark = "\n@kernels: "
 // judge reads the output of the machine. It counts the tests of each setting, and says what
 // is wrong. If run is not empty, only tests that match it ran.
 func (b boot) judge(release, run, text string) (summary string, complaints []string) {
+	var counts strings.Builder
 	var kernel, list, binary, end string
 	printed, exits := map[string]string{}, map[string]string{} // by setting and package
 	for _, part := range strings.Split("\n"+text, mark)[1:] {
@@ -47,12 +48,12 @@ func (b boot) judge(release, run, text string) (summary string, complaints []str
 		for _, c := range b.judgeSetting(run, all) {
 			complaints = append(complaints, setting+": "+c)
 		}
-		summary += fmt.Sprintf("\n  %s: %d tests passed, %d skipped", setting, len(all.with("PASS:")), len(all.with("SKIP:")))
+		fmt.Fprintf(&counts, "\n  %s: %d tests passed, %d skipped", setting, len(all.with("PASS:")), len(all.with("SKIP:")))
 	}
 	if end != "0" {
 		complaints = append(complaints, fmt.Sprintf("init ended with %q", end))
 	}
-	return "Linux " + kernel + " with " + list + ":" + summary, complaints
+	return "Linux " + kernel + " with " + list + ":" + counts.String(), complaints
 }
 
 // judgeSetting says what is wrong with the tests of one setting.
