@@ -134,6 +134,17 @@ func TestInspectOfAHiddenProcess(t *testing.T) {
 	}
 }
 
+// What was read stands, even if /proc hides the process afterwards.
+func TestInspectBeforeAProcessIsHidden(t *testing.T) {
+	procfs := t.TempDir()
+	if err := os.WriteFile(procfs+"/stat", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := inspect(procfs, func(procfs string) error { return os.Remove(procfs + "/stat") }); err != nil {
+		t.Errorf("%v, want no error", err)
+	}
+}
+
 // A process without arguments still has a program. A process that is ending or executing
 // another program has none.
 func TestReadCmdline(t *testing.T) {

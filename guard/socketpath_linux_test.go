@@ -770,3 +770,27 @@ func helperMountOnDemand(r role) error {
 	listen.Stdout, listen.Stderr = os.Stdout, os.Stderr
 	return listen.Run()
 }
+
+// Where others can exchange files, the path of the caller never leads to the socket file.
+func TestPathOfASocketFile(t *testing.T) {
+	file, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	open := int(file.Fd())
+	for _, test := range []struct {
+		fd     int
+		shared bool
+		want   string
+	}{
+		{open, false, fmt.Sprintf("/proc/self/fd/%d", open)},
+		{open, true, fmt.Sprintf("/proc/self/fd/%d", open)},
+		{-1, false, "/dir/s"}, // as if /proc were not mounted
+		{-1, true, "/proc/self/fd/-1"},
+	} {
+		if got := (socketInode{&socketPath{path: "/dir/s", shared: test.shared}, test.fd}).path(); got != test.want {
+			t.Errorf("descriptor %d, shared: %v: %q, want %q", test.fd, test.shared, got, test.want)
+		}
+	}
+}
