@@ -81,8 +81,6 @@ func reach(conn any) (syscall.Conn, error) {
 				return nil, errNil
 			}
 			return c, nil
-		case *os.File:
-			return c, nil
 		case *net.TCPConn:
 			return nil, &ErrNotUnixSocket{ConnType: "TCP"}
 		case *net.UDPConn:
