@@ -68,9 +68,9 @@ func TestErrnoOfNetBSD(t *testing.T) {
 
 func TestUntold(t *testing.T) {
 	for fact, want := range map[string]string{
-		ids:      "the system does not tell the uid and gid of a socket's peer",
-		"groups": "the system does not tell the groups of a socket's peer",
-		handle:   "the system gives no handle on the process of a socket's peer",
+		ids:      "the system does not report the uid and gid of a socket's peer",
+		"groups": "the system does not report the groups of a socket's peer",
+		handle:   "the system has no handle on the process of a socket's peer",
 	} {
 		if got := untold(fact).Error(); got != want {
 			t.Errorf("%s: %q, want %q", fact, got, want)
