@@ -56,8 +56,7 @@ test-nocgo: ## run all tests with CGO_ENABLED=0
 GO_RELEASES := go1.26.11 go1.27.4
 
 test-go: ## run all tests under both releases of Go that are supported
-	@for release in $(GO_RELEASES); do echo "== $$release"; \
-		GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
+	@for release in $(GO_RELEASES); do echo "== $$release"; GOTOOLCHAIN=$$release $(MAKE) --no-print-directory test || exit 1; done
 
 ##@ Test elsewhere
 
@@ -169,7 +168,7 @@ vulncheck: ## look for known vulnerabilities in the code that is called, also in
 		{ echo "vulncheck: $(VULNDB) does not know CVE-2022-27664"; exit 1; }
 	$(call in_modules,$(GOVULNCHECK) -db="$(VULNDB)" ./...)
 
-bench-check: ## hold allocations, system calls and instructions against benchmarks/baseline.json (BASELINE=update writes it)
+bench-check: ## compare allocations, system calls and instructions with benchmarks/baseline.json (BASELINE=update writes it)
 	@cd benchmarks && go run . $(or $(BASELINE),check)
 
 ##@ Write what is committed

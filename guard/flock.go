@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || netbsd || openbsd || linux
+//go:build unix && !aix && !solaris
 
 package guard
 
