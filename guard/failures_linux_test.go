@@ -131,6 +131,19 @@ func TestListenWhereCallsFail(t *testing.T) {
 	}
 }
 
+// Before Linux 6.6 there is no fchmodat2(2), and the umask removes bits of the mode.
+func TestListenWithoutFchmodat2(t *testing.T) {
+	seccomp.Need(t)
+	var got forgedEntry
+	helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s"), Umask: 0o077,
+		Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHMODAT2)}, Errnos: []syscall.Errno{unix.ENOSYS}})
+	helper.Decode(&got) // helperListen compares the mode
+	helper.Finish()
+	if got.Err != "" {
+		t.Errorf("%q, want a listener", got.Err)
+	}
+}
+
 // A listener that cannot watch the processes of its peers is closed, and its file removed.
 func TestListenWherePeersCannotBeWatched(t *testing.T) {
 	needProcess(t)
