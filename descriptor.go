@@ -81,6 +81,8 @@ func reach(conn any) (syscall.Conn, error) {
 				return nil, errNil
 			}
 			return c, nil
+		case *os.File: // sooner than as any syscall.Conn
+			return c, nil
 		case *net.TCPConn:
 			return nil, &ErrNotUnixSocket{ConnType: "TCP"}
 		case *net.UDPConn:
