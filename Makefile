@@ -76,7 +76,7 @@ test-libc: ## run the tests with glibc and musl, gcc and clang, and under the sa
 CROSS = go -C proving run ./cross -zig $(ZIG_DIR)/ziglang
 
 test-shims: ## run the C shims of all systems on a fake kernel, beside native's decoders
-	@$(WITH_SHIMS) go test -count=1 -tags shims -v -run '^TestShims' ./native
+	@$(WITH_SHIMS) go test -count=1 -tags shims -run '^TestShims' ./native
 
 # PEERCRED_SHIMS is the folder of the programs that the tests ask.
 WITH_SHIMS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(CROSS) kernel "$$dir"; export PEERCRED_SHIMS="$$dir";
