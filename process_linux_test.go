@@ -617,6 +617,9 @@ func TestProcessWideNumbers(t *testing.T) {
 		if _, err := i.processExited(0); err != nil {
 			t.Errorf("%s.ProcessExited(0) = %v, want no error", i.name, err)
 		}
+		if _, err := i.processPID(0); err == nil || err == unix.EBADF {
+			t.Errorf("%s.ProcessPID(0) = %v, want that it is no pidfd", i.name, err)
+		}
 	}
 }
 

@@ -243,6 +243,8 @@ get_info(int pidfd, uint64_t mask, struct cpeercred_pidfd_info *result)
 {
 	struct cpeercred_pidfd_info info;
 
+	if (pidfd < 0) /* qemu-user says ENOSYS before it looks at the descriptor */
+		return EBADF;
 	memset(&info, 0xff, sizeof(info)); /* poisoned: ids that no process has */
 	info.mask = mask;
 	if (ioctl(pidfd, GET_INFO, &info) == -1)
