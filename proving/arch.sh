@@ -32,6 +32,8 @@ skips='
 ^TestProcess$|^TestCurrentIDsInOrder$
 # /proc/PID/exe is the emulator, and its arguments precede those of the program.
 ^TestProcessFacts$|^TestExecutableRemoved$|^TestProcessThatExecutes$
+# qemu-ppc64le reports some nil dereferences at 0x10101, which Go does not recover from.
+^TestNothingToAsk$|^TestNothingToAskOf$
 # setsockopt of an option that it does not know fails with ENOPROTOOPT, whatever the descriptor.
 ^TestDescriptorsThatCannotBeRefused$
 '
