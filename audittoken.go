@@ -48,7 +48,7 @@ func (t AuditToken) PIDVersion() uint32 { return t[7] }
 // Source: LOCAL_PEERTOKEN in bsd/kern/uipc_usrreq.c of macOS.
 func GetPeerAuditToken(conn net.Conn) (AuditToken, error) { return auditTokenOf.of(conn) }
 
-var auditTokenOf = &question[AuditToken]{failed: failedAuditToken, ask: askAuditToken, trusts: true}
+var auditTokenOf = &question[AuditToken]{failed: failedAuditToken, ask: askAuditToken, verify: true}
 
 const failedAuditToken = "failed to get the peer's audit token"
 

@@ -14,7 +14,7 @@ import (
 type question[T any] struct {
 	failed string                  // how errors begin
 	ask    func(fd int) (T, error) // asks about a Unix socket that can have a peer
-	trusts bool                    // ask does not check whether there is a peer
+	verify bool                    // verify first that there is a peer, because ask does not
 }
 
 // of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
@@ -219,7 +219,7 @@ func (q *question[T]) askChecked(fd int) (answer T, err error) {
 // have one comes last. Another process that shares the descriptor can make it listen
 // before that, and a listening socket cannot stop listening.
 func (q *question[T]) askUnixSocket(fd int) (nothing T, err error) {
-	if q.trusts {
+	if q.verify {
 		if _, err := askCredentials(fd); err != nil {
 			return nothing, err
 		}

@@ -30,7 +30,7 @@ import "net"
 // DragonFly; ucred_get(3C) of illumos.
 func GetPeerGroups(conn net.Conn) ([]uint32, error) { return groupsOf.of(conn) }
 
-var groupsOf = &question[[]uint32]{failed: failedGroups, ask: askGroups, trusts: true}
+var groupsOf = &question[[]uint32]{failed: failedGroups, ask: askGroups, verify: true}
 
 const failedGroups = "failed to get the peer's groups"
 

@@ -72,7 +72,7 @@ func OpenPeerProcess(conn net.Conn) (*PeerProcess, error) {
 	return p, nil
 }
 
-var processOf = &question[*os.File]{failed: failedProcess, ask: askProcess, trusts: true}
+var processOf = &question[*os.File]{failed: failedProcess, ask: askProcess, verify: true}
 
 const failedProcess = "failed to open the peer's process"
 

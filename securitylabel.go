@@ -24,7 +24,7 @@ import "net"
 // Source: unix(7), and the getpeersec_stream hooks in security/ of Linux.
 func GetPeerSecurityLabel(conn net.Conn) (string, error) { return securityLabelOf.of(conn) }
 
-var securityLabelOf = &question[string]{failed: failedSecurityLabel, ask: askSecurityLabel, trusts: true}
+var securityLabelOf = &question[string]{failed: failedSecurityLabel, ask: askSecurityLabel, verify: true}
 
 const failedSecurityLabel = "failed to get the peer's security label"
 
