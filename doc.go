@@ -10,7 +10,7 @@
 //		continue
 //	}
 //
-// # Which process, and as of when
+// # Which process the ids belong to
 //
 // The ids are effective ids. On a server's accepted connection they are the
 // peer's ids as of its connect(2). Later changes of the peer's ids do not show.

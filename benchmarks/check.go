@@ -30,7 +30,7 @@ type cost struct {
 // instructions depend on the compiler and the architecture.
 type instructions int
 
-// The shares by which instructions may differ from those of the baseline.
+// The number of instructions may differ from the baseline by these shares.
 const (
 	roomSameGo    = 0.01
 	roomOtherGo   = 0.25

@@ -425,7 +425,7 @@ func guarded(t *testing.T, inner net.Listener, policy guard.Policy) net.Listener
 	return listener
 }
 
-// Both the listener's policy and that of the credentials must admit a peer.
+// The listener and the credentials have different policies. A peer needs both to admit it.
 func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	inner, target := listen(t)
 	var told denials

@@ -23,8 +23,9 @@
 // language, can connect to a server with [NewServerCredentials]. A client with
 // [NewClientCredentials] can connect to a server without credentials.
 //
-// The limits of [example.com/peercred.GetPeerCredentials] apply. The ids are those of the
-// process that connected or listened, and a process can pass its end on to another.
+// The limits of [example.com/peercred.GetPeerCredentials] apply. A server sees the ids of the
+// process that connected. A client sees those of the process that listened. Either process
+// can pass its end on to another.
 //
 // # Which calls the rules decide on
 //

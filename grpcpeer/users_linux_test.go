@@ -239,7 +239,7 @@ func TestUsersPerMethod(t *testing.T) {
 	}
 }
 
-// A real server under another user, whom the client admits or not.
+// A server runs as another user. The client admits it or denies it.
 func TestClientChoosesServer(t *testing.T) {
 	needRoot(t)
 	address, target := abstract()

@@ -628,7 +628,7 @@ type exiting struct{ wrapper }
 
 func (exiting) Close() error { runtime.Goexit(); return nil }
 
-// The error is that of the close, and a thread that is in no system call takes the signal.
+// promptly returns the error of the close. A thread outside of system calls survives the signal.
 func TestPromptly(t *testing.T) {
 	want := errors.New("an error")
 	slow := func() error {

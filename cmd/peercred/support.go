@@ -13,7 +13,7 @@ import (
 
 // printSupport prints how reliable each answer is on this system.
 func printSupport(w io.Writer, info peercred.Info) error {
-	if _, err := fmt.Fprint(w, "\nHow reliable each answer is here, and as of when a server, a client and a pair see it:\n\n"); err != nil {
+	if _, err := fmt.Fprint(w, "\nHow reliable each answer is here. SERVER, CLIENT and PAIR say when the kernel captures it:\n\n"); err != nil {
 		return err
 	}
 	var notes footnotes
