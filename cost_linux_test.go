@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -46,7 +47,7 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 
 // GetPeerGroups allocates only the slice that it returns.
 func TestGroupsAllocateOnce(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	conns := map[int]*net.UnixConn{}
 	for _, n := range []int{0, 1, 64} {
 		peer, conn := connected(t, role{Do: "connect", Groups: n})

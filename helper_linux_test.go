@@ -258,16 +258,9 @@ func (h *helper) report() (r report) {
 	return r
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 func needUserNamespaces(t testing.TB) {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
 		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
 	}

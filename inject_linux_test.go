@@ -459,7 +459,7 @@ func TestSupportWithoutStdin(t *testing.T) {
 // If the kernel has no PIDFD_GET_INFO, or reports success without writing, the ids come from
 // /proc.
 func TestInjectedCurrentCredentials(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needPidfd(t)
 	uid, gid := uint32(4242), uint32(2424)
 	want, err := json.Marshal(currentCredentials(uid, gid))

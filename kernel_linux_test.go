@@ -28,7 +28,7 @@ func TestTrap13Kernel(t *testing.T) {
 			t.Fatalf("%s.AnswersForCaller() = %v, %v, want %v; %s=%q", i.name, got, err, wrongKernel, kernelVariable, os.Getenv(kernelVariable))
 		}
 	}
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, network := range toldNetworks() {
 		listener := listen(t, network)
 		peer := start(t, connectRole(listener, 1234, 5678))
@@ -58,7 +58,7 @@ func toldNetworks() []string {
 
 // Whom an accepted seqpacket socket names on such a kernel is the server, root or not.
 func TestTrap13PacketEnds(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	listener := listen(t, "unixpacket")
 	peer := start(t, connectRole(listener, 1234, 5678))
 	peer.Expect("connected")

@@ -36,7 +36,7 @@ type reuseReport struct {
 // A reused pid names the wrong process. The handle does not.
 func TestTrap07PIDReuse(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	var got reuseReport
 	server.Decode(&got)

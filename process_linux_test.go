@@ -203,7 +203,7 @@ func inspections(p *peercred.PeerProcess) map[string]func() error {
 // A handle refers to a process until its end, even if its ids change.
 func TestProcess(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid, then := uint32(0), uint32(17), uint32(4321)
 	peer, conn := connected(t, role{Do: "connect", UID: &uid, GID: &gid, Then: &then})
 	pidfds := leafHandles(t, conn)
@@ -237,7 +237,7 @@ func TestProcess(t *testing.T) {
 // Each current id is in its place, and the credentials are the effective ones.
 func TestCurrentIDsInOrder(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	peer, conn := connected(t, role{Do: "connect under six ids"})
 	processAgree(t, leafHandles(t, conn), "under six ids", processAnswer{PID: peer.PID(), IDs: [8]uint32{1, 2, 3, 2, 11, 12, 13, 12}})
 	want := &peercred.CurrentCredentials{
@@ -495,7 +495,7 @@ func leafPIDs(conn *net.UnixConn) (said map[string]bool, err error) {
 // inspected only where /proc shows it.
 func TestProcessInAnotherPIDNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, ownProc := range []int{0, 1} {
 		address := abstract()
 		server := start(t, role{Do: "serve and look", Network: "unix", Address: address, Count: ownProc}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
@@ -533,7 +533,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 // Such a peer is gone once it is reaped, although a signal cannot show that.
 func TestProcessGoneInAnotherPIDNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	address := abstract()
 	server := start(t, role{Do: "serve and look", Network: "unix", Address: address}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	server.Expect("listening")
@@ -698,7 +698,7 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 // A peer in a namespace below ours has a pid here.
 func TestProcessInANamespaceBelow(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	peer, conn := connected(t, role{Do: "connect"}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
 	wantsAlive(t, openPeerProcess(t, conn), peer.PID(), 0, 0)
 	peer.Finish()

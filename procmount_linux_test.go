@@ -188,7 +188,7 @@ func withCredential(id uint32) reexec.Option {
 
 func TestProcessUnderARestrictedProc(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const (
 		peerID     = 54_101
 		strangerID = 54_102
@@ -306,7 +306,7 @@ func (got lookReport) want(t *testing.T, want map[string]string, reason string) 
 // after the start of the process.
 func TestStartTimeInATimeNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for name, offset := range map[string]func(sinceBoot time.Duration) time.Duration{
 		"booted long before": func(time.Duration) time.Duration { return 100_000 * time.Second },
 		"booted just now":    func(sinceBoot time.Duration) time.Duration { return -sinceBoot },

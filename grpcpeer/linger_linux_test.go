@@ -140,7 +140,7 @@ func playVictim(address string, threads int) error {
 // Refused peers cannot have the server wait for the kernel in more threads than guard
 // has for that, which are 512.
 func TestRefusedPeersTakeFewThreads(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needLingerer(t)
 	const threads, attempts, calls = 650, 900, 20
 	needBacklog(t, attempts)

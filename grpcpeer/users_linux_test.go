@@ -85,13 +85,6 @@ func playServer(address string) error {
 	return reexec.Report(s.noted())
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 var abstractNames atomic.Int32
 
 // abstract returns a name in the abstract namespace, which every user reaches.
@@ -132,7 +125,7 @@ func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]o
 // Real clients under three users, admitted or not when they connect, by plain
 // listeners and by guarded ones.
 func TestUsersAtHandshake(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const secretRule = "the secret rule"
 	onlyAlice := guard.Func(secretRule, func(peer guard.Peer) error { return guard.UIDs(alice).Allow(peer) })
 	plain, plainTarget := listenAbstract(t)
@@ -179,7 +172,7 @@ func TestUsersAtHandshake(t *testing.T) {
 
 // Real clients under three users, all admitted when they connect, and then by method.
 func TestUsersPerMethod(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	ids := guard.UIDs
 	tests := []struct {
 		name  string
@@ -241,7 +234,7 @@ func TestUsersPerMethod(t *testing.T) {
 
 // A server runs as another user. The client admits it or denies it.
 func TestClientChoosesServer(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	address, target := abstract()
 	process := reexec.Start(t, role{Do: "serve", ID: alice, Address: address})
 	process.Expect("serving")

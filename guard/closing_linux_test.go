@@ -439,7 +439,7 @@ func listenOpenly(t *testing.T) *net.UnixListener {
 // The next peer is served at once, and all connections are closed while the attacker keeps
 // everything open.
 func TestBacklogThatLingers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const most = 600
 	inner := listenOpenly(t)
 	needBacklog(t, most)

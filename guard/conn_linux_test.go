@@ -29,7 +29,7 @@ func helperServe(r role) error {
 
 // The server of Dial is the process that listens.
 func TestDialOtherUsers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid, address := uint32(4242), uint32(2424), abstract()
 	server := reexec.Start(t, role{Do: "serve", Address: address, UID: &uid, GID: &gid})
 	server.Expect("listening")

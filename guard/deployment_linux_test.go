@@ -24,7 +24,7 @@ import (
 // systemd-tmpfiles leaves the file of a living server alone, however old it is, and
 // removes that of a dead one.
 func TestTmpfilesCleans(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTool(t, "systemd-tmpfiles", "systemd")
 	dir := shortDirectory(t)
 	live, stale := filepath.Join(dir, "live"), filepath.Join(dir, "stale")
@@ -162,7 +162,7 @@ func TestOwnerTakesOneCapability(t *testing.T) {
 		listener.Close()
 		return
 	}
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTool(t, "setpriv", "util-linux")
 	for capabilities, want := range map[string]string{"-all,+chown": "chown", "-all": "none"} {
 		cmd := exec.Command("setpriv", "--bounding-set="+capabilities, "--inh-caps=-all", "--", "/proc/self/exe", "-test.run=^TestOwnerTakesOneCapability$", "-test.v")
@@ -178,7 +178,7 @@ func TestOwnerTakesOneCapability(t *testing.T) {
 
 // A stale file that is a mount point, as of a container's volume, cannot be replaced.
 func TestStaleMountPoint(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if err := unix.Access("/proc/self/ns/mnt", 0); err != nil {
 		t.Skipf("needs mount namespaces: %v", err)
 	}

@@ -154,7 +154,7 @@ func helperForge(r role) error {
 }
 
 func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
-	needRoot(t) // for the groups
+	reexec.NeedRoot(t) // for the groups
 	seccomp.Need(t)
 	refusals := []syscall.Errno{unix.EPERM, unix.EACCES, unix.EINTR, unix.ENOBUFS, unix.EBADF, unix.EIO, 0}
 	for _, test := range []struct {

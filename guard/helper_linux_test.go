@@ -90,13 +90,6 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 var abstractNames atomic.Int32
 
 // abstract returns a name in the abstract namespace, which every user reaches.

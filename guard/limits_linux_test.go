@@ -123,7 +123,7 @@ func fewDescriptors(c *exec.Cmd) {
 // One user holds 200 connections to a server that has 64 descriptors. The server still
 // answers the request of another user.
 func TestGreedyUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skipf("needs curl: %v", err)
 	}

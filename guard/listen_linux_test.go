@@ -121,7 +121,7 @@ func TestDefaultOwnerAndGroup(t *testing.T) {
 // Every test that an ordinary user can run passes for one. Those that watch a file for
 // seconds have nothing more to see.
 func TestAsAnOrdinaryUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	runAs(t, 1234, ".", "-test.skip", "^(TestSocketFileIsWatched|TestSocketFileIsNeverWider|TestReplacingIsLocked)$")
 }
@@ -211,7 +211,7 @@ func TestUmaskIsLeftAlone(t *testing.T) {
 
 // Owner and group are given by name or number.
 func TestSocketFileOwner(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, test := range []struct{ owner, group, want string }{
 		{"", "", "0 0"}, {"4242", "", "4242 0"}, {"", "2424", "0 2424"}, {"daemon", "daemon", "1 1"}, {"root", "root", "0 0"},
 	} {
@@ -324,7 +324,7 @@ func guardForUs(address string, config Config) (*Listener, error) {
 // The socket is of our own group unless another was asked for, also where the
 // directory has another for its files.
 func TestGroupOfTheDirectory(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := t.TempDir()
 	if err := errors.Join(os.Chown(dir, 0, 4242), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
 		t.Fatal(err)
@@ -368,7 +368,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 // In a user namespace every group that it does not map looks like 65534. The socket does
 // not stay in such a group, which a set-group-ID directory gave it.
 func TestGroupThatIsNotMapped(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	needUnixDiag(t)
 	needUserNamespaces(t)

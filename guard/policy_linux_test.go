@@ -101,7 +101,7 @@ func welcome(t testing.TB, listener *Listener) {
 
 // Real peers under real ids, against each policy.
 func TestPoliciesOnRealPeers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	root, alice, bob := role{}, role{}, role{}
 	for r, ids := range map[*role][2]uint32{&root: {0, 0}, &alice: {4242, 2424}, &bob: {4243, 2424}} {
 		r.Do, r.UID, r.GID = "connect", &ids[0], &ids[1]
@@ -149,7 +149,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 // Whatever has become of a peer when it is read, or only then accepted, it is who it was
 // as it connected, and decided on as such.
 func TestPeerThatChanged(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid := uint32(0), uint32(2424)
 	lost, gained := AllOf(UIDs(0), GIDs(2424), Groups(27)), AnyOf(UIDs(4243), GIDs(3434), Groups(28))
 	for _, test := range []struct {

@@ -39,7 +39,7 @@ func init() {
 // passes the check before listen(2) can find the socket listening after it. So no other
 // group may have the permissions of the group that was asked for, even before listen(2).
 func TestGroupBitsWaitForTheGroup(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	withUmask(t, 0o022)
 	dir := openDirectory(t)
 	path := filepath.Join(dir, "s")
@@ -101,7 +101,7 @@ func TestAnotherSocketAfterBind(t *testing.T) {
 // A server that was killed between bind(2) and chmod(2) under the umask 0777 leaves a stale file
 // that an ordinary user may not connect to.
 func TestStaleFileThatWeMayNotWrite(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := openDirectory(t)
 	id := uint32(4242)
 	if err := os.Chown(dir, int(id), int(id)); err != nil {
@@ -130,7 +130,7 @@ func TestStaleFileThatWeMayNotWrite(t *testing.T) {
 // bind(2) makes the file before it enters the socket in the kernel's table. Until then the file
 // looks stale. A file system that writes directories at once makes this take long.
 func TestBindThatHasNotEnded(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	needTool(t, "mkfs.ext4", "e2fsprogs")
 	place := t.TempDir()
@@ -180,7 +180,7 @@ func TestBindThatHasNotEnded(t *testing.T) {
 
 // A directory of a user that we cannot tell from ourselves is not ours.
 func TestDirectoryOfOverflowID(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
 		name  string
@@ -203,7 +203,7 @@ func TestDirectoryOfOverflowID(t *testing.T) {
 // A link that is another's, or that leads through another's directory, can be led
 // elsewhere by them.
 func TestLinksOfOthers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	base, err := filepath.EvalSymlinks(openDirectory(t)) // whose links would count
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestLinksOfOthers(t *testing.T) {
 
 // A directory of other users is allowed only as the socket's own directory.
 func TestSharedDirectories(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	base := openDirectory(t)
 	mkdir := func(mode fs.FileMode, uid int, names ...string) {
 		t.Helper()
@@ -366,7 +366,7 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 // The owner of a shared directory exchanges names all the time, while root listens there
 // on a socket that is for everybody, beside one that is for root alone.
 func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const rounds = 300
 	base := openDirectory(t)
 	dir := filepath.Join(base, "eve")
@@ -620,7 +620,7 @@ func TestKilledWhileItListens(t *testing.T) {
 // The text of a link of /proc is a path that can lead elsewhere for us: the check of that
 // path does not apply to the directory of another user to which the link leads.
 func TestLinkThatLeadsElsewhere(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	dir := openDirectory(t)
 	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
@@ -666,7 +666,7 @@ func helperMount(r role) error {
 // A socket of another user that we may not connect to is left alone. The error says that
 // the address is in use, as for any other file that is there.
 func TestSocketOfAnotherUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := openDirectory(t)
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
@@ -717,7 +717,7 @@ func TestModeThatItsServerSet(t *testing.T) {
 
 // A file system that autofs(5) mounts on demand is mounted before its root is checked.
 func TestMountOnDemand(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	systems, err := os.ReadFile("/proc/filesystems")
 	if err != nil || !strings.Contains(string(systems), "\tautofs\n") {

@@ -67,7 +67,7 @@ func helperOverflowIDs(r role) error {
 
 // uid and gid each have a map and a sysctl of their own.
 func TestOverflowIDsOfANamespace(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	if strconv.IntSize == 32 {
 		t.Skip("needs an int that holds the number of all ids")
@@ -110,7 +110,7 @@ func TestOverflowIDsOfANamespace(t *testing.T) {
 // The id that stands for all users that are not mapped is admitted nowhere, and where all are
 // mapped it is nobody's.
 func TestOverflowIDs(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
 		name    string
@@ -285,7 +285,7 @@ func errorText(err error) string {
 
 // A container without databases of users has no users, and numbers are numbers.
 func TestNamesWithoutDatabases(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	var got lookedUp
 	helper := reexec.Start(t, role{Do: "look up without databases", Address: t.TempDir()})
 	helper.Decode(&got)

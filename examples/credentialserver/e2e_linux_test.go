@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,16 +46,9 @@ func lookUp(t *testing.T, name string) account {
 	return account{name, uint32(uid), uint32(gid)}
 }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to connect as several users")
-	}
-}
-
 func needCurl(t *testing.T) string {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	curl, err := exec.LookPath("curl")
 	if err != nil {
 		t.Skip("needs curl, which is the client here: ", err)
@@ -290,7 +284,7 @@ func TestHostileExecutable(t *testing.T) {
 
 // TestGroupOfClient names a user by the supplementary group that its process has.
 func TestGroupOfClient(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	alice, verifier := lookUp(t, "daemon"), lookUp(t, "nobody")
 	group, err := user.LookupGroupId("2")
 	if err != nil {
@@ -360,7 +354,7 @@ func (p *process) curlInGroup(as account, group uint32, curl string) ([]byte, er
 // TestLogWithoutReader has the reader of the log go away: the server serves on, and
 // removes its socket in the end.
 func TestLogWithoutReader(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	reader, writer, err := os.Pipe()
 	must(t, err)
 	p := startProcess(t, rulesFor([]string{"root"}, nil), func(cmd *exec.Cmd) {
@@ -381,7 +375,7 @@ func TestLogWithoutReader(t *testing.T) {
 // TestUnmappedUser has the server in a user namespace where two users have the same
 // uid, 65534, and are admitted by their group.
 func TestUnmappedUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	group, err := user.LookupGroupId("2")
 	if err != nil {
 		t.Skip("this system lacks a group of the test: ", err)
@@ -411,7 +405,7 @@ func TestUnmappedUser(t *testing.T) {
 
 // TestSecondSignal ends a server that waits for a request at once.
 func TestSecondSignal(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	verifier := lookUp(t, "nobody")
 	p := startProcess(t, rulesFor(nil, []string{verifier.name}))
 	held := hold(t, dialAs(p.socket, verifier))

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -155,7 +156,7 @@ func (f flood) start(t *testing.T, group uint32) (got flooded, end func()) {
 // startForGroup starts a server whose rules name a group and root.
 func startForGroup(t *testing.T) *process {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	group, err := user.LookupGroupId("2")
 	if err != nil {
 		t.Skip("this system lacks a group of the test: ", err)

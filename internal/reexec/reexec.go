@@ -88,6 +88,14 @@ func SetUID(uid uint32) error {
 	return nil
 }
 
+// NeedRoot skips a test that starts processes under other ids, unless it runs as root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to start peers under other ids")
+	}
+}
+
 // Process is a running process that plays a role.
 type Process struct {
 	t     testing.TB
