@@ -60,12 +60,12 @@ func (a answer) credentials() *peercred.PeerCredentials {
 	return &peercred.PeerCredentials{PID: a.PID, UID: a.UID, GID: a.GID}
 }
 
-// told reports whether this system tells credentials at all.
+// told reports whether this system reports credentials at all.
 var told = runtime.GOOS != "windows" && runtime.GOOS != "plan9" && runtime.GOOS != "js" && runtime.GOOS != "wasip1"
 
 func skipUnlessTold(t testing.TB) {
 	if !told {
-		t.Skipf("%s tells no credentials of a socket's peer; TestTrap02UnsupportedIsAnError covers it", runtime.GOOS)
+		t.Skipf("%s does not report the credentials of a socket's peer; TestTrap02UnsupportedIsAnError covers it", runtime.GOOS)
 	}
 }
 
@@ -192,8 +192,8 @@ func dialTCP(t testing.TB) *net.TCPConn {
 func TestTrap02UnsupportedIsAnError(t *testing.T) {
 	if told {
 		// The error itself, on a system that does not produce it.
-		err := error(&peercred.ErrPeerCredentialsUnavailable{Platform: "windows", Reason: "it does not tell"})
-		if want := "peer credentials unavailable on windows: it does not tell"; err.Error() != want {
+		err := error(&peercred.ErrPeerCredentialsUnavailable{Platform: "windows", Reason: "it does not report them"})
+		if want := "peer credentials unavailable on windows: it does not report them"; err.Error() != want {
 			t.Errorf("the error reads %q, want %q", err, want)
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {

@@ -161,7 +161,7 @@ func TestCloseWriteOfWhatHasNone(t *testing.T) {
 func TestDial(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so Dial refuses")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so Dial denies the server")
 	}
 	address := listener.Addr().String()
 	conn, err := Dial(t.Context(), "unix", address, CurrentUser())

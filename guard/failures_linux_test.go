@@ -86,10 +86,10 @@ func TestListenWhereCallsFail(t *testing.T) {
 		errno         syscall.Errno
 		says, ends    string // "" for a listener
 	}{
-		{"nobody is told", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
+		{"no credentials", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
 		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
 		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
-		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
+		{"the socket's type fails", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
 		{"descriptors cannot be refused", "unix", passRights, unix.EPERM, "setsockopt(SO_PASSRIGHTS): ", "operation not permitted"},
 		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
 		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},

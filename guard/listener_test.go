@@ -26,7 +26,7 @@ import (
 func needCredentials(t testing.TB) {
 	t.Helper()
 	if known := peercred.Support().UID; !known.Available {
-		t.Skipf("this system does not tell who connects: %s", known.Reason)
+		t.Skipf("this system does not report who connects: %s", known.Reason)
 	}
 }
 

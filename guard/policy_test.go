@@ -193,7 +193,7 @@ func TestDeniedUnwraps(t *testing.T) {
 	err := Labels("a").Allow(reticent(1, 1))
 	unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err)
 	if !ok || unavailable != errUntold || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%v does not wrap why the fact is not told", err)
+		t.Errorf("%v does not wrap why the fact is not reported", err)
 	}
 	reason := errors.New("a reason")
 	if err := Func("f", func(Peer) error { return reason }).Allow(reticent(1, 1)); !errors.Is(err, reason) {
@@ -342,7 +342,7 @@ func TestNoPeer(t *testing.T) {
 	}
 	for _, err := range []error{groupsErr, labelErr, processErr} {
 		if err == nil {
-			t.Error("the zero Peer tells a fact")
+			t.Error("the zero Peer has a fact")
 		}
 	}
 	if p.String() != "<nil>" || p.LogValue().Any() != nil {

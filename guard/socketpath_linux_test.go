@@ -178,7 +178,7 @@ func TestBindThatHasNotEnded(t *testing.T) {
 	}
 }
 
-// A directory of a user that we cannot tell from ourselves is not ours.
+// A directory of a user whose uid we cannot distinguish from ours is not ours.
 func TestDirectoryOfOverflowID(t *testing.T) {
 	reexec.NeedRoot(t)
 	needUserNamespaces(t)
@@ -341,7 +341,7 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 	}
 }
 
-// If the kernel does not tell which file is the socket's, the file in a shared directory
+// If the kernel does not report which file is the socket's, the file in a shared directory
 // can only have the mode that bind(2) gives it.
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)

@@ -30,7 +30,7 @@ func needUnixDiag(t *testing.T) {
 	}
 }
 
-// The kernel tells which file a socket is bound to.
+// The kernel reports which file a socket is bound to.
 func TestBoundInode(t *testing.T) {
 	needUnixDiag(t)
 	dir := t.TempDir()
@@ -58,12 +58,12 @@ func TestBoundInode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unbound.Close()
-	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not tell") {
-		t.Errorf("a socket without a file: %v, %v, want that the kernel does not tell", is, err)
+	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not report") {
+		t.Errorf("a socket without a file: %v, %v, want that the kernel does not report it", is, err)
 	}
 }
 
-// An answer that is cut short, or another, tells nothing.
+// An answer that is cut short, or another answer, reports nothing.
 func TestParseUnixDiag(t *testing.T) {
 	needUnixDiag(t)
 	at := openAt(t, filepath.Join(t.TempDir(), "s"))
@@ -77,16 +77,16 @@ func TestParseUnixDiag(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := parseUnixDiag(answer); !ok {
-		t.Fatalf("the kernel's answer tells nothing: %x", answer)
+		t.Fatalf("the kernel's answer reports nothing: %x", answer)
 	}
 	for n := range answer {
 		if inode, ok := parseUnixDiag(answer[:n]); ok && n < len(answer)-8 {
-			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
+			t.Errorf("%d of its %d bytes report %d", n, len(answer), inode)
 		}
 	}
 	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
-		t.Errorf("of no socket the kernel tells %d", inode)
+		t.Errorf("the kernel reports %d about no socket", inode)
 	}
 }

@@ -149,7 +149,7 @@ var layouts = []layout{
 
 func decoded(pid int32, uid, gid uint32, err error) ids { return ids{pid, uid, gid, err} }
 
-// plain is the decision for the systems that always tell all three.
+// plain is the decision for the systems that always report all three.
 func plain(pid int32, uid, gid uint32) ids {
 	if pid < 1 || uid == noID || gid == noID {
 		return ids{Err: unix.EPROTO}
@@ -241,7 +241,7 @@ func TestDecode(t *testing.T) {
 		{"Darwin LOCAL_PEERPID", "negative", answer(4, write{0, noID}), 4, malformed},
 
 		{"FreeBSD xucred", "a peer", ngroups(answer(whole, write{4, 1001}, write{12, 1002}, write{slot, 77}), 1), whole, ids{77, 1001, 1002, nil}},
-		{"FreeBSD xucred", "a kernel that tells no pid", ngroups(answer(whole, write{4, 1001}, write{12, 1002}), 1), whole, ids{0, 1001, 1002, nil}},
+		{"FreeBSD xucred", "a kernel that reports no pid", ngroups(answer(whole, write{4, 1001}, write{12, 1002}), 1), whole, ids{0, 1001, 1002, nil}},
 		{"FreeBSD xucred", "zeroes", answer(whole), whole, malformed},
 		{"FreeBSD xucred", "negative pid", ngroups(answer(whole, write{slot, noID}), 1), whole, malformed},
 		{"FreeBSD xucred", "of Darwin's length", ngroups(answer(whole), 1), 76, malformed},

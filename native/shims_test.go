@@ -277,7 +277,7 @@ func honestAgain(s shim, q question) question {
 	return q
 }
 
-// idOffsets is where the system puts the ids that it always tells.
+// idOffsets is where the system puts the ids that it always reports.
 func idOffsets(s shim) []int {
 	switch s.name {
 	case "darwin", "dragonfly":
@@ -290,7 +290,7 @@ func idOffsets(s shim) []int {
 	return []int{0, 4, 8}
 }
 
-// withPID is q with another pid, where the system tells one.
+// withPID is q with another pid, where the system reports one.
 func withPID(s shim, q question, pid int32) question {
 	at, ok := map[string]int{"linux": 0, "netbsd": 0, "aix": 0, "solaris": 0, "openbsd": 8, "freebsd": 80}[s.name]
 	switch {
@@ -397,7 +397,7 @@ func TestShimsAnswer(t *testing.T) {
 				q := withPID(s, good, pid)
 				want := ids{PID: pid, UID: 1000, GID: 4294967294}
 				switch s.name {
-				case "openbsd", "netbsd", "aix": // which always tell one
+				case "openbsd", "netbsd", "aix": // which always report one
 					if pid == 0 {
 						want = ids{Err: unix.EPROTO}
 					}

@@ -239,7 +239,7 @@ func TestShimsCanHavePeer(t *testing.T) {
 // errConfusedEnds is CPEERCRED_CONFUSED_ENDS.
 const errConfusedEnds = syscall.Errno(1<<64 - 1)
 
-// OpenBSD can say that it does not tell whether a socket listens.
+// OpenBSD can answer that it does not report whether a socket listens.
 func TestShimsListensOnOpenBSD(t *testing.T) {
 	const noProtocolOption, notConnected = 42, syscall.Errno(57)
 	s := shimNamed(t, "openbsd")
