@@ -29,7 +29,7 @@ func (w *world) next() int {
 	return int(b)
 }
 
-// any is one of the descriptors, or one that is none.
+// any is one of the descriptors, or a number that is not a descriptor.
 func (w *world) any() int {
 	if i := w.next() % (len(w.fds) + 1); i < len(w.fds) {
 		return w.fds[i]

@@ -30,7 +30,7 @@ func sameGroups(want, got []uint32) bool {
 	return (want == nil) == (got == nil) && slices.Equal(want, got)
 }
 
-// A peer's groups are those as of its connect(2), in any number.
+// The answer has all of a peer's groups as of its connect(2), however many there are.
 func TestGroups(t *testing.T) {
 	reexec.NeedRoot(t)
 	for _, network := range []string{"unix", "unixpacket"} {

@@ -17,8 +17,8 @@ import (
 )
 
 // Peers are this test binary, executed again with its role in the environment.
-// A helper does its step, says so with one line on stdout, and goes on when its
-// stdin gives a line or ends.
+// A helper does a step, writes one line to stdout, and goes on when its stdin has a line or
+// ends.
 
 // role is the task of a helper.
 type role struct {
@@ -226,7 +226,7 @@ func inNamespace(flags uintptr, inside, outside int) reexec.Option {
 	}
 }
 
-// straced is a helper under strace, which is told arguments.
+// straced is a helper under strace, which gets the arguments.
 func straced(t testing.TB, r role, arguments ...string) *exec.Cmd {
 	t.Helper()
 	strace, executable := straceAndUs(t)

@@ -32,7 +32,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answer is what an implementation says of a descriptor, for cmp.Diff.
+// answer is an implementation's answer about a descriptor, for cmp.Diff.
 type answer struct {
 	PID      int32
 	UID, GID uint32
@@ -284,9 +284,8 @@ func TestLogValue(t *testing.T) {
 	}
 }
 
-// Credentials that were read back from a text with client-chosen bytes in it have
-// been root for anyone (CVE-2019-7304): what String and LogValue write, nothing
-// here reads.
+// A program that parsed credentials from a text with bytes that the client chose took
+// anybody for root (CVE-2019-7304). Nothing here parses what String and LogValue write.
 func TestTrap08NoParser(t *testing.T) {
 	for method := range reflect.TypeFor[*peercred.PeerCredentials]().Methods() {
 		switch method.Name {

@@ -22,7 +22,7 @@ type netAndSyscallConn interface {
 	syscall.Conn
 }
 
-// asks are the public ways to ask about conn.
+// asks are the public functions that answer about conn.
 func asks(conn netAndSyscallConn) map[string]func() (*peercred.PeerCredentials, error) {
 	return map[string]func() (*peercred.PeerCredentials, error){
 		"GetPeerCredentials":              func() (*peercred.PeerCredentials, error) { return peercred.GetPeerCredentials(conn) },
@@ -222,8 +222,8 @@ func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
 	})
 }
 
-// A peer's ids are translated into the asker's user namespace, and those that it
-// does not map are 65534.
+// A peer's ids are translated into the user namespace of the process that asks. An id that
+// the namespace does not map is 65534.
 func TestUserNamespaces(t *testing.T) {
 	needUserNamespaces(t)
 	t.Run("a peer that is root inside", func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestUserNamespaces(t *testing.T) {
 	})
 }
 
-// seenBy asserts what a server elsewhere sees of this process.
+// seenBy asserts which ids of this process a server in other namespaces sees.
 func seenBy(t *testing.T, want answer, where reexec.Option) {
 	t.Helper()
 	address := abstract()

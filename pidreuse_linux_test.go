@@ -172,7 +172,7 @@ func (c *child) kill() error {
 	return nil
 }
 
-// errTaken says that a thread of the runtime has taken the pid, and keeps it.
+// errTaken means that a thread of the runtime has the pid, and keeps it.
 var errTaken = errors.New("the pid was not to be had")
 
 // takePID starts a process that has the pid. The runtime's threads take pids too,

@@ -438,8 +438,8 @@ type processReport struct {
 	PIDs                              map[string]bool // what the implementations say of the pid
 }
 
-// helperServeAndLook reports what it can learn of one client's process. It mounts
-// a /proc of its own namespace if it is asked to (Count).
+// helperServeAndLook reports what it can learn about one client's process. If Count is set,
+// it mounts a /proc of its own namespace.
 func helperServeAndLook(r role) error {
 	if r.Count > 0 {
 		if err := mountOwnProc(); err != nil {
@@ -577,7 +577,7 @@ func TestSignalThatIsNone(t *testing.T) {
 	peer.Finish()
 }
 
-// A number that is no int to the kernel is no descriptor and no signal.
+// A number that does not fit an int is an error as a descriptor and as a signal.
 func TestProcessWideNumbers(t *testing.T) {
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -678,7 +678,7 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 			t.Errorf("%s: %d descriptors are open after 20 refusals, %d were before", name, after, before)
 		}
 	}
-	// One that answers too late finds nobody to take it.
+	// An answer that comes too late is discarded.
 	for name, end := range map[string]func() error{
 		"returns": func() error { return nil },
 		"fails":   func() error { return io.ErrClosedPipe },
@@ -704,7 +704,7 @@ func TestProcessInANamespaceBelow(t *testing.T) {
 	peer.Finish()
 }
 
-// Neither closed handles nor unused ones leave anything open.
+// Closed handles and unused handles leave nothing open.
 func TestProcessLeaksNothing(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -933,7 +933,7 @@ func TestWaitIsCancelled(t *testing.T) {
 	peer.Finish()
 }
 
-// The path of an executable that was removed says so, and the open file is it.
+// The path of a removed executable ends in " (deleted)", and Executable still opens its file.
 func TestExecutableRemoved(t *testing.T) {
 	needPidfd(t)
 	copied := filepath.Join(t.TempDir(), "copy")
@@ -1036,8 +1036,8 @@ func rawAddress(name string) (address *unix.RawSockaddrUnix, length uintptr, err
 	return address, unsafe.Offsetof(address.Path) + uintptr(len(name)), nil
 }
 
-// forkPeer makes a process without executing a program, a thousand of which are
-// cheap. The child has no runtime: it may make raw system calls and nothing else.
+// forkPeer makes a process without executing a program. A thousand such processes are cheap.
+// The child has no runtime, so it may only make raw system calls.
 //
 //go:norace
 func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {

@@ -64,7 +64,7 @@ func (ask question) run(n int) time.Duration {
 }
 
 // onProcessors asks n times on each of so many processors at once. If the question scales,
-// that takes as long on more of them.
+// that takes the same time on more processors.
 func (ask question) onProcessors(count int) func(n int) time.Duration {
 	return func(n int) time.Duration {
 		start := time.Now()

@@ -28,7 +28,7 @@ func outcomes(ofCheck, ofList, ofWatch outcome) map[string]outcome {
 	return map[string]outcome{check: ofCheck, list: ofList, watch: ofWatch}
 }
 
-// The most exact rule decides; here all calls are of one user.
+// The most exact rule decides. Here all calls come from one user.
 func TestRules(t *testing.T) {
 	us := guard.CurrentUser()
 	tests := map[string]struct {
@@ -121,7 +121,7 @@ func TestUnknownPeer(t *testing.T) {
 	}
 }
 
-// Calls that net/http hands to gRPC pass by the credentials, but not by the rules.
+// Calls that net/http hands to gRPC bypass the credentials, but not the rules.
 func TestServeHTTP(t *testing.T) {
 	listener, target := listen(t)
 	var told denials
@@ -164,7 +164,7 @@ func TestPeerFromContext(t *testing.T) {
 	}
 }
 
-// Nothing of the reason goes to the peer, in whatever part of an answer.
+// No part of an answer has the reason of a denial.
 func TestRefusalIsSilent(t *testing.T) {
 	secret := guard.Func("the secret rule", func(guard.Peer) error { return errors.New("the reason") })
 	listener, target := listen(t)
@@ -183,7 +183,7 @@ func TestRefusalIsSilent(t *testing.T) {
 	}
 }
 
-// Hooks that panic end neither the server nor the telling of others.
+// If a hook panics, the server goes on, and the other hooks are still called.
 func TestInterceptorHookPanics(t *testing.T) {
 	text := logged(t)
 	listener, target := listen(t)
@@ -199,7 +199,7 @@ func TestInterceptorHookPanics(t *testing.T) {
 	checkLogged(t, text, 2*2)
 }
 
-// What a caller does to its rules and hooks afterwards changes nothing.
+// A caller can change its rules and hooks afterwards. That changes no decision.
 func TestRulesAreCopied(t *testing.T) {
 	listener, target := listen(t)
 	var told denials
@@ -215,8 +215,8 @@ func TestRulesAreCopied(t *testing.T) {
 	}
 }
 
-// Calls of a method that the server does not have come to the rules if the server takes
-// them, as a proxy does, and are unimplemented if not.
+// If the server accepts calls of methods that it does not have, as a proxy does, the rules
+// decide on them. Otherwise they are unimplemented.
 func TestUnknownMethods(t *testing.T) {
 	const other = "/a/c/Method" // a service's name may have slashes
 	unknown := map[string]outcome{"/a/b/Method": fine, other: refused, "//Method": refused, all + "Unknown": refused}
@@ -285,7 +285,7 @@ func callUnknown(ctx context.Context, client *grpc.ClientConn, method string) ou
 	return outcomeOf(err)
 }
 
-// Many calls at once, of which half are refused.
+// There are many calls at once, and half of them are denied.
 func TestConcurrentCalls(t *testing.T) {
 	listener, target := listen(t)
 	var told denials

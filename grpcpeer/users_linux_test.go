@@ -107,8 +107,8 @@ func listenAbstract(t testing.TB) (net.Listener, string) {
 // The three users of these tests: root, and two that nobody has.
 const root, alice, bob uint32 = 0, 60001, 60002
 
-// callers calls the targets as each of the three users, and returns the outcomes of
-// each target and, of each user, who it was.
+// callers calls the targets as each of the three users. It returns the outcomes of each
+// target, and the credentials of each user's process.
 func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]outcome, who map[uint32]*peercred.PeerCredentials) {
 	t.Helper()
 	outcomes, who = map[uint32][]map[string]outcome{}, map[uint32]*peercred.PeerCredentials{}
@@ -122,8 +122,8 @@ func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]o
 	return outcomes, who
 }
 
-// Real clients under three users, admitted or not when they connect, by plain
-// listeners and by guarded ones.
+// Real clients under three users are admitted or denied when they connect, on plain and on
+// guarded listeners.
 func TestUsersAtHandshake(t *testing.T) {
 	reexec.NeedRoot(t)
 	const secretRule = "the secret rule"
@@ -170,7 +170,8 @@ func TestUsersAtHandshake(t *testing.T) {
 	}
 }
 
-// Real clients under three users, all admitted when they connect, and then by method.
+// Real clients under three users are all admitted when they connect. Each call is then
+// decided by its method.
 func TestUsersPerMethod(t *testing.T) {
 	reexec.NeedRoot(t)
 	ids := guard.UIDs
@@ -266,8 +267,8 @@ func TestClientChoosesServer(t *testing.T) {
 	}
 }
 
-// Peers that come and go, admitted or not, leave no descriptor, not even a handle on
-// their process that a policy wanted.
+// Peers that come and go, admitted or denied, leave no descriptor. A handle on a process that
+// a policy opened is closed too.
 func TestNoDescriptorIsLeft(t *testing.T) {
 	const visits = 100
 	asked := make(chan int, visits)
@@ -295,7 +296,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		conn.Close()
 	}
 	s.stop() // the listener is closed then, too
-	// The refused peers' connections are closed in goroutines of guard's own.
+	// guard closes the denied peers' connections in its own goroutines.
 	after := descriptors(t)
 	for began := time.Now(); after >= before && time.Since(began) < patience; after = descriptors(t) {
 		runtime.Gosched()

@@ -48,7 +48,7 @@ func TestDialOtherUsers(t *testing.T) {
 	server.Finish()
 }
 
-// connectAndSend connects a client, and has it send a descriptor.
+// connectAndSend connects a client, which sends a descriptor.
 func connectAndSend(t *testing.T, address net.Addr, descriptor int) (client int, sent error) {
 	t.Helper()
 	client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

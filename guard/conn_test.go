@@ -58,7 +58,7 @@ func TestDialTooLong(t *testing.T) {
 	}
 }
 
-// Admit takes connections from elsewhere; of one that wraps a *Conn it asks no more.
+// Admit takes connections from elsewhere. It does not ask again about one that wraps a *Conn.
 func TestAdmit(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	client := dialPlain(t, listener)

@@ -22,8 +22,8 @@ func init() {
 	roles["listen"] = helperListen
 }
 
-// A call on the way to a listener that fails, by a seccomp filter of our own: there is
-// none then, and nothing is left of it.
+// In these tests a seccomp filter makes a call fail that Listen makes. Then there is no
+// listener, and nothing of it is left.
 
 // helperListen listens at Address, while calls are forged if there are any.
 func helperListen(r role) error {
@@ -160,7 +160,7 @@ func TestListenWherePeersCannotBeWatched(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A listener that is not handed out is closed.
+// A listener that Listen does not return is closed.
 func TestFailedListenLeavesNothingOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

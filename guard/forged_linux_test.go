@@ -20,11 +20,11 @@ func init() {
 	roles["forge"] = helperForge
 }
 
-// A sandbox that forbids the calls that the decisions rest on, or makes nothing of
-// them and reports success (a seccomp filter of our own): nobody is admitted, and the
-// refusal says why.
+// In these tests a seccomp filter acts as a sandbox. It forbids the calls that the decisions
+// require, or reports success without making them. Nobody is admitted, and the denial says
+// why.
 
-// forgedPolicies admit the helper itself, or would if its sockets were labelled.
+// forgedPolicies admit the helper itself, if its sockets have labels.
 var forgedPolicies = map[string]Policy{
 	"uid":     UIDs(uint32(os.Geteuid())),
 	"group":   Groups(27),
@@ -200,7 +200,7 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 	}
 }
 
-// passRights tells whether a socket takes descriptors.
+// passRights is the call that makes a socket refuse descriptors, or allows them.
 var passRights = seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
 
 // A failure before any peer can be asked about is not a denial. It names its call as well.
@@ -228,8 +228,8 @@ func TestForgedConnections(t *testing.T) {
 	}
 }
 
-// A kernel that cannot refuse descriptors lets connect: Linux before 6.16, and emulators,
-// which answer an unknown option with errnos of their own.
+// Listen works on a kernel that cannot refuse descriptors: Linux before 6.16, and emulators.
+// Emulators answer an unknown option with errnos of their own.
 func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
 	seccomp.Need(t)
 	unknown := []syscall.Errno{unix.ENOPROTOOPT, unix.EINVAL, unix.EOPNOTSUPP}

@@ -28,7 +28,7 @@ import (
 	"example.com/peercred"
 )
 
-// whoAmI tells a client who it is.
+// whoAmI answers with the client's ids.
 var whoAmI = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	peer, ok := FromContext(r.Context())
 	fmt.Fprintf(w, "%v %v", peer, ok)
@@ -67,8 +67,8 @@ func clientOf(t *testing.T, listener net.Listener, protocols *http.Protocols) *h
 }
 
 // oneConnection makes all requests on one connection, in HTTP/1.1. On a busy machine
-// http.Transport opens more: it does not keep one of which it does not know, 50 ms
-// after the answer, that the request is written.
+// http.Transport opens more. It drops a connection if it does not know, 50 ms after the
+// answer, that the request is written.
 type oneConnection struct{ plain, secure net.Conn }
 
 func (c *oneConnection) RoundTrip(request *http.Request) (*http.Response, error) {

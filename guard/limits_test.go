@@ -72,8 +72,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A peer over a limit is closed, counted and reported. Each connection gives its slot back
-// once, however often and by whatever it is closed, and another peer gets it.
+// The connection of a peer over a limit is closed, counted and reported. Each connection
+// frees its slot once, however often and in whatever way it is closed. Another peer then
+// gets the slot.
 func TestSlotsAreGivenBack(t *testing.T) {
 	for name, closes := range map[string]func(*testing.T, *Conn) error{
 		"closed": func(_ *testing.T, c *Conn) error { return c.Close() },

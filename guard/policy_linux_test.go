@@ -20,8 +20,8 @@ func init() {
 	roles["connect and change"] = helperConnectAndChange
 }
 
-// helperConnect connects Count times, one after the other, and says of each what it
-// read: the server says "welcome" to peers that it admits.
+// helperConnect connects Count times, one after the other, and reports what it read each
+// time. The server sends "welcome" to peers that it admits.
 func helperConnect(r role) error {
 	for range max(1, r.Count) {
 		conn, err := net.Dial("unix", r.Address)
@@ -42,7 +42,7 @@ func helperConnect(r role) error {
 	return nil
 }
 
-// helperConnectAndChange connects, and then takes other ids than those it came with.
+// helperConnectAndChange connects, and then takes other ids.
 func helperConnectAndChange(r role) error {
 	conn, err := net.Dial("unix", r.Address)
 	if err != nil {
@@ -57,7 +57,7 @@ func helperConnectAndChange(r role) error {
 	return nil
 }
 
-// CurrentUser goes by the uid, whose number no group of ours has here.
+// CurrentUser compares the uid. Here no group of ours has that number.
 func TestCurrentUserIsNoGroup(t *testing.T) {
 	if asOrdinaryUser(t) {
 		return
@@ -146,8 +146,8 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 	}
 }
 
-// Whatever has become of a peer when it is read, or only then accepted, it is who it was
-// as it connected, and decided on as such.
+// A policy decides on the ids as of connect time, whatever the peer has done before it is
+// accepted or read from.
 func TestPeerThatChanged(t *testing.T) {
 	reexec.NeedRoot(t)
 	uid, gid := uint32(0), uint32(2424)

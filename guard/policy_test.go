@@ -175,7 +175,7 @@ func TestPoliciesCopy(t *testing.T) {
 	}
 }
 
-// A refusal for want of a fact names it.
+// A denial because of a missing fact names the fact.
 func TestDeniedNamesTheFact(t *testing.T) {
 	peer := reticent(1, 2)
 	for fact, policy := range map[string]Policy{
@@ -188,7 +188,7 @@ func TestDeniedNamesTheFact(t *testing.T) {
 	}
 }
 
-// What a refusal that was wrapped has lost is found by none of errors.Is's ways.
+// A denial wraps its reason.
 func TestDeniedUnwraps(t *testing.T) {
 	err := Labels("a").Allow(reticent(1, 1))
 	unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err)
@@ -205,7 +205,7 @@ func TestDeniedIsNothingElse(t *testing.T) {
 	err := UIDs(0).Allow(reticent(1, 1))
 	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errDenied: false} {
 		if got := errors.Is(err, target); got != want {
-			t.Errorf("errors.Is(a refusal, %v) = %v, want %v", target, got, want)
+			t.Errorf("errors.Is(a denial, %v) = %v, want %v", target, got, want)
 		}
 	}
 }
@@ -238,7 +238,7 @@ level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied
 	}
 }
 
-// CurrentUser goes by the user alone, whatever group newgrp(1) gave it.
+// CurrentUser compares only the uid, whatever group newgrp(1) gave the peer.
 func TestCurrentUser(t *testing.T) {
 	if os.Geteuid() < 0 {
 		if CurrentUser().Allow(reticent(0, 0)) == nil {
@@ -318,7 +318,7 @@ func TestNamesAreResolved(t *testing.T) {
 	}
 }
 
-// A caller can do as it likes with what it is told.
+// A caller can change the values that it gets. The Peer's own values stay the same.
 func TestPeerIsNotChangedByCallers(t *testing.T) {
 	p := peerWith(peercred.PeerCredentials{PID: 7, UID: 1000, GID: 100}, []uint32{27}, "a")
 	p.Credentials().UID = 0
@@ -350,7 +350,7 @@ func TestNoPeer(t *testing.T) {
 	}
 }
 
-// A question that panics has no answer, also when it is asked again.
+// A question that panics has no answer, even if it is asked again.
 func TestFactThatPanics(t *testing.T) {
 	var f fact[[]uint32]
 	for range 2 {

@@ -72,8 +72,8 @@ func TestGroupBitsWaitForTheGroup(t *testing.T) {
 	}
 }
 
-// The socket of another server took the place of ours after bind(2): its mode is not changed, it
-// is not taken for ours, and so not removed by Close.
+// The socket of another server took the place of ours after bind(2). Its mode is not
+// changed, and Close does not remove it.
 func TestAnotherSocketAfterBind(t *testing.T) {
 	needUnixDiag(t)
 	for _, mode := range []os.FileMode{0o600, 0o666} {
@@ -200,8 +200,8 @@ func TestDirectoryOfOverflowID(t *testing.T) {
 	}
 }
 
-// A link that is another's, or that leads through another's directory, can be led
-// elsewhere by them.
+// If a link belongs to another user, or leads through a directory of another user, that user
+// can make it lead elsewhere.
 func TestLinksOfOthers(t *testing.T) {
 	reexec.NeedRoot(t)
 	base, err := filepath.EvalSymlinks(openDirectory(t)) // whose links would count
@@ -363,8 +363,8 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	}
 }
 
-// The owner of a shared directory exchanges names all the time, while root listens there
-// on a socket that is for everybody, beside one that is for root alone.
+// The owner of a shared directory exchanges names all the time. Meanwhile root listens there
+// on a socket for everybody. A socket for root alone is beside it.
 func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 	reexec.NeedRoot(t)
 	const rounds = 300
@@ -384,8 +384,8 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer private.Close()
-	// The handle finds the file wherever eve puts it. She may remove it, and have us remove
-	// it: the directory is hers.
+	// The handle finds the file wherever eve puts it. She may remove the file, or make us
+	// remove it, because the directory is hers.
 	inode, err := openAt(t, filepath.Join(dir, "private")).open()
 	if err != nil {
 		t.Fatal(err)
@@ -548,7 +548,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 	}
 }
 
-// helperStart listens at Address when it is told to, and reports the error.
+// helperStart listens at Address when the test lets it go on, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
 	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody(), Mode: fs.FileMode(r.Mode), AllowSharedDirectory: r.Shared})
@@ -566,7 +566,7 @@ func helperStart(r role) error {
 	return nil
 }
 
-// A server that is killed at any call is followed by one that listens.
+// After a server was killed at any call, the next server can listen.
 func TestKilledWhileItListens(t *testing.T) {
 	needStrace(t)
 	environment := func(path string) []string {
@@ -580,7 +580,7 @@ func TestKilledWhileItListens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What changes something, or waits. Go's own start makes few of these calls.
+	// The calls that change something, or wait. Go's own start makes few of them.
 	const calls = "socket,bind,flock,connect,unlinkat,getxattr,fchmod,?fchmodat2,fchmodat,fchownat,listen,?newfstatat"
 	killed := 0
 	for call := range strings.SplitSeq(calls, ",") {
@@ -771,7 +771,7 @@ func helperMountOnDemand(r role) error {
 	return listen.Run()
 }
 
-// Where others can exchange files, the path of the caller never leads to the socket file.
+// If others can exchange files, the path of the caller is not used to reach the socket file.
 func TestPathOfASocketFile(t *testing.T) {
 	file, err := os.Open(t.TempDir())
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needUnixDiag skips where the kernel's unix_diag is not there: it can be a module, and
-// qemu-user has no such netlink socket. Asked about the inode number 0, which no socket
-// has, unix_diag answers EINVAL, and a kernel without it ENOENT.
+// needUnixDiag skips a test if the kernel has no unix_diag. That can be a module, and
+// qemu-user has no such netlink socket. No socket has the inode number 0. For that number
+// unix_diag answers EINVAL, and a kernel without it answers ENOENT.
 func needUnixDiag(t *testing.T) {
 	t.Helper()
 	answer, err := askUnixDiag(0, 0)

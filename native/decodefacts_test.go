@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Groups, security label and audit token, of whatever system, as bytes.
+// The tables have groups, security labels and audit tokens of all systems, as bytes.
 
 func TestDecodeGroups(t *testing.T) {
 	for _, test := range []struct {
@@ -150,7 +150,7 @@ func TestDecodeAuditToken(t *testing.T) {
 	}
 }
 
-// Success that wrote less than it says never reads as what the buffer held.
+// If a call writes less than its length says, the rest of the buffer never reads as an answer.
 func TestTrap01UnfilledFacts(t *testing.T) {
 	for written := range 16 {
 		groups := make([]uint32, 16)

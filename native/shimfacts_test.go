@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The shims for groups, label and audit token, on the same kernel as those for
-// credentials.
+// These tests run the shims for groups, label and audit token on the same fake kernel as
+// those for credentials.
 
-// listQuestion is a call of one of them, and all that the kernel will say to it.
+// listQuestion is a call of one of them, and all answers of the kernel.
 type listQuestion struct {
 	fact     byte // as in ask.c
 	capacity int
@@ -37,8 +37,7 @@ type list struct {
 	Err   error
 }
 
-// asked is the level and option that each fact is to be asked by, and here the
-// command of an ioctl.
+// asked has the required level and option of each fact, and for an ioctl its command.
 var asked = map[string][2]int{
 	"linux g": {1, 59}, "linux l": {1, 31}, "linux o": {1, 77}, "linux e": {0, 0},
 	"linux k": {1, unix.SO_DOMAIN}, "linux f": {1, unix.SO_DOMAIN}, "linux h": {1, unix.SO_TYPE}, "linux a": {1, unix.SO_PEERCRED},

@@ -244,8 +244,8 @@ func column(t *testing.T, stdout string) (agree []string) {
 	return agree
 }
 
-// One implementation alone agrees with nothing: neither one that is all that was
-// asked, nor one that is all that answered. What is wrong is wrong all the same.
+// A single implementation has nothing to agree with, whether it is the only one that was
+// asked or the only one that answered. A wrong answer is still wrong.
 func TestCheckOfOneAlone(t *testing.T) {
 	right := func(int) (int32, uint32, uint32, error) {
 		return int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()), nil
@@ -287,8 +287,8 @@ func TestCheckOfOneAlone(t *testing.T) {
 	}
 }
 
-// check exits with 1 when an implementation does not answer, answers something
-// else than the others, or all answer what is not true.
+// check exits with 1 if an implementation does not answer, if its answer differs from those
+// of the others, or if all answers are wrong.
 func TestCheckFails(t *testing.T) {
 	right := func(int) (int32, uint32, uint32, error) {
 		return int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()), nil
@@ -548,7 +548,7 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Of each fact there is a value or a reason, and as many values as this system has.
+// Each fact has a value or a reason. The values are those that this system reports.
 func TestListenShowsAllFacts(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
 		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
@@ -633,7 +633,7 @@ func TestPeerText(t *testing.T) {
 	}
 }
 
-// A reason does not hold what differs from peer to peer, or each would be a footnote.
+// A reason leaves out what differs between peers. Otherwise each peer would have a footnote.
 func TestReasonsAreAlike(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -653,7 +653,7 @@ func TestReasonsAreAlike(t *testing.T) {
 	}
 }
 
-// However many groups a peer has, its line stays a line.
+// The text about a peer is one line, however many groups the peer has.
 func TestManyGroupsAreCut(t *testing.T) {
 	gids := make([]uint32, 65_536)
 	for n := range gids {
@@ -686,7 +686,7 @@ func TestInterruptRemovesSocketFile(t *testing.T) {
 	}
 }
 
-// A reader of the output that has gone away ends the command without a word, as for head(1).
+// If the reader of the output goes away, as head(1) does, the command ends without a message.
 func TestBrokenPipe(t *testing.T) {
 	for _, args := range [][]string{{"check"}, {"check", "--json"}, {"version"}} {
 		read, write, err := os.Pipe()

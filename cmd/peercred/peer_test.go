@@ -12,9 +12,9 @@ import (
 	"example.com/peercred"
 )
 
-// FuzzText: a peer chooses its label, within its policy, and its executable. The line
-// about it stays one line of so many fields, without a command to the terminal, and
-// says what they are.
+// FuzzText checks the line about a peer that chooses its label, within its policy, and its
+// executable. It is one line with a fixed number of fields, has no command for the terminal,
+// and shows the values.
 func FuzzText(f *testing.F) {
 	f.Add("unconfined", "/usr/bin/x")
 	f.Add("", "")

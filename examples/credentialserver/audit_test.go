@@ -79,7 +79,7 @@ func TestAuditLine(t *testing.T) {
 	}
 }
 
-// TestAuditRefusedConnection has the two kinds of them.
+// TestAuditRefusedConnection has both kinds of connections that are closed unread.
 func TestAuditRefusedConnection(t *testing.T) {
 	for _, test := range []struct {
 		denied *guard.Denied
@@ -107,7 +107,7 @@ func TestAuditRefusedConnection(t *testing.T) {
 	}
 }
 
-// A request that did not come through the auditor has no line to say so in.
+// A request that did not pass the auditor has no line in the log.
 func TestAuditDeniedElsewhere(t *testing.T) {
 	var log bytes.Buffer
 	a := auditor{slog.New(slog.NewTextHandler(&log, nil))}
