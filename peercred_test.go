@@ -276,9 +276,9 @@ func TestLogValue(t *testing.T) {
 	}))
 	peer := &peercred.PeerCredentials{PID: 12345, UID: 4294967294, GID: 1000}
 	logger.Info("connected", "peer", peer)
-	logger.Info("refused", "peer", (*peercred.PeerCredentials)(nil))
+	logger.Info("denied", "peer", (*peercred.PeerCredentials)(nil))
 	want := "level=INFO msg=connected peer.pid=12345 peer.uid=4294967294 peer.gid=1000\n" +
-		"level=INFO msg=refused peer=<nil>\n"
+		"level=INFO msg=denied peer=<nil>\n"
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("the log of a peer, and of none (-want +got):\n%s", diff)
 	}

@@ -105,7 +105,7 @@ func TestHandshakeAdmits(t *testing.T) {
 	}
 }
 
-func TestHandshakeRefuses(t *testing.T) {
+func TestHandshakeDenies(t *testing.T) {
 	broken := errors.New("broken")
 	tests := map[string]struct {
 		network string
@@ -248,7 +248,7 @@ func (c closing) Close() error {
 // thereafter is closed.
 func TestClientHandshakeContext(t *testing.T) {
 	needClients(t)
-	for name, verdict := range map[string]error{"admitted too late": nil, "refused too late": errors.New("no")} {
+	for name, verdict := range map[string]error{"admitted too late": nil, "denied too late": errors.New("no")} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			asked, release := make(chan struct{}), make(chan struct{})
@@ -432,7 +432,7 @@ func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	got := callCheck(t.Context(), dialInsecure(t, target))
 	s.stop()
 	if got.Code != codes.Unavailable || len(s.noted()) > 0 || len(told.all()) == 0 {
-		t.Errorf("call: %v, calls that came to a handler: %v, refusals: %v", got, s.noted(), told.all())
+		t.Errorf("call: %v, calls that came to a handler: %v, denials: %v", got, s.noted(), told.all())
 	}
 	checkSilent(t, got.Message)
 }

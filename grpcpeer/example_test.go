@@ -56,8 +56,8 @@ func ExampleNewClientCredentials() {
 
 	anotherUser := guard.UIDs(uint32(os.Geteuid()) + 1)
 	for _, policy := range []guard.Policy{guard.CurrentUser(), anotherUser} {
-		refused := func(denied *guard.Denied) { fmt.Println("refused:", denied.Rule == anotherUser.String()) }
-		client, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(grpcpeer.NewClientCredentials(policy, refused)))
+		onDeny := func(denied *guard.Denied) { fmt.Println("denied:", denied.Rule == anotherUser.String()) }
+		client, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(grpcpeer.NewClientCredentials(policy, onDeny)))
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func ExampleNewClientCredentials() {
 	}
 	// Output:
 	// OK
-	// refused: true
+	// denied: true
 	// Unavailable
 }
 

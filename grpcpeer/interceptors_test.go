@@ -74,7 +74,7 @@ func TestRules(t *testing.T) {
 				told[call.Method] = fine
 			}
 			if diff := cmp.Diff(test.want, told); diff != "" {
-				t.Errorf("refusals and handlers (-want +got):\n%s", diff)
+				t.Errorf("denials and handlers (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestUnlistedIsNamed(t *testing.T) {
 	callCheck(t.Context(), dialInsecure(t, target))
 	want := []*guard.Denied{{Credentials: self(), Rule: "a rule for the method"}}
 	if diff := cmp.Diff(want, told.all()); diff != "" {
-		t.Errorf("refusals (-want +got):\n%s", diff)
+		t.Errorf("denials (-want +got):\n%s", diff)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestUnknownPeer(t *testing.T) {
 				}
 			}
 			if len(told.all()) != 3 {
-				t.Errorf("onDeny was told of %d refusals, want 3", len(told.all()))
+				t.Errorf("onDeny got %d denials, want 3", len(told.all()))
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestServeHTTP(t *testing.T) {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	if len(s.noted()) > 0 || len(told.all()) != 3 {
-		t.Errorf("calls that came to a handler: %v, refusals: %v", s.noted(), told.all())
+		t.Errorf("calls that came to a handler: %v, denials: %v", s.noted(), told.all())
 	}
 }
 
@@ -165,7 +165,7 @@ func TestPeerFromContext(t *testing.T) {
 }
 
 // No part of an answer has the reason of a denial.
-func TestRefusalIsSilent(t *testing.T) {
+func TestDenialIsSilent(t *testing.T) {
 	secret := guard.Func("the secret rule", func(guard.Peer) error { return errors.New("the reason") })
 	listener, target := listen(t)
 	serve(t, listener, append(grpcpeer.Require(grpcpeer.Rules{"/": secret}), serverCreds(guard.CurrentUser()))...)
@@ -267,7 +267,7 @@ func TestUnknownMethods(t *testing.T) {
 				t.Errorf("handled (-want +got):\n%s", diff)
 			}
 			if len(told.all()) != test.denied {
-				t.Errorf("onDeny was told of %v, want %d refusals", told.all(), test.denied)
+				t.Errorf("onDeny got %v, want %d denials", told.all(), test.denied)
 			}
 		})
 	}
@@ -307,6 +307,6 @@ func TestConcurrentCalls(t *testing.T) {
 	}
 	callers.Wait()
 	if handled, denied := len(s.noted()), len(told.all()); handled != clients*calls || denied != clients*calls {
-		t.Errorf("%d calls handled and %d refused, want %d of each", handled, denied, clients*calls)
+		t.Errorf("%d calls handled and %d denied, want %d of each", handled, denied, clients*calls)
 	}
 }

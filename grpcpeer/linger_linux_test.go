@@ -139,7 +139,7 @@ func playVictim(address string, threads int) error {
 
 // Denied peers can make the server wait for the kernel in at most 512 threads, which is
 // guard's limit.
-func TestRefusedPeersTakeFewThreads(t *testing.T) {
+func TestDeniedPeersTakeFewThreads(t *testing.T) {
 	reexec.NeedRoot(t)
 	needLingerer(t)
 	const threads, attempts, calls = 650, 900, 20
@@ -177,7 +177,7 @@ func needBacklog(t testing.TB, connections int) {
 }
 
 // After a denied server the client still reaches the right one.
-func TestRefusedServerHoldsNobodyUp(t *testing.T) {
+func TestDeniedServerHoldsNobodyUp(t *testing.T) {
 	needClients(t)
 	lingerer := needLingerer(t)
 	address, target := abstract()

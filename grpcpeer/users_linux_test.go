@@ -161,7 +161,7 @@ func TestUsersAtHandshake(t *testing.T) {
 	seen := map[uint32]bool{}
 	for _, denied := range told.all() {
 		if diff := cmp.Diff(who[denied.Credentials.UID], denied.Credentials); diff != "" {
-			t.Errorf("refused (-want +got):\n%s", diff)
+			t.Errorf("denied (-want +got):\n%s", diff)
 		}
 		seen[denied.Credentials.UID] = true
 	}
@@ -248,14 +248,14 @@ func TestClientChoosesServer(t *testing.T) {
 			t.Errorf("a call for %s: %v", name, got)
 		}
 		if all := told.all(); len(all) == 0 {
-			t.Errorf("a call for %s: onDeny was told of nothing", name)
+			t.Errorf("a call for %s: onDeny got nothing", name)
 		} else if diff := cmp.Diff(&guard.Denied{Credentials: server, Rule: policy.String()}, all[0]); diff != "" {
-			t.Errorf("a call for %s: refused (-want +got):\n%s", name, diff)
+			t.Errorf("a call for %s: denied (-want +got):\n%s", name, diff)
 		}
 	}
 	var told denials
 	if got := callCheck(t.Context(), dial(t, target, grpcpeer.NewClientCredentials(guard.UIDs(alice), told.hook))); got != fine || len(told.all()) > 0 {
-		t.Errorf("a call for alice: %v, refused: %v", got, told.all())
+		t.Errorf("a call for alice: %v, denied: %v", got, told.all())
 	}
 
 	process.Proceed()

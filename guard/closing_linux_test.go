@@ -167,7 +167,7 @@ func TestServingAfterFile(t *testing.T) {
 
 // The connection of a denied peer that has sent nothing is closed at once, even while all
 // closers are busy.
-func TestRefusedWithoutData(t *testing.T) {
+func TestDeniedWithoutData(t *testing.T) {
 	listener := newGuarded(t, listenOpenly(t), Config{Policy: Nobody(), OnDeny: func(*Denied) {}, ReceiveDescriptors: true})
 	listener.closer.most = 0
 	client := dialPlain(t, listener)
@@ -220,7 +220,7 @@ func TestHostilePeersThatAreLetIn(t *testing.T) {
 }
 
 // Such peers are also denied like any other.
-func TestHostilePeersThatAreRefused(t *testing.T) {
+func TestHostilePeersThatAreDenied(t *testing.T) {
 	reports := make(chan *Denied)
 	listener := listenAs(t, Config{Policy: UIDs(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})
 	done := make(chan error)
@@ -229,7 +229,7 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 	for _, test := range hostile {
 		client := dialPlain(t, listener)
 		err := test.do(client)
-		if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ENOTCONN) { // it may be refused by now
+		if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ENOTCONN) { // it may be denied by now
 			t.Fatal(err)
 		}
 		if d := <-reports; d.Failed || d.Credentials.PID != int32(os.Getpid()) {
@@ -449,11 +449,11 @@ func TestBacklogThatLingers(t *testing.T) {
 	dialPlain(t, inner)
 	acceptPeer(t, listener)
 	if got := listener.Counts().Denied["uid 0"]; got != most {
-		t.Errorf("%d peers were refused before, want %d", got, most)
+		t.Errorf("%d peers were denied before, want %d", got, most)
 	}
 	listener.closer.wait()
 	if after := descriptors(t); after > before+2 { // the client's and ours
-		t.Errorf("%d descriptors are open, and were %d: refused connections are", after, before)
+		t.Errorf("%d descriptors are open, and were %d: connections of denied peers are", after, before)
 	}
 	attacker.Finish()
 }

@@ -92,7 +92,7 @@ func TestAdmit(t *testing.T) {
 	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !isDenied(err) {
 		t.Errorf("Admit = %v, %v, want *Denied", got, err)
 	}
-	isClosed(t, client) // the refusal closed it
+	isClosed(t, client) // the denial closed it
 	if got, err := Admit(nil, everybody()); got != nil || !isDenied(err) {
 		t.Errorf("of nil: %v, %v, want *Denied", got, err)
 	}
@@ -222,7 +222,7 @@ var waysToAdmit = map[string]func(testing.TB, *net.UnixConn) net.Conn{
 }
 
 // Admit closes a denied connection, so the caller's own Close does not wait.
-func TestCloseAfterRefusal(t *testing.T) {
+func TestCloseAfterDenial(t *testing.T) {
 	needCredentials(t)
 	for name, way := range waysToAdmit {
 		t.Run(name, func(t *testing.T) {

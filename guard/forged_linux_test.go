@@ -190,9 +190,9 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 					if got.Forged == 0 {
 						says = test.as
 					}
-					decidedOn := test.policy == "process" // by a foreign rule, whose error is a plain refusal
+					decidedOn := test.policy == "process" // by a foreign rule, whose error is a plain denial
 					if !got.Denied || got.Failed == decidedOn || !strings.Contains(got.Err, says) || got.Wraps != (got.Forged != 0) {
-						t.Errorf("%v: %+v, want a refusal that could not be decided, and %q", got.Forged, got, says)
+						t.Errorf("%v: %+v, want a denial that could not be decided, and %q", got.Forged, got, says)
 					}
 				}
 			})

@@ -96,7 +96,7 @@ func TestSlotsAreGivenBack(t *testing.T) {
 			}
 			return again.Close()
 		},
-		"admitted again and refused": func(t *testing.T, c *Conn) error {
+		"admitted again and denied": func(t *testing.T, c *Conn) error {
 			if _, err := Admit(c, Nobody()); !isDenied(err) {
 				t.Errorf("Admit = %v, want *Denied", err)
 			}
@@ -162,7 +162,7 @@ func TestSlotOfAHijackedConnection(t *testing.T) {
 	go func() { served <- server.Serve(listener) }()
 	ask := func() *net.UnixConn {
 		client := dialPlain(t, listener)
-		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // may be refused by now
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // may be denied by now
 		return client
 	}
 	ask()

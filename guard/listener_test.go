@@ -270,7 +270,7 @@ func TestFileListener(t *testing.T) {
 }
 
 // A denied peer's connection is closed, counted and reported, and the next peer is served.
-func TestRefusedPeers(t *testing.T) {
+func TestDeniedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
@@ -468,7 +468,7 @@ func TestListenerWithoutADescriptor(t *testing.T) {
 	}
 	listener.SetUnlinkOnClose(true) // does nothing
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
-		t.Errorf("Accept = %v, %v, want that the peer is refused, and then io.EOF", conn, err)
+		t.Errorf("Accept = %v, %v, want that the peer is denied, and then io.EOF", conn, err)
 	}
 }
 
@@ -547,7 +547,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 						t.Fatal("not taken")
 					}
 					if got := <-calls; got != want {
-						t.Errorf("the hook is told %v, want %v", got, want)
+						t.Errorf("the hook gets %v, want %v", got, want)
 					}
 				}
 			})

@@ -73,7 +73,7 @@ func TestFactsAreAskedForAtOnce(t *testing.T) {
 }
 
 // The kernel is asked only for the facts that the policy requires if the peer is denied.
-func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
+func TestDeniedPeersAreNotAskedAbout(t *testing.T) {
 	for _, limited := range []bool{false, true} {
 		var came []Peer
 		policy := Func("the first, if any is limited", func(p Peer) error {
@@ -94,7 +94,7 @@ func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
 		<-done
 		refused := came[len(came)-1]
 		if got := refused.conn.facts.Load(); got != closedFacts {
-			t.Errorf("limited %v: a refused peer was asked about: %v", limited, got)
+			t.Errorf("limited %v: a denied peer was asked about: %v", limited, got)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func helperConnect(r role) error {
 		case string(said) == "welcome":
 			fmt.Println("welcome")
 		case len(said) == 0 && (err == nil || errors.Is(err, syscall.ECONNRESET)):
-			fmt.Println("refused")
+			fmt.Println("denied")
 		default:
 			return fmt.Errorf("read %q, %v", said, err)
 		}
@@ -134,7 +134,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 			for _, side := range []struct {
 				peers []*role
 				says  string
-			}{{test.letsIn, "welcome"}, {test.refuses, "refused"}} {
+			}{{test.letsIn, "welcome"}, {test.refuses, "denied"}} {
 				for _, r := range side.peers {
 					r.Address = inner.Addr().String()
 					peer := reexec.Start(t, *r)

@@ -127,11 +127,11 @@ func TestPolicies(t *testing.T) {
 		{"one that fails, and none admits", AnyOf(UIDs(0), panics), alice, verdict{rule: "any of (uid 0; panics)", failed: true}},
 
 		{"a function that admits", admit, alice, in},
-		{"a function that refuses", refuse, alice, verdict{rule: "refuse"}},
+		{"a function that denies", refuse, alice, verdict{rule: "refuse"}},
 		{"a function that panics", panics, alice, verdict{rule: "panics", failed: true}},
 		{"a nil function", Func("nil", nil), root, verdict{rule: "nil"}},
 		{"a function that asks another policy", Func("outer", UIDs(0).Allow), alice, verdict{rule: "uid 0"}},
-		{"a function that wraps a refusal", Func("outer", func(p Peer) error {
+		{"a function that wraps a denial", Func("outer", func(p Peer) error {
 			return fmt.Errorf("as configured: %w", UIDs(0).Allow(p))
 		}), alice, verdict{rule: "uid 0"}},
 		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
@@ -147,7 +147,7 @@ func TestPolicies(t *testing.T) {
 			}
 			if denied, ok := errors.AsType[*Denied](err); ok {
 				if diff := cmp.Diff(test.peer.Credentials(), denied.Credentials); diff != "" {
-					t.Errorf("the refusal's credentials (-want +got):\n%s", diff)
+					t.Errorf("the denial's credentials (-want +got):\n%s", diff)
 				}
 				if text := err.Error(); !strings.Contains(text, strconv.Quote(got.rule)) {
 					t.Errorf("%q does not name the rule", text)

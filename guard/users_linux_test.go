@@ -205,7 +205,7 @@ func TestMapsAll(t *testing.T) {
 }
 
 // Each rule about ids denies the overflow id.
-func TestOverflowIDsAreRefused(t *testing.T) {
+func TestOverflowIDsAreDenied(t *testing.T) {
 	defer func(saved func() overflowIDs) { overflow = saved }(overflow)
 	overflow = func() overflowIDs { return overflowIDs{uid: 65534, gid: 65533} }
 	peer := func(uid, gid uint32, groups ...uint32) Peer {

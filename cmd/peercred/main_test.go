@@ -584,7 +584,7 @@ func TestListenShowsAllFacts(t *testing.T) {
 		{"start_time", !got.StartTime.IsZero(), want.Process},
 	} {
 		if reason := got.Unavailable[test.fact]; test.told != test.support.Available || test.told == (reason != "") {
-			t.Errorf("%s is told: %v (%q), want %v:\n%s", test.fact, test.told, reason, test.support.Available, saw)
+			t.Errorf("%s is reported: %v (%q), want %v:\n%s", test.fact, test.told, reason, test.support.Available, saw)
 		}
 	}
 	if got.Groups != nil && runtime.GOOS == "linux" && os.Geteuid() == 0 {

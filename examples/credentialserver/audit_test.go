@@ -79,8 +79,8 @@ func TestAuditLine(t *testing.T) {
 	}
 }
 
-// TestAuditRefusedConnection has both kinds of connections that are closed unread.
-func TestAuditRefusedConnection(t *testing.T) {
+// TestAuditDeniedConnection has both kinds of connections that are closed unread.
+func TestAuditDeniedConnection(t *testing.T) {
 	for _, test := range []struct {
 		denied *guard.Denied
 		want   fields

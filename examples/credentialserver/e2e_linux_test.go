@@ -249,7 +249,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("%d lines for 11 requests:\n%s", n, p.log)
 	}
 	if n := p.log.count(t, fields{"msg": "connection denied"}); n != 3 {
-		t.Errorf("%d lines for 3 refused connections:\n%s", n, p.log)
+		t.Errorf("%d lines for 3 denied connections:\n%s", n, p.log)
 	}
 	for _, secret := range []string{hers.Token, again.Token} {
 		if strings.Contains(p.log.String(), secret) {

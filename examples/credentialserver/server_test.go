@@ -223,7 +223,7 @@ func TestConnectionLimitCounts(t *testing.T) {
 	} {
 		limit.track(ours, step.state)
 		if err := limit.policy().Allow(ours.Peer()); (err != nil) != step.refused {
-			t.Errorf("after %v: %v; want refused %v", step.state, err, step.refused)
+			t.Errorf("after %v: %v; want denied %v", step.state, err, step.refused)
 		}
 	}
 	if len(limit.byUID) != 0 || limit.open != 0 {
