@@ -77,8 +77,8 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // DragonFly and macOS, and for a seqpacket socket without a peer on DragonFly and on FreeBSD
 // up to 13. It is EPROTO for an answer that the system's headers do not define.
 //
-// A peer that has closed or exited is no error on Linux, macOS, FreeBSD, DragonFly and
-// OpenBSD. On NetBSD, illumos and Solaris it is ENOTCONN.
+// A peer that has closed or exited is not an error on Linux, macOS, FreeBSD, DragonFly and
+// OpenBSD. On NetBSD, illumos and Solaris the error is ENOTCONN.
 //
 // On Linux a call for a connected *net.UnixConn makes one system call, or four for
 // "unixpacket". It takes no lock, and does not allocate if the result does not escape. The

@@ -31,7 +31,7 @@ type subject struct {
 	// base executes what is compared with, and run the subject, n times. Each returns
 	// how long that took.
 	base, run func(n int) time.Duration
-	// ask is the question that run asks. It is nil if the subject is no question.
+	// ask is the question that run asks. It is nil if the subject is not a question.
 	ask question
 }
 

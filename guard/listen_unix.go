@@ -246,13 +246,13 @@ func onDescriptor(open syscall.Conn, do func(fd int) error) error {
 	return errors.Join(err, done)
 }
 
-// setCloseOnExec returns an error if fd is no descriptor.
+// setCloseOnExec returns an error if fd is not a descriptor.
 func setCloseOnExec(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
 	return os.NewSyscallError("fcntl(F_SETFD)", err)
 }
 
-// checkListens returns an error if file is no listening socket.
+// checkListens returns an error if file is not a listening socket.
 func checkListens(file *os.File) error {
 	return onDescriptor(file, func(fd int) error {
 		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)

@@ -13,7 +13,7 @@ import (
 
 // These systems do not report who connects. So no listener is made, and nothing here is used.
 
-// maxPath is no limit, because the limits of these systems are not known.
+// maxPath allows any length, because the limits of these systems are not known.
 const maxPath = math.MaxInt - 1
 
 // listenAtPath is never called: these systems do not report who connects.

@@ -183,7 +183,7 @@ func inPasswd(passwd, name string) (uid string, ok bool) {
 // overflowIDs are ids that stand for many ids, or none.
 type overflowIDs struct{ uid, gid int64 }
 
-// none is no id.
+// none is not an id.
 const none = -1
 
 // overflow returns the ids that stand for every id that our user namespace does not map:
