@@ -396,7 +396,7 @@ func TestListenerIsExplained(t *testing.T) {
 	} {
 		conn := foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })}
 		if _, err := peercred.GetPeerCredentials(conn); !isErrno(err, unix.ENOTCONN) || strings.Contains(err.Error(), "listener") {
-			t.Errorf("GetPeerCredentials of %s: %v, want ENOTCONN and no word of a listener", what, err)
+			t.Errorf("GetPeerCredentials of %s: %v, want ENOTCONN and an error that does not mention a listener", what, err)
 		}
 	}
 }

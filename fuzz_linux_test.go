@@ -115,7 +115,7 @@ func (w *world) check(fd int) {
 	var notUnix *peercred.ErrNotUnixSocket
 	switch {
 	case (got == nil) == (err == nil):
-		w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v: both or neither", fd, got, err)
+		w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want either credentials or an error", fd, got, err)
 	case wantKindErr == nil && wantKind != "Unix":
 		if !errors.As(err, &notUnix) || notUnix.ConnType != wantKind {
 			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want *ErrNotUnixSocket{%s}", fd, got, err, wantKind)

@@ -419,7 +419,7 @@ func TestProcessRefusals(t *testing.T) {
 				p.Close()
 			}
 			if (p == nil) == (err == nil) {
-				t.Errorf("OpenPeerProcess = %v, %v: both or neither", p, err)
+				t.Errorf("OpenPeerProcess = %v, %v, want either a handle or an error", p, err)
 			}
 			if after := openDescriptors(t); after != before {
 				t.Errorf("%d descriptors are open, %d were before", after, before)
@@ -618,7 +618,7 @@ func TestProcessWideNumbers(t *testing.T) {
 			t.Errorf("%s.ProcessExited(0) = %v, want no error", i.name, err)
 		}
 		if _, err := i.processPID(0); err == nil || err == unix.EBADF {
-			t.Errorf("%s.ProcessPID(0) = %v, want that it is no pidfd", i.name, err)
+			t.Errorf("%s.ProcessPID(0) = %v, want that it is not a pidfd", i.name, err)
 		}
 	}
 }

@@ -300,7 +300,7 @@ func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
 	}
 	if descriptorsAreRefused(unasked{}) {
-		t.Error("descriptors are refused, says a kernel that could not be asked")
+		t.Error("descriptorsAreRefused = true, and the kernel could not be asked")
 	}
 }
 

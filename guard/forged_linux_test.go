@@ -62,7 +62,7 @@ var forgedWays = map[string]func(net.Listener, Policy) error{
 		}
 		admitted, err := Admit(conn, policy)
 		if (admitted == nil) == (err == nil) {
-			return errors.New("Admit: both or neither")
+			return errors.New("Admit: want either a connection or an error")
 		}
 		if err == nil {
 			admitted.Close()
@@ -72,7 +72,7 @@ var forgedWays = map[string]func(net.Listener, Policy) error{
 	"Dial": func(inner net.Listener, policy Policy) error {
 		conn, err := Dial(context.Background(), "unix", inner.Addr().String(), policy)
 		if (conn == nil) == (err == nil) {
-			return errors.New("Dial: both or neither")
+			return errors.New("Dial: want either a connection or an error")
 		}
 		if err == nil {
 			conn.Close()

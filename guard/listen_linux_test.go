@@ -169,7 +169,7 @@ func TestSocketFileIsWatched(t *testing.T) {
 		delete(saw.Files, expected)
 	}
 	if len(saw.Files) > 0 {
-		t.Errorf("it was there otherwise than as %q, or narrower before it listens: %v", want, saw.Files)
+		t.Errorf("the file was neither %q nor narrower before it listens: %v", want, saw.Files)
 	}
 	if os.Geteuid() == 0 && saw.Passed > 0 {
 		t.Errorf("it admitted another user %d times", saw.Passed)

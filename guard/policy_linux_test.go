@@ -189,10 +189,10 @@ func TestPeerThatChanged(t *testing.T) {
 				t.Errorf("its groups: %v (-want +got):\n%s", err, diff)
 			}
 			if err := lost.Allow(peer); err != nil {
-				t.Errorf("%v: %v, and that is who it was", lost, err)
+				t.Errorf("%v: %v, and it had these ids at connect time", lost, err)
 			}
 			if err := gained.Allow(peer); !isDenied(err) {
-				t.Errorf("%v: %v, and that is who it is now", gained, err)
+				t.Errorf("%v: %v, and it has these ids only now", gained, err)
 			}
 		})
 	}

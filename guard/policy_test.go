@@ -313,7 +313,7 @@ func TestNamesAreResolved(t *testing.T) {
 			t.Errorf("%s: root is admitted: %v, want %v", test.name, got, let)
 		}
 		if policy.Allow(reticent(1, 1)) == nil {
-			t.Errorf("%s: another than root is admitted", test.name)
+			t.Errorf("%s: a user other than root is admitted", test.name)
 		}
 	}
 }

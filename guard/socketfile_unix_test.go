@@ -314,7 +314,7 @@ func TestNothingToReplace(t *testing.T) {
 	}
 	defer socket.Close()
 	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
-		t.Errorf("to replace what is not there any more: %v, want that it binds", err)
+		t.Errorf("replacing a file that is gone: %v, want that it binds", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
@@ -677,7 +677,7 @@ func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 		t.Skipf("this system keeps the directory that we are in: %v", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
-		t.Errorf("Listen = %v, %v, want that we are nowhere", listener, err)
+		t.Errorf("Listen = %v, %v, want an error about the working directory", listener, err)
 	}
 }
 

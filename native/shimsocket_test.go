@@ -18,11 +18,11 @@ var badInts = map[string]struct {
 	reply
 	err error
 }{
-	"success without a word": {says(nil, 4), unix.EPROTO},
-	"cut short":              {says(words(1), 2), unix.EPROTO},
-	"too long":               {says(words(1), 8), unix.EPROTO},
-	"empty":                  {says(words(1), 0), unix.EPROTO},
-	"an error":               {reply{errno: int(unix.EPERM), length: 4, bytes: words(1)}, unix.EPERM},
+	"success without a write": {says(nil, 4), unix.EPROTO},
+	"cut short":               {says(words(1), 2), unix.EPROTO},
+	"too long":                {says(words(1), 8), unix.EPROTO},
+	"empty":                   {says(words(1), 0), unix.EPROTO},
+	"an error":                {reply{errno: int(unix.EPERM), length: 4, bytes: words(1)}, unix.EPERM},
 }
 
 // CPEERCRED_KIND_UNKNOWN and those after it.
@@ -97,7 +97,7 @@ func TestShimsTrap01BSDs(t *testing.T) {
 		root := honest(s.layout, rootBuffer(s.shim))
 		want := s.decode(root)
 		if want.Err != nil || want.UID != 0 || want.GID != 0 {
-			t.Fatalf("%s: %v is to be root on a Unix socket", name, want)
+			t.Fatalf("%s: %v, want root on a Unix socket", name, want)
 		}
 		check := func(what string, is aSocket, want ids) {
 			t.Helper()
@@ -269,7 +269,7 @@ func TestShimsTrap13(t *testing.T) {
 		{"not connected", reply{errno: int(unix.ENOTCONN)}, oneWord(0, nil)},
 		{"NetBSD's way to say so", reply{errno: int(unix.EINVAL)}, failed(unix.EINVAL)},
 		{"refused", reply{errno: int(unix.EPERM)}, failed(unix.EPERM)},
-		{"success without a word", says(nil, 12), failed(unix.EPROTO)},
+		{"success without a write", says(nil, 12), failed(unix.EPROTO)},
 	} {
 		s.compareList(t, test.name, listQuestion{fact: 'a', first: test.reply}, test.want)
 	}

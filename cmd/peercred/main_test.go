@@ -700,7 +700,7 @@ func TestBrokenPipe(t *testing.T) {
 		err = p.Run()
 		write.Close()
 		if code := p.ProcessState.ExitCode(); code != exitPipe || stderr.String() != "" {
-			t.Errorf("peercred %q: %v, %q, want exit %d and no word", args, err, &stderr, exitPipe)
+			t.Errorf("peercred %q: %v, %q, want exit %d and no message", args, err, &stderr, exitPipe)
 		}
 	}
 }
@@ -736,7 +736,7 @@ func TestBrokenPipeRemovesSocketFile(t *testing.T) {
 	said, _ := io.ReadAll(complaints)
 	p.Wait()
 	if code := p.ProcessState.ExitCode(); code != exitPipe || len(said) > 0 {
-		t.Errorf("exit %d, %s, want %d and no word", code, said, exitPipe)
+		t.Errorf("exit %d, %s, want %d and no message", code, said, exitPipe)
 	}
 	assertEmpty(t, filepath.Dir(path))
 }

@@ -42,7 +42,7 @@ func FuzzText(f *testing.F) {
 					t.Errorf("%s: %v", shown, err)
 				}
 			} else if shown == "" || strings.Contains(shown, " ") || strings.HasPrefix(shown, "-") {
-				t.Errorf("%q is shown as %s, which can be taken for something else", chosen, shown)
+				t.Errorf("%q is shown as %s, which can be mistaken for something else", chosen, shown)
 			}
 			if said != chosen {
 				t.Errorf("%q is shown as %s", chosen, shown)

@@ -227,7 +227,7 @@ func TestConnectionLimitCounts(t *testing.T) {
 		}
 	}
 	if len(limit.byUID) != 0 || limit.open != 0 {
-		t.Errorf("%v and %d are kept of users who are gone", limit.byUID, limit.open)
+		t.Errorf("%v and %d are stored for users who are gone", limit.byUID, limit.open)
 	}
 }
 
