@@ -234,8 +234,7 @@ func connectedEnd(t *testing.T, network, name, side string) int {
 }
 
 func TestAgreementOnStates(t *testing.T) {
-	// A socket on descriptor 0, so that a descriptor cut down to a C int would
-	// be answered.
+	// Descriptor 0 is a socket. So a number that is truncated to a C int would get an answer.
 	pair := socketpair(t, unix.SOCK_STREAM)
 	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -397,7 +396,7 @@ func TestListenerIsExplained(t *testing.T) {
 	} {
 		conn := foreign{raw: control(func(f func(uintptr)) error { f(uintptr(fd)); return nil })}
 		if _, err := peercred.GetPeerCredentials(conn); !isErrno(err, unix.ENOTCONN) || strings.Contains(err.Error(), "listener") {
-			t.Errorf("GetPeerCredentials of %s: %v, want ENOTCONN and no word of a listener", what, err)
+			t.Errorf("GetPeerCredentials of %s: %v, want ENOTCONN and an error that does not mention a listener", what, err)
 		}
 	}
 }
@@ -431,8 +430,8 @@ func TestTrap03ListenWhileAsked(t *testing.T) {
 	}
 }
 
-// Every socket of another family is an error because of the kernel's answer, with any Go
-// type.
+// Every socket of another family is an error, whatever its Go type. The kernel reports the
+// family.
 func TestTrap01OtherFamilies(t *testing.T) {
 	for _, state := range states() {
 		if state.kind == "Unix" || state.kind == "" {
@@ -451,7 +450,7 @@ func TestTrap01OtherFamilies(t *testing.T) {
 	}
 }
 
-// Descriptor 0 is a descriptor like any other.
+// Descriptor 0 is a valid descriptor.
 func TestDescriptorZero(t *testing.T) {
 	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -46,7 +47,7 @@ func uidOf(p *peercred.PeerCredentials, err error) uint32 {
 
 // GetPeerGroups allocates only the slice that it returns.
 func TestGroupsAllocateOnce(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	conns := map[int]*net.UnixConn{}
 	for _, n := range []int{0, 1, 64} {
 		peer, conn := connected(t, role{Do: "connect", Groups: n})
@@ -65,9 +66,9 @@ func TestGroupsAllocateOnce(t *testing.T) {
 	}
 }
 
-// One question is one getsockopt, and no other call on a descriptor. About a packet
-// connection it is also those about its family, its type and whether it listens, and
-// for the groups whether there is a peer.
+// One question makes one call of getsockopt, and no other call on a descriptor. For a packet
+// connection it also asks for the family, the type and whether it listens. For the groups it
+// also asks whether there is a peer.
 func TestOneSystemCall(t *testing.T) {
 	const questions = 1000
 	for _, network := range []string{"unix", "unixpacket"} {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// stranger is a syscall.Conn, and its own RawConn, that does as its fields say.
+// stranger is a syscall.Conn and its own RawConn. Its fields are its results.
 type stranger struct {
 	syscall.RawConn
 	err     error
@@ -18,7 +18,7 @@ type stranger struct {
 func (s stranger) SyscallConn() (syscall.RawConn, error) { return s, s.err }
 func (s stranger) Control(ask func(fd uintptr)) error    { return s.control(ask) }
 
-// The error of a foreign type is wrapped, even if it has a type of ours and is nil.
+// The error of a foreign type is wrapped, even if it is a nil pointer of one of our types.
 func TestForeignErrors(t *testing.T) {
 	if !supported {
 		t.Skip("needs a system that asks the foreign type")
@@ -36,7 +36,7 @@ func TestForeignErrors(t *testing.T) {
 	}
 }
 
-// Once Control has returned, failed or panicked, its function asks no more.
+// Once Control has returned, failed or panicked, its function asks nothing.
 func TestNothingIsAskedLate(t *testing.T) {
 	asked := 0
 	q := &question[int]{failed: "failed", ask: func(int) (int, error) { asked++; return 0, nil }}

@@ -69,7 +69,7 @@ func TestAskWhileClosing(t *testing.T) {
 		unix.Close(fds[1])
 	}
 	if answered.Load() == 0 || closed.Load() == 0 {
-		t.Errorf("%d answers and %d times net.ErrClosed: they never met", answered.Load(), closed.Load())
+		t.Errorf("%d answers and %d times net.ErrClosed: the calls and Close never overlapped", answered.Load(), closed.Load())
 	}
 }
 

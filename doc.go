@@ -15,10 +15,10 @@
 // The ids are effective ids. On a server's accepted connection they are the
 // peer's ids as of its connect(2). Later changes of the peer's ids do not show.
 //
-// On a client's connection the ids belong to the process that called listen(2). OpenBSD
-// names the process that called bind(2), and illumos and Solaris the process that made
-// the server's end. Under socket activation that process is the service manager, not the
-// service that accepts.
+// On a client's connection the ids belong to the process that called listen(2). On OpenBSD
+// they belong to the process that called bind(2). On illumos and Solaris they belong to the
+// process that made the server's end. Under socket activation that process is the service
+// manager, not the service that accepts.
 //
 // On Linux and current OpenBSD a socketpair names the process that made it. Other systems
 // may not answer about a socketpair. A datagram socket is an error, because it can be
@@ -56,8 +56,8 @@
 // [GetPeerAuditToken] returns the token that macOS uses for code signing.
 //
 // If a system or kernel does not support a fact, the error wraps
-// *[ErrPeerCredentialsUnavailable]. [Support] reports, without a connection, which facts
-// are available here and what each is worth.
+// *[ErrPeerCredentialsUnavailable]. [Support] reports which facts are available here, and
+// how reliable each is. It requires no connection.
 //
 // # Limits
 //

@@ -31,7 +31,7 @@ func (e *ErrNotUnixSocket) Error() string {
 type ErrPeerCredentialsUnavailable struct {
 	// Platform is the system, as runtime.GOOS names it.
 	Platform string
-	// Reason says for people what the system or kernel lacks or denies.
+	// Reason says, for people, what the system or kernel lacks or refuses.
 	Reason string
 }
 

@@ -33,7 +33,7 @@ type victim struct {
 	process *peercred.PeerProcess
 }
 
-// wrapper hides everything of a conn but what leads to its descriptor.
+// wrapper has only the method that gives access to a conn's descriptor.
 type wrapper struct{ net.Conn }
 
 func (w wrapper) NetConn() net.Conn { return w.Conn }
@@ -132,7 +132,7 @@ func factOf(f peercred.Fact) (bool, error) {
 	return false, errors.New(f.Reason)
 }
 
-// answerOf is the answer as text, nil for one that is none.
+// answerOf returns the answer as text, or nil if there is none.
 func answerOf[T any](answer T, err error) (any, error) {
 	text, failed := json.Marshal(answer)
 	if failed != nil {
@@ -144,7 +144,7 @@ func answerOf[T any](answer T, err error) (any, error) {
 	return string(text), err
 }
 
-// ofProcess tells the functions that need a handle.
+// ofProcess reports whether a function requires a handle.
 func ofProcess(function string) bool {
 	return slices.Contains([]string{
 		"Alive", "PID", "PID, without descriptors", "Signal", "CurrentCredentials", "ExecutablePath", "Executable", "Cmdline", "Cgroup",

@@ -29,7 +29,7 @@ func (w *world) next() int {
 	return int(b)
 }
 
-// any is one of the descriptors, or one that is none.
+// any is one of the descriptors, or a number that is not a descriptor.
 func (w *world) any() int {
 	if i := w.next() % (len(w.fds) + 1); i < len(w.fds) {
 		return w.fds[i]
@@ -115,7 +115,7 @@ func (w *world) check(fd int) {
 	var notUnix *peercred.ErrNotUnixSocket
 	switch {
 	case (got == nil) == (err == nil):
-		w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v: both or neither", fd, got, err)
+		w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want either credentials or an error", fd, got, err)
 	case wantKindErr == nil && wantKind != "Unix":
 		if !errors.As(err, &notUnix) || notUnix.ConnType != wantKind {
 			w.t.Errorf("descriptor %d: GetPeerCredentialsOf %v, %v, want *ErrNotUnixSocket{%s}", fd, got, err, wantKind)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 )
 
 // groupsAgree compares every implementation with want and wantErr.
@@ -29,9 +30,9 @@ func sameGroups(want, got []uint32) bool {
 	return (want == nil) == (got == nil) && slices.Equal(want, got)
 }
 
-// A peer's groups are those as of its connect(2), in any number.
+// The answer has all of a peer's groups as of its connect(2), however many there are.
 func TestGroups(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, network := range []string{"unix", "unixpacket"} {
 		for _, n := range []int{0, 1, 17, 64, 65, 65536} {
 			t.Run(fmt.Sprintf("%s, %d", network, n), func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 )
 
 // Peers are this test binary, executed again with its role in the environment.
-// A helper does its step, says so with one line on stdout, and goes on when its
-// stdin gives a line or ends.
+// A helper does a step, writes one line to stdout, and goes on when its stdin has a line or
+// ends.
 
 // role is the task of a helper.
 type role struct {
@@ -226,7 +226,7 @@ func inNamespace(flags uintptr, inside, outside int) reexec.Option {
 	}
 }
 
-// straced is a helper under strace, which is told arguments.
+// straced is a helper under strace, which gets the arguments.
 func straced(t testing.TB, r role, arguments ...string) *exec.Cmd {
 	t.Helper()
 	strace, executable := straceAndUs(t)
@@ -258,16 +258,9 @@ func (h *helper) report() (r report) {
 	return r
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 func needUserNamespaces(t testing.TB) {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if n, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err != nil || string(n) == "0\n" {
 		t.Skipf("needs user namespaces: /proc/sys/user/max_user_namespaces is %q, %v", n, err)
 	}

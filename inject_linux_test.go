@@ -25,8 +25,8 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
-// A kernel, or a sandbox between us and it, that fails a call, or that reports
-// success and writes nothing (a seccomp filter of our own, see [callAnswer]).
+// In these tests a kernel, or a sandbox in front of it, fails a call, or reports success and
+// writes nothing. strace or a seccomp filter (see [callAnswer]) does that.
 
 // runForged runs a helper while strace changes the answer of a call, and reads its report.
 // The helper ends by itself. inject is in strace's syntax: CALL:error=E, retval=N, or
@@ -396,8 +396,8 @@ func TestInjectedValues(t *testing.T) {
 	}
 }
 
-// Linux before 6.13 does not have PIDFD_GET_INFO, and /proc is asked: the tests of a
-// process, by themselves, where every ioctl(2) fails as that one does there.
+// Linux before 6.13 does not have PIDFD_GET_INFO, and /proc is used instead. The tests of a
+// process run again, in a process in which every ioctl(2) fails as it does there.
 func TestProcessWithoutPidfdInfo(t *testing.T) {
 	seccomp.Need(t)
 	needUserNamespaces(t)
@@ -445,7 +445,7 @@ func TestInjectedSocketpair(t *testing.T) {
 	}
 }
 
-// Descriptor 0 is one like any other.
+// Descriptor 0 is a valid descriptor.
 func TestSupportWithoutStdin(t *testing.T) {
 	var got peercred.Info
 	helper := start(t, role{Do: "support and no stdin"})
@@ -459,7 +459,7 @@ func TestSupportWithoutStdin(t *testing.T) {
 // If the kernel has no PIDFD_GET_INFO, or reports success without writing, the ids come from
 // /proc.
 func TestInjectedCurrentCredentials(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needPidfd(t)
 	uid, gid := uint32(4242), uint32(2424)
 	want, err := json.Marshal(currentCredentials(uid, gid))

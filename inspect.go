@@ -96,16 +96,16 @@ func checkVisible(procfs string) error {
 // its path. It opens that very file, even if another file is at the path by now. Close
 // the file.
 //
-// It is for logs, and no basis for a decision, even if the file is trusted. A process
-// can choose the file: it can execute that program only after it connected, or name it
-// by prctl(PR_SET_MM) in its own user namespace without executing it at all. Any
-// process with the same uid may have made it load other code (LD_PRELOAD, ptrace). Any
-// process that may write to the file can change it once it is no longer executed. So a
-// hash is that of the bytes that were read, not of the code that runs.
+// It is for logs, and no basis for a decision, even if the file is trusted. The process
+// can execute that program after it connected. In its own user namespace it can also
+// name the program by prctl(PR_SET_MM), without executing it. Any process with the same
+// uid may have made it load other code (LD_PRELOAD, ptrace). Any process that may write
+// to the file can change it once it is no longer executed. So a hash describes the bytes
+// that were read, not the code that runs.
 //
 // The path is for people. The file may have been moved, replaced or removed since (a
-// removed file's path ends in " (deleted)"). The path can also be one of another mount
-// namespace, which means nothing here. The program of a script is its interpreter.
+// removed file's path ends in " (deleted)"). It can also be a path in another mount
+// namespace, and then means nothing here. The program of a script is its interpreter.
 // Opening waits for the file system, which a hostile process may serve itself: see
 // [PeerProcess.ExecutablePath].
 //

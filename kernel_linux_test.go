@@ -18,7 +18,7 @@ import (
 )
 
 // kernelVariable is the environment variable that says that this kernel answers for the
-// caller. Then a right answer fails the tests. Without the variable a wrong one does.
+// caller. If it is set, the tests fail on a correct answer, and otherwise on a wrong one.
 const kernelVariable = "PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER"
 
 func TestTrap13Kernel(t *testing.T) {
@@ -28,7 +28,7 @@ func TestTrap13Kernel(t *testing.T) {
 			t.Fatalf("%s.AnswersForCaller() = %v, %v, want %v; %s=%q", i.name, got, err, wrongKernel, kernelVariable, os.Getenv(kernelVariable))
 		}
 	}
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, network := range toldNetworks() {
 		listener := listen(t, network)
 		peer := start(t, connectRole(listener, 1234, 5678))
@@ -44,11 +44,11 @@ func TestTrap13Kernel(t *testing.T) {
 	}
 }
 
-// packetEndsVariable says that the tests run on a kernel that confuses the ends of a
-// connection of SOCK_SEQPACKET, so that it is an error if that one does not.
+// packetEndsVariable says that this kernel confuses the ends of a SOCK_SEQPACKET connection.
+// If it is set, the tests fail on a kernel that does not.
 const packetEndsVariable = "PEERCRED_TEST_KERNEL_CONFUSES_PACKET_ENDS"
 
-// toldNetworks are those of whose connections this kernel tells the peer.
+// toldNetworks are the networks for whose connections this kernel reports the peer.
 func toldNetworks() []string {
 	if os.Getenv(packetEndsVariable) != "" {
 		return []string{"unix"}
@@ -56,9 +56,9 @@ func toldNetworks() []string {
 	return []string{"unix", "unixpacket"}
 }
 
-// Whom an accepted seqpacket socket names on such a kernel is the server, root or not.
+// On such a kernel an accepted seqpacket socket names the server, whether root or not.
 func TestTrap13PacketEnds(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	listener := listen(t, "unixpacket")
 	peer := start(t, connectRole(listener, 1234, 5678))
 	peer.Expect("connected")
@@ -77,7 +77,7 @@ func TestTrap13PacketEnds(t *testing.T) {
 	peer.Finish()
 }
 
-// unavailable asserts that every public way says so, and with the reason.
+// unavailable asserts that every public function returns that error with the reason.
 func unavailable(t *testing.T, conn netAndSyscallConn, reason string) {
 	t.Helper()
 	for name, ask := range asks(conn) {
@@ -91,8 +91,8 @@ func unavailable(t *testing.T, conn netAndSyscallConn, reason string) {
 	}
 }
 
-// Where the kernel cannot be asked whether it answers for the caller, an answer that names
-// this process is refused. Any other answer needs no such question. The failure is not
+// If the kernel cannot be asked whether it answers for the caller, an answer that names this
+// process is an error. Any other answer does not require that question. The failure is not
 // remembered.
 func TestTrap13KernelCannotBeAsked(t *testing.T) {
 	if os.Getenv(kernelVariable) != "" {
@@ -118,8 +118,8 @@ func TestTrap13KernelCannotBeAsked(t *testing.T) {
 	}
 }
 
-// A kernel that answers for the caller is found out on others too: here socket(2) is made
-// to give a socket whose peer is this process.
+// A kernel that answers for the caller is detected. Here socket(2) is made to return a socket
+// whose peer is this process.
 func TestTrap13ImitatedKernel(t *testing.T) {
 	var got map[string]string
 	runForged(t, role{Do: "ask a wrong kernel"}, fmt.Sprintf("socket:retval=%d", ourSocket), &got)
@@ -155,8 +155,8 @@ func helperAskAboutOurselvesOften(r role) error {
 	return helperAskOften(r)
 }
 
-// helperAskWithoutDescriptors asks about a connection to its parent and one to itself when
-// no descriptor can be opened to find out about the kernel, and about itself again when it
+// helperAskWithoutDescriptors asks about a connection to its parent and one to itself while
+// no descriptor can be opened to check the kernel. Then it asks about itself again while one
 // can.
 func helperAskWithoutDescriptors(r role) error {
 	conn, err := net.Dial(r.Network, r.Address)
@@ -195,7 +195,7 @@ func helperAskWithoutDescriptors(r role) error {
 	return reexec.Report(report{PID: os.Getpid(), Peer: peer, Err: errString(err)})
 }
 
-// ourSocket is the descriptor that a wrong kernel gives in place of any new socket.
+// ourSocket is the descriptor that a wrong kernel returns for every new socket.
 const ourSocket = 100
 
 // helperAskWrongKernel asks on a kernel whose new sockets have this process as their

@@ -57,10 +57,10 @@ func (p *PeerCredentials) LogValue() slog.Value {
 // called listen(2), on most systems. Call it right after Accept, because some systems
 // forget a peer that closes.
 //
-// conn must be a *net.UnixConn or wrap one. A wrapper needs a method NetConn() net.Conn, as
-// *tls.Conn has, or SyscallConn, as a struct that embeds a *net.UnixConn has. If conn is
-// not a connected *net.UnixConn, GetPeerCredentials also checks that the descriptor is a
-// Unix socket that can have a peer.
+// conn must be a *net.UnixConn or wrap one. A wrapper requires a method NetConn() net.Conn,
+// such as that of *tls.Conn, or SyscallConn, such as that of a struct that embeds a
+// *net.UnixConn. If conn is not a connected *net.UnixConn, GetPeerCredentials also checks
+// that the descriptor is a Unix socket that can have a peer.
 //
 // It returns credentials or an error:
 //
@@ -73,18 +73,18 @@ func (p *PeerCredentials) LogValue() slog.Value {
 //     around nil, is such an error.
 //
 // The errno is ENOTCONN for a socket without a peer, a listening socket and a datagram
-// socket. It is EINVAL instead on NetBSD, and for datagram sockets on FreeBSD, DragonFly
-// and macOS. For a seqpacket socket without a peer it is EINVAL on FreeBSD up to 13 and on
-// DragonFly. It is EPROTO for an answer that the system's headers do not define.
+// socket. On NetBSD it is EINVAL. It is also EINVAL for a datagram socket on FreeBSD,
+// DragonFly and macOS, and for a seqpacket socket without a peer on DragonFly and on FreeBSD
+// up to 13. It is EPROTO for an answer that the system's headers do not define.
 //
-// A peer that has closed or exited is no error on Linux, macOS, FreeBSD, DragonFly and
-// OpenBSD. On NetBSD, illumos and Solaris it is ENOTCONN.
+// A peer that has closed or exited is not an error on Linux, macOS, FreeBSD, DragonFly and
+// OpenBSD. On NetBSD, illumos and Solaris the error is ENOTCONN.
 //
-// On Linux a connected *net.UnixConn costs one system call, or four for "unixpacket". It
-// takes no lock, and does not allocate if the result does not escape. The first answer
-// that names this process itself costs three more system calls, which check whether the
-// kernel gives that answer for every peer. It also takes a read lock of syscall.ForkLock.
-// The descriptor is never duplicated.
+// On Linux a call for a connected *net.UnixConn makes one system call, or four for
+// "unixpacket". It takes no lock, and does not allocate if the result does not escape. The
+// first answer that names this process itself costs three more system calls, which check
+// whether the kernel gives that answer for every peer. The check also takes a read lock of
+// syscall.ForkLock. The descriptor is never duplicated.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
 func GetPeerCredentials(conn net.Conn) (*PeerCredentials, error) {
@@ -126,8 +126,8 @@ type reply struct {
 }
 
 // credentialsOfConn is credentialsOf.of with a short path for a connected *net.UnixConn,
-// which nearly every connection is. It is one function and returns its result by value, so
-// that the caller's frame can hold it: each further call would cost one per cent more.
+// the usual case. It is one function, because each further call would cost one per cent
+// more. It returns its result by value, so that the caller's frame can hold it.
 func credentialsOfConn(conn net.Conn) (PeerCredentials, error) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok || c == nil || !supported || !isConnectedStream(c) {

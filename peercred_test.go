@@ -32,7 +32,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answer is what an implementation says of a descriptor, for cmp.Diff.
+// answer is an implementation's answer about a descriptor, for cmp.Diff.
 type answer struct {
 	PID      int32
 	UID, GID uint32
@@ -60,12 +60,12 @@ func (a answer) credentials() *peercred.PeerCredentials {
 	return &peercred.PeerCredentials{PID: a.PID, UID: a.UID, GID: a.GID}
 }
 
-// told reports whether this system tells credentials at all.
+// told reports whether this system reports credentials at all.
 var told = runtime.GOOS != "windows" && runtime.GOOS != "plan9" && runtime.GOOS != "js" && runtime.GOOS != "wasip1"
 
 func skipUnlessTold(t testing.TB) {
 	if !told {
-		t.Skipf("%s tells no credentials of a socket's peer; TestTrap02UnsupportedIsAnError covers it", runtime.GOOS)
+		t.Skipf("%s does not report the credentials of a socket's peer; TestTrap02UnsupportedIsAnError covers it", runtime.GOOS)
 	}
 }
 
@@ -192,8 +192,8 @@ func dialTCP(t testing.TB) *net.TCPConn {
 func TestTrap02UnsupportedIsAnError(t *testing.T) {
 	if told {
 		// The error itself, on a system that does not produce it.
-		err := error(&peercred.ErrPeerCredentialsUnavailable{Platform: "windows", Reason: "it does not tell"})
-		if want := "peer credentials unavailable on windows: it does not tell"; err.Error() != want {
+		err := error(&peercred.ErrPeerCredentialsUnavailable{Platform: "windows", Reason: "it does not report them"})
+		if want := "peer credentials unavailable on windows: it does not report them"; err.Error() != want {
 			t.Errorf("the error reads %q, want %q", err, want)
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -276,17 +276,16 @@ func TestLogValue(t *testing.T) {
 	}))
 	peer := &peercred.PeerCredentials{PID: 12345, UID: 4294967294, GID: 1000}
 	logger.Info("connected", "peer", peer)
-	logger.Info("refused", "peer", (*peercred.PeerCredentials)(nil))
+	logger.Info("denied", "peer", (*peercred.PeerCredentials)(nil))
 	want := "level=INFO msg=connected peer.pid=12345 peer.uid=4294967294 peer.gid=1000\n" +
-		"level=INFO msg=refused peer=<nil>\n"
+		"level=INFO msg=denied peer=<nil>\n"
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("the log of a peer, and of none (-want +got):\n%s", diff)
 	}
 }
 
-// Credentials that were read back from a text with client-chosen bytes in it have
-// been root for anyone (CVE-2019-7304): what String and LogValue write, nothing
-// here reads.
+// A program that parsed credentials from a text with bytes that the client chose took
+// anybody for root (CVE-2019-7304). Nothing here parses what String and LogValue write.
 func TestTrap08NoParser(t *testing.T) {
 	for method := range reflect.TypeFor[*peercred.PeerCredentials]().Methods() {
 		switch method.Name {

@@ -22,7 +22,7 @@ type netAndSyscallConn interface {
 	syscall.Conn
 }
 
-// asks are the public ways to ask about conn.
+// asks are the public functions that answer about conn.
 func asks(conn netAndSyscallConn) map[string]func() (*peercred.PeerCredentials, error) {
 	return map[string]func() (*peercred.PeerCredentials, error){
 		"GetPeerCredentials":              func() (*peercred.PeerCredentials, error) { return peercred.GetPeerCredentials(conn) },
@@ -58,7 +58,7 @@ func connectRole(listener *net.UnixListener, uid, gid uint32) role {
 }
 
 func TestTrap04HighIDs(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, ids := range []struct{ uid, gid uint32 }{
 		{1, 1}, {1, 2}, {0, 1}, {65534, 65534},
 		{2147483647, 2147483648}, {2147483648, 2147483647},
@@ -77,7 +77,7 @@ func TestTrap04HighIDs(t *testing.T) {
 }
 
 func TestClientSeesServer(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	address := abstract()
 	uid, gid := uint32(2147483648), uint32(1234)
 	server := start(t, role{Do: "serve", Network: "unix", Address: address, UID: &uid, GID: &gid})
@@ -98,7 +98,7 @@ func TestClientSeesServer(t *testing.T) {
 
 // The answer stays that of connect time.
 func TestSetuidAfterConnect(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	listener := listen(t, "unix")
 	then := uint32(4242)
 	r := connectRole(listener, 0, 17)
@@ -143,7 +143,7 @@ func TestTrap07PeerGone(t *testing.T) {
 
 // The kernel names the process that connected, even if another process has the descriptor.
 func TestTrap06ConnectorIsNotWriter(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	listener := listen(t, "unix")
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -209,7 +209,7 @@ func TestInheritedDescriptor(t *testing.T) {
 
 // Outside a pid namespace its processes have a pid. Inside it, processes outside have none.
 func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	t.Run("seen from outside", func(t *testing.T) {
 		listener := listen(t, "unix")
 		peer := start(t, connectRole(listener, 1, 2), inNamespace(syscall.CLONE_NEWPID, 0, 0))
@@ -222,8 +222,8 @@ func TestTrap04PIDZeroFromAnotherNamespace(t *testing.T) {
 	})
 }
 
-// A peer's ids are translated into the asker's user namespace, and those that it
-// does not map are 65534.
+// A peer's ids are translated into the user namespace of the process that asks. An id that
+// the namespace does not map is 65534.
 func TestUserNamespaces(t *testing.T) {
 	needUserNamespaces(t)
 	t.Run("a peer that is root inside", func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestUserNamespaces(t *testing.T) {
 	})
 }
 
-// seenBy asserts what a server elsewhere sees of this process.
+// seenBy asserts which ids of this process a server in other namespaces sees.
 func seenBy(t *testing.T, want answer, where reexec.Option) {
 	t.Helper()
 	address := abstract()

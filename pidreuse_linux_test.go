@@ -36,7 +36,7 @@ type reuseReport struct {
 // A reused pid names the wrong process. The handle does not.
 func TestTrap07PIDReuse(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	server := start(t, role{Do: "reuse a pid"}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	var got reuseReport
 	server.Decode(&got)
@@ -172,7 +172,7 @@ func (c *child) kill() error {
 	return nil
 }
 
-// errTaken says that a thread of the runtime has taken the pid, and keeps it.
+// errTaken means that a thread of the runtime has the pid, and keeps it.
 var errTaken = errors.New("the pid was not to be had")
 
 // takePID starts a process that has the pid. The runtime's threads take pids too,

@@ -19,8 +19,8 @@ import (
 	"example.com/peercred/internal/seccomp"
 )
 
-// Some questions open descriptors of their own: sockets to try the kernel with, and
-// pidfds. None stays open when the question fails, and no child inherits one.
+// Some questions open descriptors: sockets to check the kernel with, and pidfds. None stays
+// open if the question fails, and no child inherits one.
 
 // probe is a question to an implementation that opens descriptors.
 type probe struct {
@@ -51,8 +51,8 @@ type probed struct {
 	Inherited int // those of them that a child would inherit
 }
 
-// helperProbe asks Function of Implementation while Calls are answered with the only one
-// of Errnos, and while only Count descriptors can be opened, unless that is 0.
+// helperProbe calls Function of Implementation. Meanwhile the kernel answers Calls with the
+// only one of Errnos. If Count is not 0, only Count descriptors can be opened.
 func helperProbe(r role) error {
 	n := slices.IndexFunc(implementations, func(i implementation) bool { return i.name == r.Implementation })
 	stream, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -98,7 +98,7 @@ func descriptorsOpen() (open []int) {
 	return open
 }
 
-// opened are the descriptors that are open and were not before.
+// opened returns the descriptors that are open now and were not before.
 func opened(before []int) []int {
 	return slices.DeleteFunc(descriptorsOpen(), func(fd int) bool { return slices.Contains(before, fd) })
 }

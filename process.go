@@ -49,7 +49,7 @@ type PeerProcess struct {
 //
 //   - *[ErrNotUnixSocket] as GetPeerCredentials does.
 //   - An error that wraps *[ErrPeerCredentialsUnavailable], on other systems and on older
-//     kernels. Its Reason says which kernels have it.
+//     kernels. Its Reason says which kernels have the call.
 //   - *[ErrPeerProcessGone] if the process has been reaped. A zombie can still be
 //     opened.
 //   - Otherwise an error that names the system and the call and wraps the errno. It is
@@ -97,7 +97,7 @@ func (p *PeerProcess) checkOpened() error {
 }
 
 // ifGone returns *ErrPeerProcessGone if the process has been reaped. It tries signal 0, and
-// then /proc. It returns nil if neither can tell.
+// then /proc. It returns nil if neither answers.
 func (p *PeerProcess) ifGone() error {
 	err := p.Signal(nil)
 	if err != nil && !isPeerProcessGone(err) { // we may not signal it

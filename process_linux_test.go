@@ -203,7 +203,7 @@ func inspections(p *peercred.PeerProcess) map[string]func() error {
 // A handle refers to a process until its end, even if its ids change.
 func TestProcess(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid, then := uint32(0), uint32(17), uint32(4321)
 	peer, conn := connected(t, role{Do: "connect", UID: &uid, GID: &gid, Then: &then})
 	pidfds := leafHandles(t, conn)
@@ -237,7 +237,7 @@ func TestProcess(t *testing.T) {
 // Each current id is in its place, and the credentials are the effective ones.
 func TestCurrentIDsInOrder(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	peer, conn := connected(t, role{Do: "connect under six ids"})
 	processAgree(t, leafHandles(t, conn), "under six ids", processAnswer{PID: peer.PID(), IDs: [8]uint32{1, 2, 3, 2, 11, 12, 13, 12}})
 	want := &peercred.CurrentCredentials{
@@ -419,7 +419,7 @@ func TestProcessRefusals(t *testing.T) {
 				p.Close()
 			}
 			if (p == nil) == (err == nil) {
-				t.Errorf("OpenPeerProcess = %v, %v: both or neither", p, err)
+				t.Errorf("OpenPeerProcess = %v, %v, want either a handle or an error", p, err)
 			}
 			if after := openDescriptors(t); after != before {
 				t.Errorf("%d descriptors are open, %d were before", after, before)
@@ -438,8 +438,8 @@ type processReport struct {
 	PIDs                              map[string]bool // what the implementations say of the pid
 }
 
-// helperServeAndLook reports what it can learn of one client's process. It mounts
-// a /proc of its own namespace if it is asked to (Count).
+// helperServeAndLook reports what it can learn about one client's process. If Count is set,
+// it mounts a /proc of its own namespace.
 func helperServeAndLook(r role) error {
 	if r.Count > 0 {
 		if err := mountOwnProc(); err != nil {
@@ -495,7 +495,7 @@ func leafPIDs(conn *net.UnixConn) (said map[string]bool, err error) {
 // inspected only where /proc shows it.
 func TestProcessInAnotherPIDNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, ownProc := range []int{0, 1} {
 		address := abstract()
 		server := start(t, role{Do: "serve and look", Network: "unix", Address: address, Count: ownProc}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
@@ -533,7 +533,7 @@ func TestProcessInAnotherPIDNamespace(t *testing.T) {
 // Such a peer is gone once it is reaped, although a signal cannot show that.
 func TestProcessGoneInAnotherPIDNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	address := abstract()
 	server := start(t, role{Do: "serve and look", Network: "unix", Address: address}, inNamespace(syscall.CLONE_NEWPID|syscall.CLONE_NEWNS, 0, 0))
 	server.Expect("listening")
@@ -577,7 +577,7 @@ func TestSignalThatIsNone(t *testing.T) {
 	peer.Finish()
 }
 
-// A number that is no int to the kernel is no descriptor and no signal.
+// A number that does not fit an int is an error as a descriptor and as a signal.
 func TestProcessWideNumbers(t *testing.T) {
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -618,7 +618,7 @@ func TestProcessWideNumbers(t *testing.T) {
 			t.Errorf("%s.ProcessExited(0) = %v, want no error", i.name, err)
 		}
 		if _, err := i.processPID(0); err == nil || err == unix.EBADF {
-			t.Errorf("%s.ProcessPID(0) = %v, want that it is no pidfd", i.name, err)
+			t.Errorf("%s.ProcessPID(0) = %v, want that it is not a pidfd", i.name, err)
 		}
 	}
 }
@@ -678,7 +678,7 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 			t.Errorf("%s: %d descriptors are open after 20 refusals, %d were before", name, after, before)
 		}
 	}
-	// One that answers too late finds nobody to take it.
+	// An answer that comes too late is discarded.
 	for name, end := range map[string]func() error{
 		"returns": func() error { return nil },
 		"fails":   func() error { return io.ErrClosedPipe },
@@ -698,13 +698,13 @@ func TestRefusedHandlesAreClosed(t *testing.T) {
 // A peer in a namespace below ours has a pid here.
 func TestProcessInANamespaceBelow(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	peer, conn := connected(t, role{Do: "connect"}, inNamespace(syscall.CLONE_NEWPID, 0, 0))
 	wantsAlive(t, openPeerProcess(t, conn), peer.PID(), 0, 0)
 	peer.Finish()
 }
 
-// Neither closed handles nor unused ones leave anything open.
+// Closed handles and unused handles leave nothing open.
 func TestProcessLeaksNothing(t *testing.T) {
 	needPidfd(t)
 	peer, conn := connected(t, role{Do: "connect"})
@@ -933,7 +933,7 @@ func TestWaitIsCancelled(t *testing.T) {
 	peer.Finish()
 }
 
-// The path of an executable that was removed says so, and the open file is it.
+// The path of a removed executable ends in " (deleted)", and Executable still opens its file.
 func TestExecutableRemoved(t *testing.T) {
 	needPidfd(t)
 	copied := filepath.Join(t.TempDir(), "copy")
@@ -1036,8 +1036,8 @@ func rawAddress(name string) (address *unix.RawSockaddrUnix, length uintptr, err
 	return address, unsafe.Offsetof(address.Path) + uintptr(len(name)), nil
 }
 
-// forkPeer makes a process without executing a program, a thousand of which are
-// cheap. The child has no runtime: it may make raw system calls and nothing else.
+// forkPeer makes a process without executing a program. A thousand such processes are cheap.
+// The child has no runtime, so it may only make raw system calls.
 //
 //go:norace
 func forkPeer(address *unix.RawSockaddrUnix, length uintptr) error {

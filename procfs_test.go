@@ -50,7 +50,8 @@ func TestParseStart(t *testing.T) {
 		{"7 (a\n) 9" + strings.Repeat(" 9", 30) + ")" + fields + "3 0", 30 * time.Millisecond, true},
 		{"7 (name)" + fields + "250", 2500 * time.Millisecond, true},        // nothing after it
 		{"7 (name)" + fields + "922337203685 0", 922337203685 * tick, true}, // the longest
-		// As Linux tells it, started 1 s and 3.14159 s before what our time namespace takes for the boot.
+		// Linux reports these two for processes that started 1 s and 3.14159 s before the
+		// boot of our time namespace.
 		{"7 (name)" + fields + "1844674407270 0", -1009551616, true},
 		{"7 (name)" + fields + "1844674407056 0", -3149551616, true},
 		{"7 (name)" + fields, 0, false},
@@ -134,7 +135,7 @@ func TestInspectOfAHiddenProcess(t *testing.T) {
 	}
 }
 
-// What was read stands, even if /proc hides the process afterwards.
+// What was read stays valid, even if /proc hides the process afterwards.
 func TestInspectBeforeAProcessIsHidden(t *testing.T) {
 	procfs := t.TempDir()
 	if err := os.WriteFile(procfs+"/stat", nil, 0o600); err != nil {

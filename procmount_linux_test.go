@@ -22,10 +22,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A /proc that is mounted with hidepid= or subset=, or not at all: what does not show
-// a living process must not be taken for its end.
+// In these tests /proc is mounted with hidepid= or subset=, or not at all. If it does not
+// show a living process, that must not read as the end of the process.
 
-// noProc is in place of mount options.
+// noProc stands for a missing /proc in the place of mount options.
 const noProc = "none"
 
 // mountProc is for a helper in a mount namespace of its own.
@@ -46,7 +46,8 @@ func mountProc(options string) error {
 	}
 }
 
-// procMethods are what is asked of a handle, by their names in publicFunctions.
+// procMethods are the methods of a handle that the tests call, by their names in
+// publicFunctions.
 var procMethods = []string{"Alive", "PID", "CurrentCredentials", "Inspect", "Executable", "ExecutablePath", "Cmdline", "Cgroup", "StartTime"}
 
 // looked is the result of a method: the kind of its error by errors.Is and errors.As, and
@@ -188,7 +189,7 @@ func withCredential(id uint32) reexec.Option {
 
 func TestProcessUnderARestrictedProc(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const (
 		peerID     = 54_101
 		strangerID = 54_102
@@ -217,7 +218,7 @@ func TestProcessUnderARestrictedProc(t *testing.T) {
 		{"subset=pid,hidepid=invisible", strangerID, 0, concealed, concealed, conceals},
 		{"subset=pid,hidepid=ptraceable", strangerID, 0, concealed, concealed, conceals},
 		{noProc, strangerID, 0, concealed, concealed, notThere},
-		// The ways out that the errors tell.
+		// What the errors say to do.
 		{fmt.Sprintf("hidepid=noaccess,gid=%d", group), strangerID, group, answered, noAccess, ""},
 		{fmt.Sprintf("hidepid=invisible,gid=%d", group), strangerID, group, answered, noAccess, ""},
 		{fmt.Sprintf("hidepid=ptraceable,gid=%d", group), strangerID, group, concealed, concealed, conceals},
@@ -306,7 +307,7 @@ func (got lookReport) want(t *testing.T, want map[string]string, reason string) 
 // after the start of the process.
 func TestStartTimeInATimeNamespace(t *testing.T) {
 	needPidfd(t)
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for name, offset := range map[string]func(sinceBoot time.Duration) time.Duration{
 		"booted long before": func(time.Duration) time.Duration { return 100_000 * time.Second },
 		"booted just now":    func(sinceBoot time.Duration) time.Duration { return -sinceBoot },
@@ -339,7 +340,7 @@ func TestStartTimeInATimeNamespace(t *testing.T) {
 	}
 }
 
-// startReport is what a helper says of the start of a process.
+// startReport is a helper's report about the start of a process.
 type startReport struct {
 	Start, Booted time.Time
 	Err           string

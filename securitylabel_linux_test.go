@@ -12,8 +12,8 @@ import (
 	"example.com/peercred"
 )
 
-// labelVariable is the label that every socket has on the kernel that the tests
-// run on, empty where no security module labels sockets.
+// labelVariable has the label that every socket has on this kernel. It is empty if no
+// security module labels sockets.
 const labelVariable = "PEERCRED_TEST_SECURITY_LABEL"
 
 func TestSecurityLabel(t *testing.T) {
@@ -40,8 +40,8 @@ func TestSecurityLabel(t *testing.T) {
 	}
 }
 
-// confinedVariable is where an executable is to be that AppArmor has a profile for,
-// if it has one; and confinedLabelVariable what its processes are labelled then.
+// confinedVariable has the path for an executable, if AppArmor has a profile for that path.
+// confinedLabelVariable has the label of its processes.
 const (
 	confinedVariable      = "PEERCRED_TEST_CONFINED_EXECUTABLE"
 	confinedLabelVariable = "PEERCRED_TEST_CONFINED_LABEL"

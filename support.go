@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// Info describes which facts this package can get on a system, and what each is worth.
+// Info describes which facts this package can get on a system, and how reliable each is.
 type Info struct {
 	// System is the system, as runtime.GOOS names it.
 	System string `json:"system"`
@@ -54,8 +54,8 @@ type Fact struct {
 // Moment is the moment at which a fact is captured. It differs between systems.
 type Moment string
 
-// The moments. A fact as of AtLastUse or WhenAsked may be newer than the connection. As of
-// the other moments, later changes of the peer do not show.
+// The moments. A fact as of AtLastUse or WhenAsked may be newer than the connection. A fact
+// as of any other moment does not show later changes of the peer.
 const (
 	AtConnect    Moment = "connect"    // the peer's connect(2)
 	AtListen     Moment = "listen"     // the server's listen(2)
@@ -67,7 +67,8 @@ const (
 )
 
 // Support reports which facts are available on this system, with this kernel and the linked
-// implementation, and what each is worth. A Fact is no promise about a certain connection.
+// implementation, and how reliable each is. A certain connection can still lack a fact that
+// is available.
 //
 // Support asks the kernel about a socketpair of its own. That takes some system calls, and
 // at most three descriptors for a moment. If it fails, for example because no descriptor is
@@ -116,8 +117,8 @@ func (i *Info) probe(fd int) {
 }
 
 // everyPairAnswers reports whether every kernel of the system answers about a socketpair.
-// OpenBSD does not count, because its older kernels do not: r1.137 (2018) of
-// uipc_usrreq.c does not answer, and r1.221 (2025) does.
+// It is false for OpenBSD: r1.137 (2018) of uipc_usrreq.c does not answer, and r1.221
+// (2025) does.
 func everyPairAnswers(system string) bool { return system == "linux" || system == "android" }
 
 // settle records the same error for every fact.

@@ -50,7 +50,7 @@ func knownSystem(system, implementation string) Info {
 	return Info{}
 }
 
-// told returns what is documented for a call. It tells a server about its client as of
+// told returns what is documented for a call that reports a server's client as of
 // connect(2).
 func told(call string, client Moment, survivesExit bool) Fact {
 	return Fact{Call: call, Server: AtConnect, Client: client, SurvivesExit: survivesExit}

@@ -227,8 +227,8 @@ func sourceOf(t *testing.T, implementation, system string) string {
 	return source.String()
 }
 
-// The data says that a fact is available if the linked implementation answers it, and else
-// the reason that the implementation gives.
+// The data says that a fact is available if the linked implementation answers it. Otherwise
+// the data has the reason that the implementation gives.
 func TestSupportIsWhatIsLinked(t *testing.T) {
 	info := supportOn(runtime.GOOS, Implementation)
 	for _, test := range []struct {

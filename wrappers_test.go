@@ -31,7 +31,7 @@ type itself struct{ net.Conn }
 
 func (c *itself) NetConn() net.Conn { return c }
 
-// hidden is a conn of which only its address is known.
+// hidden is a conn that shows only its address.
 type hidden struct {
 	net.Conn
 	address net.Addr
@@ -195,7 +195,7 @@ func (panicking) NetConn() net.Conn {
 	panic(nothing)
 }
 
-// A Control that runs our function twice, or later, changes nothing.
+// The answer is the same if Control runs our function twice, or again later.
 func TestFirstAnswerCounts(t *testing.T) {
 	skipUnlessTold(t)
 	server, _ := connect(t)

@@ -31,7 +31,7 @@ type subject struct {
 	// base executes what is compared with, and run the subject, n times. Each returns
 	// how long that took.
 	base, run func(n int) time.Duration
-	// ask is the question that run asks. It is nil if the subject is no question.
+	// ask is the question that run asks. It is nil if the subject is not a question.
 	ask question
 }
 
@@ -64,7 +64,7 @@ func (ask question) run(n int) time.Duration {
 }
 
 // onProcessors asks n times on each of so many processors at once. If the question scales,
-// that takes as long on more of them.
+// that takes the same time on more processors.
 func (ask question) onProcessors(count int) func(n int) time.Duration {
 	return func(n int) time.Duration {
 		start := time.Now()

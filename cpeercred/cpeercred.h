@@ -3,7 +3,7 @@
  * SYSTEM.c defines those that its system supports. socket.c defines those that are the same
  * on all systems. unsupported.c defines the rest.
  *
-* Every function returns 0, the kernel's errno, EPROTO, or one of the codes below.
+ * Every function returns 0, the kernel's errno, EPROTO, or one of the codes below.
  * cpeercred_credentials has the same in its reply. EPROTO means that the answer does not
  * have the form that the system's headers define. On failure the outputs are unchanged.
  */

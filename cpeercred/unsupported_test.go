@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Without cgo nothing is answered, and every error says why.
+// Without cgo every function returns an error that says why.
 func TestUnsupported(t *testing.T) {
 	for name, ask := range map[string]func() (answer, nothing any, err error){
 		"Credentials": func() (any, any, error) {

@@ -30,7 +30,7 @@ _Static_assert(XUCRED_GROUPS == 16, "xucred.cr_groups");
  * The family must be checked first, and then the full length. A TCP socket answers this
  * call with its IP options: nothing, or up to 44 bytes that the socket's creator chose.
  * Those can read as version 0, one group and uid 0. So the version and the number of groups
- * are checked too, but are no proof. The first group is the effective gid.
+ * are checked too, but prove nothing. The first group is the effective gid.
  */
 static int
 get_xucred(int fd, struct xucred *result)

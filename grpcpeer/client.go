@@ -16,8 +16,8 @@ import (
 // Unix socket is denied.
 //
 // The server is the process that called listen(2). Under socket activation that is the
-// service manager. On NetBSD every server is denied, because some releases tell the
-// connecting end its own ids.
+// service manager. On NetBSD every server is denied, because some releases name the caller
+// itself on the connecting end.
 //
 // The handshake fails with an error that wraps *[guard.Denied] and is not temporary, or with
 // the error of its context. It returns when the context ends, even if the policy blocks.

@@ -23,7 +23,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// pair returns the two ends of a connection: that which was accepted is first.
+// pair returns the two ends of a connection, first the accepted one.
 func pair(t testing.TB, network, address string) (accepted, dialled net.Conn) {
 	t.Helper()
 	listener, err := net.Listen(network, address)
@@ -95,7 +95,7 @@ func TestHandshakeAdmits(t *testing.T) {
 				t.Errorf("ValidateAuthority: %v", err)
 			}
 			if len(told.all()) > 0 {
-				t.Errorf("onDeny was told of %v", told.all())
+				t.Errorf("onDeny got %v", told.all())
 			}
 			conn.Close()
 			if _, err := accepted.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
@@ -105,7 +105,7 @@ func TestHandshakeAdmits(t *testing.T) {
 	}
 }
 
-func TestHandshakeRefuses(t *testing.T) {
+func TestHandshakeDenies(t *testing.T) {
 	broken := errors.New("broken")
 	tests := map[string]struct {
 		network string
@@ -140,7 +140,7 @@ func TestHandshakeRefuses(t *testing.T) {
 					t.Errorf("denied (-want +got):\n%s", diff)
 				}
 				if all := told.all(); len(all) != 1 || all[0] != denied {
-					t.Errorf("onDeny was told of %v", all)
+					t.Errorf("onDeny got %v", all)
 				}
 				if err := ours.SetDeadline(time.Time{}); test.network != "pipe" && !errors.Is(err, net.ErrClosed) {
 					t.Errorf("gRPC's own Close has still to close the connection: %v", err)
@@ -153,7 +153,7 @@ func TestHandshakeRefuses(t *testing.T) {
 	}
 }
 
-// errAny is an error that any other matches; else they must be the same.
+// errAny matches any error. Other errors must be the same.
 var errAny = errors.New("any error")
 
 var errorsAsWanted = cmp.Comparer(func(a, b error) bool {
@@ -205,17 +205,17 @@ func TestInfoAndClone(t *testing.T) {
 	}
 }
 
-// A name is not taken in silence, to be without effect.
+// A server name has no effect, so it is an error.
 func TestOverrideServerName(t *testing.T) {
 	for name, side := range sides {
 		creds := side.make(guard.CurrentUser()).(interface{ OverrideServerName(string) error })
 		if err := creds.OverrideServerName("override"); err == nil || !strings.Contains(err.Error(), "grpc.WithAuthority") {
-			t.Errorf("%s: %v, want an error that tells of grpc.WithAuthority", name, err)
+			t.Errorf("%s: %v, want an error that names grpc.WithAuthority", name, err)
 		}
 	}
 }
 
-// Hooks that panic do not keep others from being told.
+// If a hook panics, the other hooks are still called.
 func TestHookPanics(t *testing.T) {
 	needClients(t)
 	text := logged(t)
@@ -227,13 +227,13 @@ func TestHookPanics(t *testing.T) {
 			t.Errorf("%s: handshake: %v", name, err)
 		}
 		if len(told.all()) != 1 {
-			t.Errorf("%s: the other hook was told of %v", name, told.all())
+			t.Errorf("%s: the other hook got %v", name, told.all())
 		}
 	}
 	checkLogged(t, text, 2*len(sides))
 }
 
-// closing is a Unix conn that tells of every Close.
+// closing is a Unix conn that reports every Close.
 type closing struct {
 	*net.UnixConn
 	closed chan struct{}
@@ -248,7 +248,7 @@ func (c closing) Close() error {
 // thereafter is closed.
 func TestClientHandshakeContext(t *testing.T) {
 	needClients(t)
-	for name, verdict := range map[string]error{"admitted too late": nil, "refused too late": errors.New("no")} {
+	for name, verdict := range map[string]error{"admitted too late": nil, "denied too late": errors.New("no")} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			asked, release := make(chan struct{}), make(chan struct{})
@@ -265,7 +265,7 @@ func TestClientHandshakeContext(t *testing.T) {
 			close(release)
 			<-conn.closed // by the goroutine that the policy has told
 			if len(told.all()) > 0 {
-				t.Errorf("onDeny was told of %v", told.all())
+				t.Errorf("onDeny got %v", told.all())
 			}
 		})
 	}
@@ -309,7 +309,7 @@ func TestClientSendsNothing(t *testing.T) {
 	}
 }
 
-// A server on TCP denies everybody, and lives.
+// A server on TCP denies everybody, and goes on.
 func TestTCP(t *testing.T) {
 	everybody := guard.Func("everybody", func(guard.Peer) error { return nil })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -330,11 +330,11 @@ func TestTCP(t *testing.T) {
 	}
 	for name, all := range map[string][]*guard.Denied{"server": told.all(), "client": toldClient.all()} {
 		if len(all) == 0 {
-			t.Errorf("the %s's onDeny was told of nothing", name)
+			t.Errorf("the %s's onDeny got nothing", name)
 			continue
 		}
 		if _, ok := errors.AsType[*peercred.ErrNotUnixSocket](all[0]); !ok || !all[0].Failed {
-			t.Errorf("the %s's onDeny was told of %v", name, all[0])
+			t.Errorf("the %s's onDeny got %v", name, all[0])
 		}
 	}
 }
@@ -398,8 +398,7 @@ func (r *recording) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// The peer of a guard.Listener's conn is that which the handler gets, not another
-// one who was asked for again.
+// The handler gets the peer of the guard.Listener's conn. The kernel is not asked again.
 func TestGuardListener(t *testing.T) {
 	path := t.TempDir() + "/s"
 	inner, err := guard.Listen(t.Context(), "unix", path, guard.Config{Policy: guard.CurrentUser()})
@@ -425,7 +424,7 @@ func guarded(t *testing.T, inner net.Listener, policy guard.Policy) net.Listener
 	return listener
 }
 
-// The listener and the credentials have different policies. A peer needs both to admit it.
+// The listener and the credentials have different policies. Both must admit a peer.
 func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	inner, target := listen(t)
 	var told denials
@@ -433,12 +432,12 @@ func TestGuardListenerAndOtherPolicy(t *testing.T) {
 	got := callCheck(t.Context(), dialInsecure(t, target))
 	s.stop()
 	if got.Code != codes.Unavailable || len(s.noted()) > 0 || len(told.all()) == 0 {
-		t.Errorf("call: %v, calls that came to a handler: %v, refusals: %v", got, s.noted(), told.all())
+		t.Errorf("call: %v, calls that came to a handler: %v, denials: %v", got, s.noted(), told.all())
 	}
 	checkSilent(t, got.Message)
 }
 
-// A policy or a hook that panics refuses that peer, and the server lives.
+// A policy or a hook that panics denies the peer, and the server goes on.
 func TestServerSurvivesPanics(t *testing.T) {
 	logged(t)
 	listener, target := listen(t)

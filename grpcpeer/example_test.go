@@ -56,8 +56,8 @@ func ExampleNewClientCredentials() {
 
 	anotherUser := guard.UIDs(uint32(os.Geteuid()) + 1)
 	for _, policy := range []guard.Policy{guard.CurrentUser(), anotherUser} {
-		refused := func(denied *guard.Denied) { fmt.Println("refused:", denied.Rule == anotherUser.String()) }
-		client, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(grpcpeer.NewClientCredentials(policy, refused)))
+		onDeny := func(denied *guard.Denied) { fmt.Println("denied:", denied.Rule == anotherUser.String()) }
+		client, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(grpcpeer.NewClientCredentials(policy, onDeny)))
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func ExampleNewClientCredentials() {
 	}
 	// Output:
 	// OK
-	// refused: true
+	// denied: true
 	// Unavailable
 }
 
@@ -79,7 +79,7 @@ func ExampleRequire() {
 	rules := grpcpeer.Rules{
 		healthgrpc.Health_Check_FullMethodName: guard.CurrentUser(), // this method
 		"/grpc.health.v1.Health/":              guard.UIDs(0),       // others of the service
-		// All that is not listed is refused.
+		// All other methods are denied.
 	}
 	logged := func(method string, denied *guard.Denied) {
 		slog.Warn("call denied", "method", method, "denied", denied)
@@ -91,7 +91,7 @@ func ExampleRequire() {
 	// Output: OK
 }
 
-// Interceptors among others, in an order of one's own.
+// Interceptors among others, in an order that the program chooses.
 func ExampleUnaryServerInterceptor() {
 	path, remove := examplePath()
 	defer remove()

@@ -28,7 +28,7 @@ func outcomes(ofCheck, ofList, ofWatch outcome) map[string]outcome {
 	return map[string]outcome{check: ofCheck, list: ofList, watch: ofWatch}
 }
 
-// The most exact rule decides; here all calls are of one user.
+// The most exact rule decides. Here all calls come from one user.
 func TestRules(t *testing.T) {
 	us := guard.CurrentUser()
 	tests := map[string]struct {
@@ -74,7 +74,7 @@ func TestRules(t *testing.T) {
 				told[call.Method] = fine
 			}
 			if diff := cmp.Diff(test.want, told); diff != "" {
-				t.Errorf("refusals and handlers (-want +got):\n%s", diff)
+				t.Errorf("denials and handlers (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestUnlistedIsNamed(t *testing.T) {
 	callCheck(t.Context(), dialInsecure(t, target))
 	want := []*guard.Denied{{Credentials: self(), Rule: "a rule for the method"}}
 	if diff := cmp.Diff(want, told.all()); diff != "" {
-		t.Errorf("refusals (-want +got):\n%s", diff)
+		t.Errorf("denials (-want +got):\n%s", diff)
 	}
 }
 
@@ -115,13 +115,13 @@ func TestUnknownPeer(t *testing.T) {
 				}
 			}
 			if len(told.all()) != 3 {
-				t.Errorf("onDeny was told of %d refusals, want 3", len(told.all()))
+				t.Errorf("onDeny got %d denials, want 3", len(told.all()))
 			}
 		})
 	}
 }
 
-// Calls that net/http hands to gRPC pass by the credentials, but not by the rules.
+// Calls that net/http hands to gRPC bypass the credentials, but not the rules.
 func TestServeHTTP(t *testing.T) {
 	listener, target := listen(t)
 	var told denials
@@ -137,7 +137,7 @@ func TestServeHTTP(t *testing.T) {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	if len(s.noted()) > 0 || len(told.all()) != 3 {
-		t.Errorf("calls that came to a handler: %v, refusals: %v", s.noted(), told.all())
+		t.Errorf("calls that came to a handler: %v, denials: %v", s.noted(), told.all())
 	}
 }
 
@@ -164,8 +164,8 @@ func TestPeerFromContext(t *testing.T) {
 	}
 }
 
-// Nothing of the reason goes to the peer, in whatever part of an answer.
-func TestRefusalIsSilent(t *testing.T) {
+// No part of an answer has the reason of a denial.
+func TestDenialIsSilent(t *testing.T) {
 	secret := guard.Func("the secret rule", func(guard.Peer) error { return errors.New("the reason") })
 	listener, target := listen(t)
 	serve(t, listener, append(grpcpeer.Require(grpcpeer.Rules{"/": secret}), serverCreds(guard.CurrentUser()))...)
@@ -183,7 +183,7 @@ func TestRefusalIsSilent(t *testing.T) {
 	}
 }
 
-// Hooks that panic end neither the server nor the telling of others.
+// If a hook panics, the server goes on, and the other hooks are still called.
 func TestInterceptorHookPanics(t *testing.T) {
 	text := logged(t)
 	listener, target := listen(t)
@@ -199,7 +199,7 @@ func TestInterceptorHookPanics(t *testing.T) {
 	checkLogged(t, text, 2*2)
 }
 
-// What a caller does to its rules and hooks afterwards changes nothing.
+// A caller can change its rules and hooks afterwards. That changes no decision.
 func TestRulesAreCopied(t *testing.T) {
 	listener, target := listen(t)
 	var told denials
@@ -215,8 +215,8 @@ func TestRulesAreCopied(t *testing.T) {
 	}
 }
 
-// Calls of a method that the server does not have come to the rules if the server takes
-// them, as a proxy does, and are unimplemented if not.
+// If the server accepts calls of methods that it does not have, as a proxy does, the rules
+// decide on them. Otherwise they are unimplemented.
 func TestUnknownMethods(t *testing.T) {
 	const other = "/a/c/Method" // a service's name may have slashes
 	unknown := map[string]outcome{"/a/b/Method": fine, other: refused, "//Method": refused, all + "Unknown": refused}
@@ -267,7 +267,7 @@ func TestUnknownMethods(t *testing.T) {
 				t.Errorf("handled (-want +got):\n%s", diff)
 			}
 			if len(told.all()) != test.denied {
-				t.Errorf("onDeny was told of %v, want %d refusals", told.all(), test.denied)
+				t.Errorf("onDeny got %v, want %d denials", told.all(), test.denied)
 			}
 		})
 	}
@@ -285,7 +285,7 @@ func callUnknown(ctx context.Context, client *grpc.ClientConn, method string) ou
 	return outcomeOf(err)
 }
 
-// Many calls at once, of which half are refused.
+// There are many calls at once, and half of them are denied.
 func TestConcurrentCalls(t *testing.T) {
 	listener, target := listen(t)
 	var told denials
@@ -307,6 +307,6 @@ func TestConcurrentCalls(t *testing.T) {
 	}
 	callers.Wait()
 	if handled, denied := len(s.noted()), len(told.all()); handled != clients*calls || denied != clients*calls {
-		t.Errorf("%d calls handled and %d refused, want %d of each", handled, denied, clients*calls)
+		t.Errorf("%d calls handled and %d denied, want %d of each", handled, denied, clients*calls)
 	}
 }

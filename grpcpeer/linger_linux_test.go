@@ -94,7 +94,7 @@ func (l lingerer) connect(address string) error {
 	return l.send(client)
 }
 
-// send sends a lingering socket, of which no other descriptor is left.
+// send sends a lingering socket, and leaves no other descriptor of it.
 func (l lingerer) send(connection int) error {
 	fd, err := l.socket()
 	if err != nil {
@@ -120,8 +120,8 @@ func playAttacker(address string, count int) error {
 	return nil
 }
 
-// playVictim serves root on a listener of package net, and dies of more than so many
-// threads, as every Go program does of 10,000.
+// playVictim serves root on a listener of package net. It ends if it has more than so many
+// threads, as every Go program does at 10,000.
 func playVictim(address string, threads int) error {
 	debug.SetMaxThreads(threads)
 	debug.SetTraceback("none")
@@ -137,10 +137,10 @@ func playVictim(address string, threads int) error {
 	return nil
 }
 
-// Refused peers cannot have the server wait for the kernel in more threads than guard
-// has for that, which are 512.
-func TestRefusedPeersTakeFewThreads(t *testing.T) {
-	needRoot(t)
+// Denied peers can make the server wait for the kernel in at most 512 threads, which is
+// guard's limit.
+func TestDeniedPeersTakeFewThreads(t *testing.T) {
+	reexec.NeedRoot(t)
 	needLingerer(t)
 	const threads, attempts, calls = 650, 900, 20
 	needBacklog(t, attempts)
@@ -163,7 +163,7 @@ func TestRefusedPeersTakeFewThreads(t *testing.T) {
 	victim.Finish()
 }
 
-// needBacklog skips where fewer connections can wait to be accepted.
+// needBacklog skips the test if fewer connections can wait to be accepted.
 func needBacklog(t testing.TB, connections int) {
 	t.Helper()
 	const setting = "/proc/sys/net/core/somaxconn"
@@ -176,8 +176,8 @@ func needBacklog(t testing.TB, connections int) {
 	}
 }
 
-// A refused server does not keep the client from the right one.
-func TestRefusedServerHoldsNobodyUp(t *testing.T) {
+// After a denied server the client still reaches the right one.
+func TestDeniedServerHoldsNobodyUp(t *testing.T) {
 	needClients(t)
 	lingerer := needLingerer(t)
 	address, target := abstract()

@@ -8,8 +8,8 @@ import (
 	"example.com/peercred/guard"
 )
 
-// FuzzMethods: a client names the method, as it likes. The rule for it is its own, or
-// else its service's, or else that for all.
+// FuzzMethods checks which rule decides for a method, whose name the client chooses. It is
+// the method's own rule, otherwise the service's, and otherwise the rule for all.
 func FuzzMethods(f *testing.F) {
 	for _, method := range []string{
 		"/p.S/M", "/p.S/N", "/p.T/M", "/", "", "p.S/M", "//p.S/M", "/p.S/M/", "/p.S/../p.T/M", "/p.S//M", "/P.s/m", "/p.S/\x00",

@@ -15,8 +15,8 @@ import (
 //   - "/package.Service/", for the methods of a service that have no rule of their own.
 //   - "/", for all methods that have neither.
 //
-// Only the most exact rule decides. It can admit fewer peers than a wider rule, or others.
-// Calls of a method without a rule are denied, and so are all calls if Rules is nil.
+// Only the most exact rule decides. It can admit fewer peers than a wider rule, or other
+// peers. Calls of a method without a rule are denied, and so are all calls if Rules is nil.
 type Rules map[string]guard.Policy
 
 // unlisted denies every peer. Its name says which rule is missing.

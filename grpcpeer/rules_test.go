@@ -8,7 +8,7 @@ import (
 	"example.com/peercred/guard"
 )
 
-// A key that no method has is a mistake that must not wait until somebody calls.
+// A key that matches no method is an error at start, not at the first call.
 func TestRuleKeys(t *testing.T) {
 	for key, valid := range map[string]bool{
 		"/":                              true,

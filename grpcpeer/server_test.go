@@ -39,7 +39,7 @@ const (
 	all   = "/grpc.health.v1.Health/"
 )
 
-// service is a health service that notes the calls that come to its handlers.
+// service is a health service that records the calls of its handlers.
 type service struct {
 	healthgrpc.UnimplementedHealthServer
 	stop func() // returns when all handshakes and calls have, and their hooks
@@ -49,7 +49,7 @@ type service struct {
 	peers []guard.Peer
 }
 
-// call is a call of a method, by a peer; nil is an unknown one.
+// call is a call of a method by a peer. The peer is nil if it is not known.
 type call struct {
 	Method string
 	Peer   *peercred.PeerCredentials
@@ -195,7 +195,7 @@ func callAll(ctx context.Context, client healthgrpc.HealthClient) map[string]out
 	return map[string]outcome{check: callCheck(ctx, client), list: outcomeOf(err), watch: callWatch(ctx, client)}
 }
 
-// denials is a hook that keeps what it is told.
+// denials is a hook that keeps the denials.
 type denials struct {
 	mu   sync.Mutex
 	told []*guard.Denied
@@ -222,15 +222,15 @@ func self() *peercred.PeerCredentials {
 // others admits anybody but us: nobody in this process.
 func others() guard.Policy { return guard.UIDs(uint32(os.Geteuid()) + 1) }
 
-// needClients skips where a client is not told who serves.
+// needClients skips the test if the kernel does not report to a client who serves.
 func needClients(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's connecting end is told its own ids, so nobody is admitted there")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so every server is denied")
 	}
 }
 
-// checkSilent asserts that nothing of a refusal is in what its peer reads.
+// checkSilent asserts that the peer reads nothing of the reason for a denial.
 func checkSilent(t testing.TB, text string, secrets ...string) {
 	t.Helper()
 	for _, secret := range append(secrets, "uid", "gid", "pid", "denied", "peercred", "rule") {
@@ -240,8 +240,8 @@ func checkSilent(t testing.TB, text string, secrets ...string) {
 	}
 }
 
-// logged returns what is logged from now on, by [log/slog] too. It is to be read
-// when nobody logs any more.
+// logged returns what is logged from now on, also by [log/slog]. Read it when nothing logs
+// any more.
 func logged(t testing.TB) *bytes.Buffer {
 	t.Helper()
 	var text bytes.Buffer
@@ -250,7 +250,7 @@ func logged(t testing.TB) *bytes.Buffer {
 	return &text
 }
 
-// checkLogged asserts that so many panics of hooks were logged, with the refusal.
+// checkLogged asserts that so many panics of hooks were logged, with the denial.
 func checkLogged(t testing.TB, text *bytes.Buffer, times int) {
 	t.Helper()
 	if got := strings.Count(text.String(), "onDeny panicked"); got != times || !strings.Contains(text.String(), "denied.rule=") {

@@ -85,13 +85,6 @@ func playServer(address string) error {
 	return reexec.Report(s.noted())
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 var abstractNames atomic.Int32
 
 // abstract returns a name in the abstract namespace, which every user reaches.
@@ -114,8 +107,8 @@ func listenAbstract(t testing.TB) (net.Listener, string) {
 // The three users of these tests: root, and two that nobody has.
 const root, alice, bob uint32 = 0, 60001, 60002
 
-// callers calls the targets as each of the three users, and returns the outcomes of
-// each target and, of each user, who it was.
+// callers calls the targets as each of the three users. It returns the outcomes of each
+// target, and the credentials of each user's process.
 func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]outcome, who map[uint32]*peercred.PeerCredentials) {
 	t.Helper()
 	outcomes, who = map[uint32][]map[string]outcome{}, map[uint32]*peercred.PeerCredentials{}
@@ -129,10 +122,10 @@ func callers(t testing.TB, targets []string) (outcomes map[uint32][]map[string]o
 	return outcomes, who
 }
 
-// Real clients under three users, admitted or not when they connect, by plain
-// listeners and by guarded ones.
+// Real clients under three users are admitted or denied when they connect, on plain and on
+// guarded listeners.
 func TestUsersAtHandshake(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const secretRule = "the secret rule"
 	onlyAlice := guard.Func(secretRule, func(peer guard.Peer) error { return guard.UIDs(alice).Allow(peer) })
 	plain, plainTarget := listenAbstract(t)
@@ -168,7 +161,7 @@ func TestUsersAtHandshake(t *testing.T) {
 	seen := map[uint32]bool{}
 	for _, denied := range told.all() {
 		if diff := cmp.Diff(who[denied.Credentials.UID], denied.Credentials); diff != "" {
-			t.Errorf("refused (-want +got):\n%s", diff)
+			t.Errorf("denied (-want +got):\n%s", diff)
 		}
 		seen[denied.Credentials.UID] = true
 	}
@@ -177,9 +170,10 @@ func TestUsersAtHandshake(t *testing.T) {
 	}
 }
 
-// Real clients under three users, all admitted when they connect, and then by method.
+// Real clients under three users are all admitted when they connect. Each call is then
+// decided by its method.
 func TestUsersPerMethod(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	ids := guard.UIDs
 	tests := []struct {
 		name  string
@@ -241,7 +235,7 @@ func TestUsersPerMethod(t *testing.T) {
 
 // A server runs as another user. The client admits it or denies it.
 func TestClientChoosesServer(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	address, target := abstract()
 	process := reexec.Start(t, role{Do: "serve", ID: alice, Address: address})
 	process.Expect("serving")
@@ -254,14 +248,14 @@ func TestClientChoosesServer(t *testing.T) {
 			t.Errorf("a call for %s: %v", name, got)
 		}
 		if all := told.all(); len(all) == 0 {
-			t.Errorf("a call for %s: onDeny was told of nothing", name)
+			t.Errorf("a call for %s: onDeny got nothing", name)
 		} else if diff := cmp.Diff(&guard.Denied{Credentials: server, Rule: policy.String()}, all[0]); diff != "" {
-			t.Errorf("a call for %s: refused (-want +got):\n%s", name, diff)
+			t.Errorf("a call for %s: denied (-want +got):\n%s", name, diff)
 		}
 	}
 	var told denials
 	if got := callCheck(t.Context(), dial(t, target, grpcpeer.NewClientCredentials(guard.UIDs(alice), told.hook))); got != fine || len(told.all()) > 0 {
-		t.Errorf("a call for alice: %v, refused: %v", got, told.all())
+		t.Errorf("a call for alice: %v, denied: %v", got, told.all())
 	}
 
 	process.Proceed()
@@ -273,8 +267,8 @@ func TestClientChoosesServer(t *testing.T) {
 	}
 }
 
-// Peers that come and go, admitted or not, leave no descriptor, not even a handle on
-// their process that a policy wanted.
+// Peers that come and go, admitted or denied, leave no descriptor. A handle on a process that
+// a policy opened is closed too.
 func TestNoDescriptorIsLeft(t *testing.T) {
 	const visits = 100
 	asked := make(chan int, visits)
@@ -302,7 +296,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		conn.Close()
 	}
 	s.stop() // the listener is closed then, too
-	// The refused peers' connections are closed in goroutines of guard's own.
+	// guard closes the denied peers' connections in its own goroutines.
 	after := descriptors(t)
 	for began := time.Now(); after >= before && time.Since(began) < patience; after = descriptors(t) {
 		runtime.Gosched()

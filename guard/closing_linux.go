@@ -57,7 +57,7 @@ const (
 var self = os.Getpid()
 
 // interrupter sends SIGURG to a thread again and again, with growing pauses. A signal that
-// arrives before the thread is in the system call is handled at once and ends nothing.
+// arrives before the thread is in the system call is handled at once and interrupts nothing.
 type interrupter struct {
 	thread int
 	pause  time.Duration
@@ -149,10 +149,10 @@ func (c *Conn) readError(err error) error {
 
 // refuseDescriptors makes the kernel refuse descriptors (SCM_RIGHTS) that peers send to the
 // connections of a listening socket. The sender gets EPERM. A descriptor that was sent and
-// not received is dropped when its connection is closed. That can take as long as the
-// sender likes, for a socket that lingers, or a file of a file system that the sender
-// serves. It works since Linux 6.16. It does nothing on older kernels and on emulators of
-// Linux.
+// not received is dropped when its connection is closed. If it is a socket that lingers, or
+// a file of a file system that the sender serves, that can take as long as the sender likes.
+// Linux has the option since 6.16. refuseDescriptors does nothing on older kernels and on
+// emulators of Linux.
 //
 // Source: SO_PASSRIGHTS in net/core/sock.c and net/unix/af_unix.c.
 func refuseDescriptors(_, _ string, socket syscall.RawConn) error {

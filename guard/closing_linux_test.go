@@ -24,8 +24,8 @@ func init() {
 	roles["linger"] = helperLinger
 }
 
-// Peers that make the kernel take long to close their connections: a TCP socket that
-// lingers for 300 s, whose peer does not read, is sent along and nobody receives it.
+// In these tests a peer makes the kernel take long to close a connection. The peer sends a
+// TCP socket that lingers for 300 s and whose own peer does not read. Nobody receives it.
 
 // within fails the test if do takes as long as the peer likes.
 func within(t *testing.T, what string, release func(), do func()) {
@@ -82,7 +82,7 @@ func TestReadOfWhatLingers(t *testing.T) {
 	})
 }
 
-// A goroutine that uses the connection keeps Close from being the one that closes it.
+// While another goroutine uses the connection, Close does not close the descriptor itself.
 func TestCloseOfWhatLingersWhileInUse(t *testing.T) {
 	conn, release := lingeringConn(t, 20)
 	raw, err := conn.SyscallConn()
@@ -137,8 +137,8 @@ func TestReadOfAConnection(t *testing.T) {
 	}
 }
 
-// A listener that was handed over goes on serving, and Close ends it: to hand its file to a
-// process must not make the socket blocking for us.
+// A listener that was handed over goes on serving until Close. Its file can be passed to a
+// process without making the socket blocking for us.
 func TestServingAfterFile(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	file, err := listener.File()
@@ -165,8 +165,9 @@ func TestServingAfterFile(t *testing.T) {
 	})
 }
 
-// A refused peer that has sent nothing is closed at once, even while all closers are busy.
-func TestRefusedWithoutData(t *testing.T) {
+// The connection of a denied peer that has sent nothing is closed at once, even while all
+// closers are busy.
+func TestDeniedWithoutData(t *testing.T) {
 	listener := newGuarded(t, listenOpenly(t), Config{Policy: Nobody(), OnDeny: func(*Denied) {}, ReceiveDescriptors: true})
 	listener.closer.most = 0
 	client := dialPlain(t, listener)
@@ -193,8 +194,8 @@ var hostile = []struct {
 	}, "a secret word"},
 }
 
-// Peers that are gone before they are accepted, that never speak, and that shut down
-// half are admitted like any other, and nothing of them is left.
+// A peer is admitted like any other if it is gone before it is accepted, never sends
+// anything, or shuts down half of its connection. Nothing of it is left.
 func TestHostilePeersThatAreLetIn(t *testing.T) {
 	listener := listenAs(t, Config{Policy: CurrentUser(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess})
 	before := descriptors(t)
@@ -218,8 +219,8 @@ func TestHostilePeersThatAreLetIn(t *testing.T) {
 	}
 }
 
-// So they are refused.
-func TestHostilePeersThatAreRefused(t *testing.T) {
+// Such peers are also denied like any other.
+func TestHostilePeersThatAreDenied(t *testing.T) {
 	reports := make(chan *Denied)
 	listener := listenAs(t, Config{Policy: UIDs(), Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})
 	done := make(chan error)
@@ -228,7 +229,7 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 	for _, test := range hostile {
 		client := dialPlain(t, listener)
 		err := test.do(client)
-		if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ENOTCONN) { // it may be refused by now
+		if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ENOTCONN) { // it may be denied by now
 			t.Fatal(err)
 		}
 		if d := <-reports; d.Failed || d.Credentials.PID != int32(os.Getpid()) {
@@ -246,8 +247,8 @@ func TestHostilePeersThatAreRefused(t *testing.T) {
 	}
 }
 
-// needPassRights returns a descriptor that can be sent, on a kernel that can be told to
-// refuse it.
+// needPassRights returns a descriptor to send. It skips the test if the kernel cannot refuse
+// descriptors.
 func needPassRights(t *testing.T) (fd int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -261,8 +262,8 @@ func needPassRights(t *testing.T) (fd int) {
 	return fd
 }
 
-// On a kernel that can, a peer cannot even send what it could linger with, unless that
-// is wanted.
+// If the kernel can refuse descriptors, a peer cannot send any, unless ReceiveDescriptors is
+// set.
 func TestDescriptorsAreRefused(t *testing.T) {
 	fd := needPassRights(t)
 	for _, test := range []struct {
@@ -293,23 +294,22 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	}
 }
 
-// A socket that cannot be told to refuse descriptors is an error, unless no socket of
-// this kernel can.
+// A socket that cannot refuse descriptors is an error, unless no socket of this kernel can.
 func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
 		t.Errorf("refuseDescriptors of no descriptor = %v, want EBADF", err)
 	}
 	if descriptorsAreRefused(unasked{}) {
-		t.Error("descriptors are refused, says a kernel that could not be asked")
+		t.Error("descriptorsAreRefused = true, and the kernel could not be asked")
 	}
 }
 
-// unasked has a socket that the kernel cannot be asked about.
+// unasked has an invalid descriptor, so the kernel cannot be asked about it.
 type unasked struct{}
 
 func (unasked) SyscallConn() (syscall.RawConn, error) { return noDescriptor{}, nil }
 
-// noDescriptor hands out what no descriptor is.
+// noDescriptor hands out a number that is not a descriptor.
 type noDescriptor struct{ syscall.RawConn }
 
 func (noDescriptor) Control(f func(uintptr)) error { f(1<<31 - 1); return nil }
@@ -409,8 +409,8 @@ func helperLinger(r role) error {
 	return nil
 }
 
-// lingering starts a process of another user, if we may, that has connected to address as
-// often as count.
+// lingering starts a process that has connected to address count times. If we may, it runs
+// as another user.
 func lingering(t *testing.T, address string, count int) *reexec.Process {
 	t.Helper()
 	r := role{Do: "linger", Address: address, Count: count}
@@ -439,7 +439,7 @@ func listenOpenly(t *testing.T) *net.UnixListener {
 // The next peer is served at once, and all connections are closed while the attacker keeps
 // everything open.
 func TestBacklogThatLingers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const most = 600
 	inner := listenOpenly(t)
 	needBacklog(t, most)
@@ -449,11 +449,11 @@ func TestBacklogThatLingers(t *testing.T) {
 	dialPlain(t, inner)
 	acceptPeer(t, listener)
 	if got := listener.Counts().Denied["uid 0"]; got != most {
-		t.Errorf("%d peers were refused before, want %d", got, most)
+		t.Errorf("%d peers were denied before, want %d", got, most)
 	}
 	listener.closer.wait()
 	if after := descriptors(t); after > before+2 { // the client's and ours
-		t.Errorf("%d descriptors are open, and were %d: refused connections are", after, before)
+		t.Errorf("%d descriptors are open, and were %d: connections of denied peers are", after, before)
 	}
 	attacker.Finish()
 }
@@ -555,8 +555,8 @@ type blocked struct {
 
 func (b blocked) Close() error { <-b.until; return b.wrapper.Close() }
 
-// However many connections are being closed, and take their time, peers are served, and
-// no more than so many threads are at it.
+// Peers are served however many connections are being closed, and however long that takes.
+// The number of threads that close is limited.
 func TestAcceptWhileClosersAreBusy(t *testing.T) {
 	const most, more = 3, 5
 	listener := listenAs(t, Config{Policy: CurrentUser()})
@@ -612,7 +612,7 @@ func TestClosersOfAProcess(t *testing.T) {
 	}
 }
 
-// A foreign Close that ends its goroutine ends no other's turn.
+// If a foreign Close ends its goroutine, the other connections are still closed.
 func TestCloseThatEndsItsGoroutine(t *testing.T) {
 	c := newCloser(1)
 	pipe, other := net.Pipe()

@@ -12,13 +12,13 @@ import (
 	"example.com/peercred"
 )
 
-// Conn is a connection whose peer was admitted. Besides the methods of [net.Conn] it passes
-// on CloseWrite and SyscallConn, and NetConn returns its inner connection. Its methods are
-// safe for concurrent use.
+// Conn is a connection whose peer was admitted. It has the methods of [net.Conn], and passes
+// on CloseWrite and SyscallConn. NetConn returns its inner connection. Its methods are safe
+// for concurrent use.
 //
-// Close it. A connection of a [Listener] has a slot under [Config].MaxConns and
-// MaxConnsPerUID, and only Close gives it back. If a connection is dropped without Close,
-// its user loses the slot until the process ends.
+// The caller must close it. A connection of a [Listener] takes a slot of [Config].MaxConns
+// and MaxConnsPerUID, and only Close frees the slot. If a connection is dropped without
+// Close, its user loses the slot until the process ends.
 type Conn struct {
 	net.Conn
 	peer        Peer // of this Conn, or of the Conn that it wraps
@@ -31,9 +31,9 @@ type Conn struct {
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
-// the peer. Otherwise it closes conn, as [Conn.Close] does, and returns *[Denied]. That
-// wraps the error of [peercred.GetPeerCredentials], if it is the reason. The caller can
-// close conn again, which returns at once.
+// the peer. Otherwise it closes conn, as [Conn.Close] does, and returns *[Denied]. If
+// [peercred.GetPeerCredentials] failed, the *Denied wraps its error. The caller can close
+// conn again, which returns at once.
 //
 // [Listener] and [Dial] do the same. Admit is for a connection that comes from elsewhere.
 // If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
@@ -78,7 +78,7 @@ func ask(conn net.Conn) (*Conn, error) {
 	return c, nil
 }
 
-// known returns the facts about the peer, which may not be asked for yet.
+// known returns the facts about the peer. They may not have been asked for yet.
 func (c *Conn) known() *facts {
 	if f := c.facts.Load(); f != nil {
 		return f
@@ -91,7 +91,7 @@ func (c *Conn) known() *facts {
 const maxWrappers = 16
 
 // find returns the *Conn that conn is or wraps. It returns nil if there is none, and if the
-// NetConn of a foreign type panics. In that case peercred calls NetConn again, and says so.
+// NetConn of a foreign type panics. peercred then calls NetConn again, and returns an error.
 func find(conn net.Conn) (found *Conn) {
 	defer func() { _ = recover() }()
 	for range maxWrappers {
@@ -197,14 +197,14 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // The network is "unix" or "unixpacket".
 //
 // The server is the process that called listen(2). Under socket activation that is the
-// service manager. On NetBSD every server is denied, because some releases
-// tell the connecting end its own ids.
+// service manager. On NetBSD every server is denied, because some releases name the caller
+// itself on the connecting end.
 //
-// Linux 6.16 and newer refuse descriptors (SCM_RIGHTS) that the server sends, with EPERM
-// for the server: see [Config].ReceiveDescriptors. A client that wants to receive
-// descriptors connects with package net, and checks the server with [Admit].
+// Linux 6.16 and newer refuse descriptors (SCM_RIGHTS) that the server sends. The server
+// gets EPERM: see [Config].ReceiveDescriptors. A client that wants to receive descriptors
+// connects with package net, and checks the server with [Admit].
 //
-// The error is a *[net.OpError]. Nothing has been sent in that case. It wraps:
+// On an error nothing has been sent. The error is a *[net.OpError] that wraps:
 //
 //   - *[Denied] if policy does not admit the server.
 //   - [net.UnknownNetworkError] for any other network.

@@ -29,7 +29,7 @@ func helperServe(r role) error {
 
 // The server of Dial is the process that listens.
 func TestDialOtherUsers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid, address := uint32(4242), uint32(2424), abstract()
 	server := reexec.Start(t, role{Do: "serve", Address: address, UID: &uid, GID: &gid})
 	server.Expect("listening")
@@ -48,7 +48,7 @@ func TestDialOtherUsers(t *testing.T) {
 	server.Finish()
 }
 
-// connectAndSend connects a client, and has it send a descriptor.
+// connectAndSend connects a client, which sends a descriptor.
 func connectAndSend(t *testing.T, address net.Addr, descriptor int) (client int, sent error) {
 	t.Helper()
 	client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -58,7 +58,7 @@ func TestDialTooLong(t *testing.T) {
 	}
 }
 
-// Admit takes connections from elsewhere; of one that wraps a *Conn it asks no more.
+// Admit takes connections from elsewhere. It does not ask again about one that wraps a *Conn.
 func TestAdmit(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	client := dialPlain(t, listener)
@@ -92,7 +92,7 @@ func TestAdmit(t *testing.T) {
 	if got, err := Admit(wrapper{conn}, UIDs()); got != nil || !isDenied(err) {
 		t.Errorf("Admit = %v, %v, want *Denied", got, err)
 	}
-	isClosed(t, client) // the refusal closed it
+	isClosed(t, client) // the denial closed it
 	if got, err := Admit(nil, everybody()); got != nil || !isDenied(err) {
 		t.Errorf("of nil: %v, %v, want *Denied", got, err)
 	}
@@ -161,7 +161,7 @@ func TestCloseWriteOfWhatHasNone(t *testing.T) {
 func TestDial(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so Dial refuses")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so Dial denies the server")
 	}
 	address := listener.Addr().String()
 	conn, err := Dial(t.Context(), "unix", address, CurrentUser())
@@ -222,7 +222,7 @@ var waysToAdmit = map[string]func(testing.TB, *net.UnixConn) net.Conn{
 }
 
 // Admit closes a denied connection, so the caller's own Close does not wait.
-func TestCloseAfterRefusal(t *testing.T) {
+func TestCloseAfterDenial(t *testing.T) {
 	needCredentials(t)
 	for name, way := range waysToAdmit {
 		t.Run(name, func(t *testing.T) {

@@ -17,11 +17,11 @@ import (
 //
 //	if denied, ok := errors.AsType[*guard.Denied](err); ok { ... }
 type Denied struct {
-	// Credentials are the peer's. They are nil if the kernel did not tell them.
+	// Credentials are the peer's. They are nil if the kernel did not report them.
 	Credentials *peercred.PeerCredentials
 	// Rule is the rule that denied the peer, as [Policy.String] returns it.
 	Rule string
-	// Failed is true if the rule could not decide: the kernel did not tell a fact, or the
+	// Failed is true if the rule could not decide: the kernel did not report a fact, or the
 	// rule panicked. The peer is denied in that case too.
 	Failed bool
 	// Err is why the rule denied the peer. It is nil if the rule alone explains it.
@@ -40,8 +40,8 @@ func (d *Denied) Error() string {
 	return text
 }
 
-// Is reports whether target is [fs.ErrPermission], as it is for a socket file that we may
-// not connect to.
+// Is reports whether target is [fs.ErrPermission]. That is also the error for a socket file
+// that we may not connect to.
 func (d *Denied) Is(target error) bool { return target == fs.ErrPermission }
 
 // Unwrap returns Err.

@@ -21,10 +21,10 @@ import (
 
 // Effects of a machine's own tools, and of its administrator, on a socket file.
 
-// systemd-tmpfiles leaves the file of a living server alone, however old it is, and
-// removes that of a dead one.
+// systemd-tmpfiles leaves the file of a running server alone, however old the file is. It
+// removes the file of a server that has ended.
 func TestTmpfilesCleans(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTool(t, "systemd-tmpfiles", "systemd")
 	dir := shortDirectory(t)
 	live, stale := filepath.Join(dir, "live"), filepath.Join(dir, "stale")
@@ -46,7 +46,8 @@ func TestTmpfilesCleans(t *testing.T) {
 		}
 	}
 	rule := filepath.Join(t.TempDir(), "rule.conf")
-	// By the time of the last change of content alone: no other can be set back.
+	// It compares only the time of the last change of content, because no other time can be
+	// set back.
 	if err := os.WriteFile(rule, []byte("e "+dir+" - - - m:10d\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestTmpfilesCleans(t *testing.T) {
 	acceptPeer(t, listener)
 }
 
-// The kernel's name of the socket is the path, which everything goes by.
+// The kernel's name of the socket is the path, which other programs use.
 func TestToolsFindTheServer(t *testing.T) {
 	path := filepath.Join(shortDirectory(t), "s")
 	listener, err := Listen(t.Context(), "unix", path, Config{Policy: CurrentUser()})
@@ -105,7 +106,7 @@ func TestToolsFindTheServer(t *testing.T) {
 	}
 }
 
-// The umask, which others may change at any time, does not matter, and is left alone.
+// The umask does not matter, even if another goroutine changes it. Listen does not change it.
 func TestUmaskOfAnotherGoroutine(t *testing.T) {
 	if os.Geteuid() == 0 {
 		runAs(t, 4242, "^TestUmaskOfAnotherGoroutine$")
@@ -139,7 +140,7 @@ func TestUmaskOfAnotherGoroutine(t *testing.T) {
 	player.Wait()
 }
 
-// To give the file to another user takes CAP_CHOWN, and nothing else.
+// Giving the file to another user requires only CAP_CHOWN.
 func TestOwnerTakesOneCapability(t *testing.T) {
 	const role = "PEERCRED_TEST_CAPABILITIES"
 	if want := os.Getenv(role); want != "" {
@@ -162,7 +163,7 @@ func TestOwnerTakesOneCapability(t *testing.T) {
 		listener.Close()
 		return
 	}
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTool(t, "setpriv", "util-linux")
 	for capabilities, want := range map[string]string{"-all,+chown": "chown", "-all": "none"} {
 		cmd := exec.Command("setpriv", "--bounding-set="+capabilities, "--inh-caps=-all", "--", "/proc/self/exe", "-test.run=^TestOwnerTakesOneCapability$", "-test.v")
@@ -176,9 +177,9 @@ func TestOwnerTakesOneCapability(t *testing.T) {
 	}
 }
 
-// A stale file that is a mount point, as of a container's volume, cannot be replaced.
+// A stale file that is a mount point, such as a container's volume, cannot be replaced.
 func TestStaleMountPoint(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if err := unix.Access("/proc/self/ns/mnt", 0); err != nil {
 		t.Skipf("needs mount namespaces: %v", err)
 	}

@@ -22,8 +22,8 @@ func init() {
 	roles["listen"] = helperListen
 }
 
-// A call on the way to a listener that fails, by a seccomp filter of our own: there is
-// none then, and nothing is left of it.
+// In these tests a seccomp filter makes a call fail that Listen makes. Then there is no
+// listener, and nothing of it is left.
 
 // helperListen listens at Address, while calls are forged if there are any.
 func helperListen(r role) error {
@@ -86,10 +86,10 @@ func TestListenWhereCallsFail(t *testing.T) {
 		errno         syscall.Errno
 		says, ends    string // "" for a listener
 	}{
-		{"nobody is told", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
+		{"no credentials", "unix", seccomp.Option(unix.SO_PEERCRED), unix.ENOPROTOOPT, "peer credentials unavailable on linux: ", "protocol not available"},
 		{"the kernel cannot be asked", "unix", seccomp.Option(unix.SO_PEERCRED), unix.EPERM, "peer credentials unavailable on linux: ", "operation not permitted"},
 		{"packets cannot be asked for", "unixpacket", packets, unix.EMFILE, "socketpair: ", "too many open files"},
-		{"packets cannot be told", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
+		{"the socket's type fails", "unixpacket", seccomp.Option(unix.SO_TYPE), unix.EPERM, "check that the socket can have a peer: ", "operation not permitted"},
 		{"descriptors cannot be refused", "unix", passRights, unix.EPERM, "setsockopt(SO_PASSRIGHTS): ", "operation not permitted"},
 		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
 		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},
@@ -160,7 +160,7 @@ func TestListenWherePeersCannotBeWatched(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A listener that is not handed out is closed.
+// A listener that Listen does not return is closed.
 func TestFailedListenLeavesNothingOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

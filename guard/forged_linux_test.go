@@ -20,11 +20,11 @@ func init() {
 	roles["forge"] = helperForge
 }
 
-// A sandbox that forbids the calls that the decisions rest on, or makes nothing of
-// them and reports success (a seccomp filter of our own): nobody is admitted, and the
-// refusal says why.
+// In these tests a seccomp filter acts as a sandbox. It forbids the calls that the decisions
+// require, or reports success without making them. Nobody is admitted, and the denial says
+// why.
 
-// forgedPolicies admit the helper itself, or would if its sockets were labelled.
+// forgedPolicies admit the helper itself, if its sockets have labels.
 var forgedPolicies = map[string]Policy{
 	"uid":     UIDs(uint32(os.Geteuid())),
 	"group":   Groups(27),
@@ -62,7 +62,7 @@ var forgedWays = map[string]func(net.Listener, Policy) error{
 		}
 		admitted, err := Admit(conn, policy)
 		if (admitted == nil) == (err == nil) {
-			return errors.New("Admit: both or neither")
+			return errors.New("Admit: want either a connection or an error")
 		}
 		if err == nil {
 			admitted.Close()
@@ -72,7 +72,7 @@ var forgedWays = map[string]func(net.Listener, Policy) error{
 	"Dial": func(inner net.Listener, policy Policy) error {
 		conn, err := Dial(context.Background(), "unix", inner.Addr().String(), policy)
 		if (conn == nil) == (err == nil) {
-			return errors.New("Dial: both or neither")
+			return errors.New("Dial: want either a connection or an error")
 		}
 		if err == nil {
 			conn.Close()
@@ -154,7 +154,7 @@ func helperForge(r role) error {
 }
 
 func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
-	needRoot(t) // for the groups
+	reexec.NeedRoot(t) // for the groups
 	seccomp.Need(t)
 	refusals := []syscall.Errno{unix.EPERM, unix.EACCES, unix.EINTR, unix.ENOBUFS, unix.EBADF, unix.EIO, 0}
 	for _, test := range []struct {
@@ -190,9 +190,9 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 					if got.Forged == 0 {
 						says = test.as
 					}
-					decidedOn := test.policy == "process" // by a foreign rule, whose error is a plain refusal
+					decidedOn := test.policy == "process" // by a foreign rule, whose error is a plain denial
 					if !got.Denied || got.Failed == decidedOn || !strings.Contains(got.Err, says) || got.Wraps != (got.Forged != 0) {
-						t.Errorf("%v: %+v, want a refusal that could not be decided, and %q", got.Forged, got, says)
+						t.Errorf("%v: %+v, want a denial that could not be decided, and %q", got.Forged, got, says)
 					}
 				}
 			})
@@ -200,7 +200,7 @@ func TestNobodyIsLetInByForgedAnswers(t *testing.T) {
 	}
 }
 
-// passRights tells whether a socket takes descriptors.
+// passRights is the call that makes a socket refuse descriptors, or allows them.
 var passRights = seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: unix.SO_PASSRIGHTS}
 
 // A failure before any peer can be asked about is not a denial. It names its call as well.
@@ -228,8 +228,8 @@ func TestForgedConnections(t *testing.T) {
 	}
 }
 
-// A kernel that cannot refuse descriptors lets connect: Linux before 6.16, and emulators,
-// which answer an unknown option with errnos of their own.
+// Listen works on a kernel that cannot refuse descriptors: Linux before 6.16, and emulators.
+// Emulators answer an unknown option with errnos of their own.
 func TestKernelThatCannotRefuseDescriptors(t *testing.T) {
 	seccomp.Need(t)
 	unknown := []syscall.Errno{unix.ENOPROTOOPT, unix.EINVAL, unix.EOPNOTSUPP}

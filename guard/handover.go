@@ -15,7 +15,7 @@ import (
 )
 
 // ErrNotActivated means that no service manager handed a socket to this process. A program
-// that also serves without one calls [Listen] then.
+// that also serves without a service manager then calls [Listen].
 var ErrNotActivated = errors.New("no service manager handed a socket to this process")
 
 // Inherited guards a listening socket that the service manager handed to this process, as
@@ -25,9 +25,9 @@ var ErrNotActivated = errors.New("no service manager handed a socket to this pro
 //
 // Inherited sets close-on-exec on all descriptors that were handed over. It leaves the
 // environment as it is, like sd_listen_fds(3) with 0, so it can be called for each name. A
-// child does not take the sockets for its own, because LISTEN_PID is not its pid. Each
-// socket can be taken once. Close does not remove the socket file, because it belongs to
-// the service manager.
+// child process does not mistake the sockets for its own, because LISTEN_PID is not its
+// pid. Each socket can be taken once. Close does not remove the socket file, because it
+// belongs to the service manager.
 //
 // Inherited returns a listener, or an error that wraps:
 //
@@ -119,7 +119,7 @@ func inheritedNames() ([]string, error) {
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > mostInherited {
-		return nil, fmt.Errorf("guard: LISTEN_FDS is %q, which is no valid number of sockets: %w", count, syscall.EINVAL)
+		return nil, fmt.Errorf("guard: LISTEN_FDS is %q, which is not a valid number of sockets: %w", count, syscall.EINVAL)
 	}
 	text, ok := os.LookupEnv("LISTEN_FDNAMES")
 	if !ok {
@@ -152,13 +152,13 @@ func findInherited(name string, names []string) (int, error) {
 
 // File returns a duplicate of the listener's descriptor, for a process that replaces this
 // one: by exec, as an inherited descriptor, or from systemd's descriptor store. Close it
-// after it was handed over. Connections that wait to be accepted stay in the queue for the
-// next process that accepts. So no client loses its connection, if the socket file stays: see
+// after the handover. Connections that wait to be accepted stay in the queue for the next
+// process that accepts. So no client loses its connection if the socket file stays: see
 // [Listener.SetUnlinkOnClose]. The successor guards the socket with [Inherited] or
 // [NewListener].
 //
-// This listener can go on meanwhile. Its error wraps [errors.ErrUnsupported] if the guarded
-// listener gives no access to its socket.
+// This listener can go on accepting meanwhile. The error wraps [errors.ErrUnsupported] if
+// the guarded listener gives no access to its socket.
 func (l *Listener) File() (*os.File, error) {
 	if l.socket == nil {
 		return nil, l.noSocket()

@@ -25,7 +25,7 @@ func init() {
 	roles["hand over"] = helperHandOver
 }
 
-// inheritance is what [Inherited] said.
+// inheritance is the result of [Inherited].
 type inheritance struct {
 	Err          string
 	NotActivated bool
@@ -34,10 +34,10 @@ type inheritance struct {
 	Address      string
 }
 
-// helperInherit takes the socket with each of the names in turn, and reports what was said
-// the last time. If Count is 1 it says "welcome" to one client before.
+// helperInherit takes the socket with each of the names in turn, and reports the last
+// result. If Count is 1, it first sends "welcome" to one client.
 func helperInherit(r role) error {
-	// What a wrong config makes fail can be tried again.
+	// After an error because of the config the socket can still be taken.
 	listener, err := Inherited(r.Names[0], Config{})
 	if listener != nil || err == nil || strings.Contains(err.Error(), "not on a Unix socket") {
 		return fmt.Errorf("Inherited without a policy = %v, %v", listener, err)
@@ -239,7 +239,7 @@ func TestSystemdSocketActivate(t *testing.T) {
 	}
 }
 
-// dialWhenThere waits for somebody to listen.
+// dialWhenThere waits until a process listens.
 func dialWhenThere(t *testing.T, network, path string) net.Conn {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < patience; runtime.Gosched() {
@@ -255,8 +255,8 @@ func dialWhenThere(t *testing.T, network, path string) net.Conn {
 // servedEach is how many clients a server of TestHandOver serves until it hands over.
 const servedEach = 40
 
-// helperHandOver listens, says "welcome" to servedEach clients, and hands its socket to a
-// process like itself, but for the last of Count, which serves until it is told to end.
+// helperHandOver listens, sends "welcome" to servedEach clients, and hands its socket to a
+// process like itself. The last of Count processes serves until the test ends it.
 func helperHandOver(r role) error {
 	config := Config{Policy: everybody(), Mode: 0o666, OnDeny: func(*Denied) {}}
 	var listener *Listener
@@ -310,8 +310,8 @@ func helperHandOver(r role) error {
 }
 
 // A client connects again and again while the server hands over to a successor, which
-// hands over to another. It is served each time, and in the end, too, the socket file is
-// where it was.
+// hands over to another. Each time the client is served. At the end the socket file is still
+// there.
 func TestHandOver(t *testing.T) {
 	needTool(t, "sh", "dash")
 	const successors = 3

@@ -90,13 +90,6 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start peers under other ids")
-	}
-}
-
 var abstractNames atomic.Int32
 
 // abstract returns a name in the abstract namespace, which every user reaches.
@@ -123,7 +116,7 @@ func withFiles(files ...*os.File) reexec.Option {
 	return func(c *exec.Cmd) { c.ExtraFiles = files }
 }
 
-// runAs runs tests of this binary under another user, whose group has another number.
+// runAs runs tests of this binary under another user, whose uid and gid differ.
 func runAs(t *testing.T, uid uint32, tests string, more ...string) {
 	t.Helper()
 	program, err := os.ReadFile("/proc/self/exe")

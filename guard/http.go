@@ -15,7 +15,7 @@ import (
 // peerKey is the context key for the connection of a request: a *Conn, or unguarded.
 type peerKey struct{}
 
-// unguarded is the name of the type of a connection that is no Conn.
+// unguarded is the name of the type of a connection that is not a Conn.
 type unguarded string
 
 // ConnContext is for [http.Server].ConnContext. It lets [FromContext] and [Require] find
@@ -45,7 +45,7 @@ func FromContext(ctx context.Context) (Peer, bool) {
 // [Listener] admits more peers than some routes do. It is also for a server that must
 // answer denied clients: a Listener closes their connections without an answer.
 //
-// The answer does not tell the reason. The onDeny hooks get the reason, before the answer
+// The answer does not have the reason. The onDeny hooks get the reason, before the answer
 // is sent, in the goroutine of the request. They must be safe for concurrent use. net/http
 // recovers from their panics.
 //

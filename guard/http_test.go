@@ -28,7 +28,7 @@ import (
 	"example.com/peercred"
 )
 
-// whoAmI tells a client who it is.
+// whoAmI answers with the client's ids.
 var whoAmI = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	peer, ok := FromContext(r.Context())
 	fmt.Fprintf(w, "%v %v", peer, ok)
@@ -67,8 +67,8 @@ func clientOf(t *testing.T, listener net.Listener, protocols *http.Protocols) *h
 }
 
 // oneConnection makes all requests on one connection, in HTTP/1.1. On a busy machine
-// http.Transport opens more: it does not keep one of which it does not know, 50 ms
-// after the answer, that the request is written.
+// http.Transport opens more. It drops a connection if it does not know, 50 ms after the
+// answer, that the request is written.
 type oneConnection struct{ plain, secure net.Conn }
 
 func (c *oneConnection) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -200,11 +200,11 @@ func TestRequestsWithoutAPeer(t *testing.T) {
 			}
 			for _, d := range told {
 				if d.Credentials != nil || d.Rule != "a known peer" || !d.Failed || d.Err.Error() != test.want {
-					t.Errorf("the hook is told of %+v, want %s", d, test.want)
+					t.Errorf("the hook gets %+v, want %s", d, test.want)
 				}
 			}
 			if len(told) != 3 {
-				t.Errorf("the hook is told %d times", len(told))
+				t.Errorf("the hook is called %d times", len(told))
 			}
 			want := fmt.Sprintf("level=ERROR msg=\"guard: requests are denied\" address=%s reason=%q\n", listener.Addr(), test.want)
 			if diff := cmp.Diff(want, text.String()); diff != "" {
@@ -303,15 +303,15 @@ func TestRequireTellsTheHook(t *testing.T) {
 		status int
 		denied Denied
 	}{
-		{"refused", UIDs(), http.StatusForbidden, Denied{Rule: "uid in an empty list"}},
-		{"refused for a reason", Func("secret", func(Peer) error { return secret }), http.StatusForbidden, Denied{Rule: "secret", Err: secret}},
+		{"denied", UIDs(), http.StatusForbidden, Denied{Rule: "uid in an empty list"}},
+		{"denied for a reason", Func("secret", func(Peer) error { return secret }), http.StatusForbidden, Denied{Rule: "secret", Err: secret}},
 		{"undecided", Labels("x"), http.StatusInternalServerError, Denied{Rule: `security label "x"`, Failed: true}},
 		{"the zero policy", Policy{}, http.StatusForbidden, Denied{Rule: "nobody"}},
 	} {
 		var told []*Denied
 		handler := Require(test.policy, func(r *http.Request, d *Denied) {
 			if r.URL.Path != "/route" {
-				t.Errorf("%s: the hook is told of %s", test.name, r.URL)
+				t.Errorf("%s: the hook gets %s", test.name, r.URL)
 			}
 			told = append(told, d)
 		})(whoAmI)
@@ -324,14 +324,14 @@ func TestRequireTellsTheHook(t *testing.T) {
 			t.Errorf("%s: %d, %v, %q, want %d and nothing more", test.name, recorder.Code, recorder.Header(), recorder.Body, test.status)
 		}
 		if len(told) != 1 {
-			t.Fatalf("%s: the hook was told %d times", test.name, len(told))
+			t.Fatalf("%s: the hook was called %d times", test.name, len(told))
 		}
 		if test.denied.Failed {
 			told[0].Err = nil
 		}
 		test.denied.Credentials = &peercred.PeerCredentials{UID: 1, GID: 2}
 		if diff := cmp.Diff(test.denied, *told[0], cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
-			t.Errorf("%s: told (-want +got):\n%s", test.name, diff)
+			t.Errorf("%s: the hook got (-want +got):\n%s", test.name, diff)
 		}
 	}
 }

@@ -28,8 +28,8 @@ func init() {
 	roles["hold"] = helperHold
 }
 
-// helperRunOut listens with few descriptors, lets them run out, and tells whether
-// its listener outlives that: peers that wait meanwhile are served afterwards.
+// helperRunOut listens with few descriptors, and lets them run out. It reports whether its
+// listener serves the peers afterwards that waited meanwhile.
 func helperRunOut(r role) error {
 	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: CurrentUser()})
 	if err != nil {
@@ -123,7 +123,7 @@ func fewDescriptors(c *exec.Cmd) {
 // One user holds 200 connections to a server that has 64 descriptors. The server still
 // answers the request of another user.
 func TestGreedyUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skipf("needs curl: %v", err)
 	}

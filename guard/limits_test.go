@@ -72,8 +72,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A peer over a limit is closed, counted and reported. Each connection gives its slot back
-// once, however often and by whatever it is closed, and another peer gets it.
+// The connection of a peer over a limit is closed, counted and reported. Each connection
+// frees its slot once, however often and in whatever way it is closed. Another peer then
+// gets the slot.
 func TestSlotsAreGivenBack(t *testing.T) {
 	for name, closes := range map[string]func(*testing.T, *Conn) error{
 		"closed": func(_ *testing.T, c *Conn) error { return c.Close() },
@@ -95,7 +96,7 @@ func TestSlotsAreGivenBack(t *testing.T) {
 			}
 			return again.Close()
 		},
-		"admitted again and refused": func(t *testing.T, c *Conn) error {
+		"admitted again and denied": func(t *testing.T, c *Conn) error {
 			if _, err := Admit(c, Nobody()); !isDenied(err) {
 				t.Errorf("Admit = %v, want *Denied", err)
 			}
@@ -161,7 +162,7 @@ func TestSlotOfAHijackedConnection(t *testing.T) {
 	go func() { served <- server.Serve(listener) }()
 	ask := func() *net.UnixConn {
 		client := dialPlain(t, listener)
-		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // may be refused by now
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // may be denied by now
 		return client
 	}
 	ask()

@@ -141,7 +141,7 @@ func boundInode(socket int) (uint32, error) {
 	}
 	inode, ok := parseUnixDiag(answer)
 	if !ok {
-		return 0, errors.New("the kernel does not tell which file the socket is bound to")
+		return 0, errors.New("the kernel does not report which file the socket is bound to")
 	}
 	return inode, nil
 }
@@ -205,8 +205,8 @@ func parseUnixDiag(answer []byte) (inode uint32, ok bool) {
 }
 
 // checkPackets asks who is at the other end of a pair of packet sockets of our own. Some
-// emulators, such as gVisor, cannot tell the ends apart. A server then gets an error at
-// start, and does not deny every peer.
+// emulators, such as gVisor, confuse the ends. A server then gets an error at start instead
+// of denying every peer.
 func checkPackets() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -17,7 +17,7 @@
 // A Policy decides on facts that the kernel vouches for: user and group ids, supplementary
 // groups and security label, as of connect time. No default admits anybody. A listener
 // without a Policy is an error, and an empty list denies every peer. A rule also denies the
-// peer if it panics, or if it requires a fact that this system or kernel does not tell.
+// peer if it panics, or if it requires a fact that this system or kernel does not report.
 // Every denial is a *[Denied], for the log of the server. The peer sees the connection
 // close, or an HTTP status. It does not learn the reason.
 //
@@ -76,34 +76,35 @@ type Config struct {
 	// cannot make us change or remove a file in another directory, or change the mode or
 	// owner of another file.
 	//
-	// It requires Linux. The kernel's unix_diag tells which file a socket is bound to.
-	// Without unix_diag the file can only have the mode 0600 and our own group.
+	// It requires Linux, whose unix_diag reports which file a socket is bound to. Without
+	// unix_diag the file can only have the mode 0600 and our own group.
 	//
 	// In a user namespace it also allows directories and links that belong to users that
 	// the namespace does not map. Those users can make the path lead elsewhere.
 	AllowSharedDirectory bool
 
 	// MaxConnsPerUID and MaxConns limit how many accepted connections can be open at a
-	// time: of one user, and in all. A connection counts until [Conn.Close]. A peer over a
-	// limit is closed, counted as [Counts].Limited and reported to OnDeny. So one admitted
-	// user cannot take all descriptors.
+	// time: of one user, and in all. A connection counts until [Conn.Close]. If a peer is
+	// over a limit, its connection is closed, counted as [Counts].Limited and reported to
+	// OnDeny. So one admitted user cannot take all descriptors.
 	//
 	// 0 means the default. The default of MaxConns is half of the descriptors that the
 	// process may have (RLIMIT_NOFILE, as of when it begins to listen). It is a quarter if
-	// CloseOnExit or PrefetchProcess takes a second descriptor for each connection. The default
-	// of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of the
-	// default of MaxConns. A negative number means no limit.
+	// CloseOnExit or PrefetchProcess takes a second descriptor for each connection. The
+	// default of MaxConnsPerUID is half of MaxConns. If MaxConns is negative, it is half of
+	// the default of MaxConns. A negative number means no limit.
 	//
-	// So a server for one user accepts only half of MaxConns, unless MaxConnsPerUID is set
-	// too. Each Listener of a process has its own limits: if there are several, set them.
+	// So a server for one user accepts only half of MaxConns connections, unless
+	// MaxConnsPerUID is set too. Each Listener of a process has its own limits. Set them if
+	// there are several Listeners.
 	//
 	// A person with many uids, as from /etc/subuid, has the limit of a user for each uid.
 	// MaxConns then protects the process, but not the other users. In a user namespace all
 	// users that it does not map share one uid.
 	MaxConnsPerUID, MaxConns int
 	// CloseOnExit closes a connection when its peer's process ends, even if the process
-	// passed the connection on to another. A peer whose process ended before we asked about
-	// it is denied. CloseOnExit takes a descriptor for each connection. It requires Linux
+	// passed the connection on to another. A peer is denied if its process ended before we
+	// asked about it. CloseOnExit takes a descriptor for each connection. It requires Linux
 	// 6.5, and is an error elsewhere.
 	CloseOnExit bool
 
@@ -130,8 +131,8 @@ type Config struct {
 	// waits for a socket to linger is interrupted by SIGURG, which the process must not
 	// ignore. Some other closes cannot be interrupted, such as that of many packet sockets.
 	// If 512 such closes are running, each further denied peer that sent descriptors delays
-	// Accept by up to 10 ms. So prefer Listen on Linux 6.16 or newer, which refuses
-	// descriptors from the start, to a listener of package net.
+	// Accept by up to 10 ms. So use Listen on Linux 6.16 or newer. It refuses descriptors
+	// from the start, and a listener of package net does not.
 	ReceiveDescriptors bool
 }
 
@@ -149,8 +150,8 @@ type Config struct {
 // requires permission to write and to remove the file. A server without privileges lacks it
 // if Config.Owner is another user. Any other file stays, and the error wraps
 // [syscall.EADDRINUSE]. Close removes the socket file, unless another file has taken its
-// place. No other machine may mount the directory, and no overlay may show it at another
-// path: the socket of a server that listens there looks stale.
+// place. Other machines must not mount the directory, and overlays must not show it at
+// another path. The socket of a server that listens there looks stale here.
 //
 // The directory, and the directories that lead to it, must be safe: only we and root can
 // rename what leads to the socket. See [Config].AllowSharedDirectory.
@@ -167,8 +168,8 @@ type Config struct {
 //
 // Listen returns a listener, or a *[net.OpError] with:
 //
-//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not tell who connects,
-//     or does not tell it for this network, or has no handle on a process for CloseOnExit.
+//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not report who connects,
+//     or does not report it for this network, or has no handle on a process for CloseOnExit.
 //   - [net.UnknownNetworkError] for any other network.
 //   - [syscall.EADDRINUSE] if something else is at the address already.
 //   - [syscall.EINVAL] if config has no Policy, if Mode has more than permission bits, if a

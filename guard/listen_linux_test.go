@@ -36,8 +36,8 @@ type sight struct {
 	Passed int            // how often the socket admitted it
 }
 
-// helperWatch looks at Address and at all that is beside it, and tries to connect,
-// in a tight loop. With each line on its stdin it tells what it has seen so far.
+// helperWatch looks at Address and at all files beside it, and tries to connect, in a tight
+// loop. For each line on its stdin it reports what it has seen so far.
 func helperWatch(r role) error {
 	asked := make(chan struct{})
 	fmt.Println("watching")
@@ -49,8 +49,8 @@ func helperWatch(r role) error {
 	}()
 	seen := sight{Files: map[string]int{}}
 	look := func(path string) {
-		// Twice, since the kernel reads mode, uid and gid one after the other: once can be a
-		// mode of now and a gid of before.
+		// Look twice. The kernel reads mode, uid and gid one after the other, so one look can
+		// see the new mode with the old gid.
 		var stat, again unix.Stat_t
 		if unix.Lstat(path, &stat) == nil && unix.Lstat(path, &again) == nil && stat == again {
 			seen.Files[fmt.Sprintf("%#o %d %d", stat.Mode, stat.Uid, stat.Gid)]++
@@ -118,17 +118,17 @@ func TestDefaultOwnerAndGroup(t *testing.T) {
 	}
 }
 
-// Every test that an ordinary user can run passes for one. Those that watch a file for
-// seconds have nothing more to see.
+// All tests that do not require root pass for an ordinary user. Those that watch a file for
+// seconds are left out, because they show nothing more.
 func TestAsAnOrdinaryUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	runAs(t, 1234, ".", "-test.skip", "^(TestSocketFileIsWatched|TestSocketFileIsNeverWider|TestReplacingIsLocked)$")
 }
 
-// The socket file never exists otherwise than asked for, under any name that others
-// can reach: another process, under another user if we may, looks and tries to get in
-// all the time, while a thousand listeners come and go.
+// The socket file always has the configured attributes, under any name that others can
+// reach. Another process looks and tries to connect all the time, while a thousand listeners
+// come and go. If we may, it runs as another user.
 func TestSocketFileIsWatched(t *testing.T) {
 	const rounds = 1000
 	dir := openDirectory(t)
@@ -147,7 +147,7 @@ func TestSocketFileIsWatched(t *testing.T) {
 	watching := reexec.Start(t, watcher)
 	watching.Expect("watching")
 	var saw sight
-	// On a busy machine it can take more rounds until the watcher comes to look.
+	// On a busy machine the watcher may need more rounds to look.
 	for began := time.Now(); saw.Files[want] == 0 && time.Since(began) < patience; {
 		for range rounds {
 			listener, err := Listen(t.Context(), "unix", path, config)
@@ -169,7 +169,7 @@ func TestSocketFileIsWatched(t *testing.T) {
 		delete(saw.Files, expected)
 	}
 	if len(saw.Files) > 0 {
-		t.Errorf("it was there otherwise than as %q, or narrower before it listens: %v", want, saw.Files)
+		t.Errorf("the file was neither %q nor narrower before it listens: %v", want, saw.Files)
 	}
 	if os.Geteuid() == 0 && saw.Passed > 0 {
 		t.Errorf("it admitted another user %d times", saw.Passed)
@@ -211,7 +211,7 @@ func TestUmaskIsLeftAlone(t *testing.T) {
 
 // Owner and group are given by name or number.
 func TestSocketFileOwner(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	for _, test := range []struct{ owner, group, want string }{
 		{"", "", "0 0"}, {"4242", "", "4242 0"}, {"", "2424", "0 2424"}, {"daemon", "daemon", "1 1"}, {"root", "root", "0 0"},
 	} {
@@ -245,7 +245,7 @@ func TestOwnerThatWeMayNotGive(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A live socket that we may not connect to is no stale one.
+// A live socket that we may not connect to is not stale.
 func TestSocketThatMayNotBeProbed(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestSocketThatMayNotBeProbed$") })
@@ -321,10 +321,10 @@ func guardForUs(address string, config Config) (*Listener, error) {
 	return NewListener(inner, config)
 }
 
-// The socket is of our own group unless another was asked for, also where the
-// directory has another for its files.
+// The socket has our own group unless Group is set, even if the directory gives another
+// group to its files.
 func TestGroupOfTheDirectory(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := t.TempDir()
 	if err := errors.Join(os.Chown(dir, 0, 4242), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
 		t.Fatal(err)
@@ -341,8 +341,8 @@ func TestGroupOfTheDirectory(t *testing.T) {
 	}
 }
 
-// The socket has no access control list, also where the directory has one for its
-// files: a mode of 0660 would admit everybody in that list.
+// The socket has no access control list, even if the directory gives one to its files. With
+// the mode 0660 everybody in that list could connect.
 func TestACLOfTheDirectory(t *testing.T) {
 	dir := t.TempDir()
 	list := []byte{2, 0, 0, 0} // the version; then tag, permissions and id of each entry
@@ -368,7 +368,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 // In a user namespace every group that it does not map looks like 65534. The socket does
 // not stay in such a group, which a set-group-ID directory gave it.
 func TestGroupThatIsNotMapped(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	needUnixDiag(t)
 	needUserNamespaces(t)

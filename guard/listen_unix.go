@@ -142,9 +142,9 @@ func (p *socketPath) settle(socket *os.File, want socketAttributes) (file fileID
 // a group only once the file has that group and no access control list. It sets the owner
 // last, because the other changes require CAP_FOWNER once the file has another owner.
 //
-// It changes nothing if the kernel says that the file is not the socket's. If the kernel
-// does not tell, it changes nothing in a shared directory, where another user can exchange
-// files.
+// It changes nothing if the kernel reports that the file is not the socket's. If the kernel
+// does not report which file is, setAttributes changes nothing in a shared directory, where
+// another user can exchange files.
 func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket *os.File, want socketAttributes) error {
 	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("%s: %w", p.path, errReplaced)
@@ -160,7 +160,7 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 	case !hasACL && want.areOf(stat) && !want.groupIsUnknown():
 		return nil
 	case p.shared && unknown != nil:
-		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, since others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
+		return fmt.Errorf("cannot change the mode, the owner or the access control list of %s safely, because others can exchange files in its directory: %w: use a directory of your own", p.path, unknown)
 	}
 	if hasACL {
 		if err := inode.removeACL(); err != nil {
@@ -208,10 +208,10 @@ func (a socketAttributes) areOf(stat *unix.Stat_t) bool {
 	return permissions(stat) == a.mode && int64(stat.Uid) == int64(a.uid) && int64(stat.Gid) == int64(a.gid)
 }
 
-// groupIsUnknown reports whether the mode permits something to a group that stat(2) cannot
-// tell from others: the overflow gid stands for every group that our user namespace does
-// not map, such as that of a set-group-ID directory. Only chown(2) tells whether it is also
-// a mapped group.
+// groupIsUnknown reports whether the mode permits something to the overflow gid. That gid
+// stands for every group that our user namespace does not map, such as the group of a
+// set-group-ID directory. stat(2) does not distinguish those groups. Only chown(2) shows
+// whether the gid is also mapped.
 func (a socketAttributes) groupIsUnknown() bool {
 	return a.mode&0o070 != 0 && int64(a.gid) == overflow().gid
 }
@@ -223,8 +223,8 @@ func permissions(stat *unix.Stat_t) fs.FileMode { return fs.FileMode(stat.Mode &
 func (s *socketFile) SetUnlinkOnClose(unlink bool) { s.keep.Store(!unlink) }
 
 // Close removes the socket file, unless another has taken its place, and then stops
-// listening. It removes the file first. While the socket listens, nobody takes our file for
-// a stale one and replaces it between our look and the removal.
+// listening. It removes the file first. While the socket listens, no other server mistakes
+// our file for a stale one and replaces it between our check and the removal.
 func (s *socketFile) Close() error {
 	var err error
 	if !s.keep.Load() {
@@ -246,13 +246,13 @@ func onDescriptor(open syscall.Conn, do func(fd int) error) error {
 	return errors.Join(err, done)
 }
 
-// setCloseOnExec returns an error if fd is no descriptor.
+// setCloseOnExec returns an error if fd is not a descriptor.
 func setCloseOnExec(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
 	return os.NewSyscallError("fcntl(F_SETFD)", err)
 }
 
-// checkListens returns an error if file is no listening socket.
+// checkListens returns an error if file is not a listening socket.
 func checkListens(file *os.File) error {
 	return onDescriptor(file, func(fd int) error {
 		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
@@ -267,7 +267,7 @@ func checkListens(file *os.File) error {
 }
 
 // descriptorLimit returns how many descriptors this process may have (RLIMIT_NOFILE), or
-// the usual 1024 if the system does not tell.
+// the usual 1024 if the system does not report it.
 func descriptorLimit() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -19,8 +19,8 @@ import (
 type Listener struct {
 	inner    net.Listener
 	socket   syscall.Conn // inner, or the listener that it wraps; nil if neither gives access
-	refuses  bool         // descriptors, as far as the kernel can
-	quick    atomic.Bool  // so do all connections that are accepted from now on
+	refuses  bool         // the kernel refuses descriptors that peers send
+	quick    atomic.Bool  // it does so on all connections that are accepted from now on
 	policy   Policy
 	wanted   Prefetch
 	limits   *limits
@@ -45,7 +45,7 @@ type Listener struct {
 //     AllowSharedDirectory (they are for the socket file that [Listen] makes), and if inner
 //     is nil or does not listen.
 //   - *[peercred.ErrNotUnixSocket] for TCP and the like.
-//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not tell who connects,
+//   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not report who connects,
 //     or has no handle on a process for CloseOnExit.
 //   - [errors.ErrUnsupported] if inner gives no access to its socket and ReceiveDescriptors
 //     is false.
@@ -105,7 +105,7 @@ func checkListener(inner net.Listener, config Config) error {
 	case config.ReceiveDescriptors:
 		return nil
 	}
-	return fmt.Errorf("the listener, a %T, gives no access to its socket, so the socket cannot be told to refuse descriptors from peers: give it a SyscallConn method, or a NetListener or Unwrap method that returns a listener with SyscallConn, or set ReceiveDescriptors: %w", inner, err)
+	return fmt.Errorf("the listener, a %T, gives no access to its socket, so guard cannot make the socket refuse descriptors from peers: give it a SyscallConn method, or a NetListener or Unwrap method that returns a listener with SyscallConn, or set ReceiveDescriptors: %w", inner, err)
 }
 
 func rawSocket(inner net.Listener) (syscall.RawConn, error) {
@@ -174,10 +174,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 // AcceptPeer waits for the next peer that the policy admits. It asks for the credentials
 // once, right after the connection is accepted.
 //
-// A peer that is denied, or is over a limit, is closed, counted and reported. It is no
-// error here. A temporary failure to accept, such as a lack of descriptors, is no error
-// either: AcceptPeer tries again, with pauses that grow from 5 ms to 1 s. An error is that
-// of the guarded listener: [net.ErrClosed] after Close, or the timeout of its deadline.
+// If a peer is denied or over a limit, AcceptPeer closes its connection, counts and reports
+// it, and waits for the next peer. After a temporary failure to accept, such as a lack of
+// descriptors, AcceptPeer tries again, with pauses that grow from 5 ms to 1 s. The error is
+// that of the guarded listener: [net.ErrClosed] after Close, or the timeout of its deadline.
 func (l *Listener) AcceptPeer() (*Conn, error) {
 	for pause := time.Duration(0); ; {
 		conn, err := l.inner.Accept()
@@ -316,7 +316,7 @@ func (l *Listener) Close() error { return l.close() }
 // Addr returns the listener's address.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
-// Counts returns how many peers came, and what became of them.
+// Counts returns the numbers of peers so far, by outcome.
 func (l *Listener) Counts() Counts { return l.counters.read() }
 
 // limits counts the open connections of a [Listener]: in all, and of each user.

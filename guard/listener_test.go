@@ -26,7 +26,7 @@ import (
 func needCredentials(t testing.TB) {
 	t.Helper()
 	if known := peercred.Support().UID; !known.Available {
-		t.Skipf("this system does not tell who connects: %s", known.Reason)
+		t.Skipf("this system does not report who connects: %s", known.Reason)
 	}
 }
 
@@ -67,8 +67,8 @@ func newGuarded(t testing.TB, inner net.Listener, config Config) *Listener {
 	return listener
 }
 
-// settle waits until every denied peer's connection is closed and reported, so that
-// nothing of this test is seen by the next, in the log or among the descriptors.
+// settle waits until every denied peer's connection is closed and reported. The next test
+// then finds nothing of this one in the log or among the descriptors.
 func (l *Listener) settle() {
 	l.closer.wait()
 	l.reporter.wait()
@@ -103,8 +103,8 @@ func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
-// patience ends a wait for what never comes. It decides no verdict where the code is
-// right, on a slow machine either.
+// patience ends a wait that would never end. If the code is correct, the wait ends earlier,
+// even on a slow machine.
 const patience = 5 * time.Minute
 
 func acceptPeer(t testing.TB, listener *Listener) *Conn {
@@ -118,7 +118,7 @@ func acceptPeer(t testing.TB, listener *Listener) *Conn {
 	return conn
 }
 
-// isClosed waits until the other end has closed conn without having said a word.
+// isClosed fails the test unless the other end closes conn and has sent nothing.
 func isClosed(t testing.TB, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -167,8 +167,8 @@ func TestAccept(t *testing.T) {
 	if said, err := io.ReadAll(client); string(said) != "hello" || err != nil {
 		t.Errorf("the client read %q, %v", said, err)
 	}
-	// A deadline ends a Read that waits: the descriptor is still the poller's. Were it
-	// blocking, the client's end would end it, in a while.
+	// A deadline ends a Read that waits, because the descriptor is still in the poller. If
+	// the descriptor were blocking, only the client's end would end the Read.
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +178,8 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// Access to the descriptor goes through, and neither peercred nor Admit loses its way by
-// that: Admit does not ask again.
+// A Conn gives access to its descriptor. peercred answers for the Conn, and Admit does not
+// ask again.
 func TestSyscallConn(t *testing.T) {
 	listener := listenAs(t, Config{Policy: CurrentUser()})
 	dialPlain(t, listener)
@@ -234,7 +234,7 @@ func TestRemoteAddrIsNotTouched(t *testing.T) {
 	}
 }
 
-// A listener that comes in as a descriptor, as from systemd, is guarded too.
+// A listener that was received as a descriptor, as from systemd, is guarded too.
 func TestFileListener(t *testing.T) {
 	needCredentials(t)
 	original, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
@@ -269,8 +269,8 @@ func TestFileListener(t *testing.T) {
 	}
 }
 
-// A refused peer is closed, counted and reported, and the next one is served.
-func TestRefusedPeers(t *testing.T) {
+// A denied peer's connection is closed, counted and reported, and the next peer is served.
+func TestDeniedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
@@ -415,7 +415,7 @@ type connected struct{ *net.UnixConn }
 func (connected) Accept() (net.Conn, error) { return nil, io.EOF }
 func (c connected) Addr() net.Addr          { return c.LocalAddr() }
 
-// script is a listener that answers Accept as it is told, and then with io.EOF.
+// script is a listener whose Accept returns the given results, and then io.EOF.
 type script struct {
 	net.Listener
 	answers []scripted
@@ -446,7 +446,7 @@ func guardScript(t testing.TB, inner net.Listener) *Listener {
 	return newGuarded(t, inner, Config{Policy: everybody(), ReceiveDescriptors: true})
 }
 
-// A connection that is none, and one whose methods panic, are refused.
+// A nil connection, and one whose methods panic, are denied.
 func TestOddConnections(t *testing.T) {
 	listener := guardScript(t, &script{answers: []scripted{{}, {conn: (*net.UnixConn)(nil)}, {conn: wrapper{}}, {conn: panicking{}}}})
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF {
@@ -457,7 +457,7 @@ func TestOddConnections(t *testing.T) {
 	}
 }
 
-// A listener that has no descriptor to hand out is guarded if peers may send descriptors.
+// A listener that gives no access to its descriptor is guarded if peers may send descriptors.
 func TestListenerWithoutADescriptor(t *testing.T) {
 	listener := guardScript(t, secretive{&script{answers: []scripted{{}}}})
 	if _, err := listener.SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
@@ -468,11 +468,11 @@ func TestListenerWithoutADescriptor(t *testing.T) {
 	}
 	listener.SetUnlinkOnClose(true) // does nothing
 	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
-		t.Errorf("Accept = %v, %v, want that the peer is refused, and then io.EOF", conn, err)
+		t.Errorf("Accept = %v, %v, want that the peer is denied, and then io.EOF", conn, err)
 	}
 }
 
-// secretive hands out no descriptor.
+// secretive gives no access to its descriptor.
 type secretive struct{ *script }
 
 func (secretive) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
@@ -482,7 +482,7 @@ type panicking struct{ wrapper }
 
 func (panicking) NetConn() net.Conn { panic("out of order") }
 
-// A slow hook keeps nobody waiting. What it does not get round to is counted.
+// A slow hook does not delay peers. Denials that it is too slow for are counted.
 func TestSlowHook(t *testing.T) {
 	const flood = maxWaiting + 100
 	began, proceed := make(chan struct{}, 1), make(chan struct{})
@@ -530,7 +530,7 @@ func TestSlowHook(t *testing.T) {
 	}
 }
 
-// A hook that panics, or ends its goroutine, is called again for the next refusal.
+// A hook that panics, or ends its goroutine, is called again for the next denial.
 func TestHookThatDoesNotReturn(t *testing.T) {
 	for name, leave := range map[string]func(){
 		"panics":             func() { panic("out of order") },
@@ -547,7 +547,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 						t.Fatal("not taken")
 					}
 					if got := <-calls; got != want {
-						t.Errorf("the hook is told %v, want %v", got, want)
+						t.Errorf("the hook gets %v, want %v", got, want)
 					}
 				}
 			})
@@ -558,7 +558,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 	}
 }
 
-// A hook that panics is told of, one that does not is not, and then the reporter rests.
+// The panic of a hook is logged. After the last denial the reporter has no goroutine.
 func TestHooksInTheLog(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -582,8 +582,8 @@ func TestHooksInTheLog(t *testing.T) {
 	}
 }
 
-// Without OnDeny the log tells of some refusals, and of how many it left out: with a
-// refusal in a later second, and at the end.
+// Without OnDeny some denials are logged. The number of those left out is logged with a
+// denial in a later second, and at the end.
 func TestLogWithoutAHook(t *testing.T) {
 	needCredentials(t)
 	text := logged(t)
@@ -613,7 +613,7 @@ func TestLogWithoutAHook(t *testing.T) {
 	}
 }
 
-// Less than that is logged in full, and Close adds nothing.
+// If there are fewer denials, all are logged, and Close adds nothing.
 func TestLogOfFew(t *testing.T) {
 	needCredentials(t)
 	text := logged(t)

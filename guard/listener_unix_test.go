@@ -17,8 +17,8 @@ func acceptError(errno syscall.Errno) error {
 	return &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", errno)}
 }
 
-// A temporary failure is retried, with pauses that grow. Any other error is returned, and
-// so is that of a deadline, which calls itself temporary.
+// After a temporary failure Accept tries again, with pauses that grow. Any other error is
+// returned. So is the error of a deadline, although its Temporary returns true.
 func TestAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failing []scripted
@@ -55,7 +55,7 @@ func TestAcceptErrors(t *testing.T) {
 	}
 }
 
-// The pause begins anew once a connection came.
+// After a connection the pauses start from the shortest again.
 func TestPauseBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe, other := net.Pipe()

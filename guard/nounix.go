@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// These systems do not tell who connects. So no listener is made, and nothing here is used.
+// These systems do not report who connects. So no listener is made, and nothing here is used.
 
-// maxPath is no limit, because the limits of these systems are not known.
+// maxPath allows any length, because the limits of these systems are not known.
 const maxPath = math.MaxInt - 1
 
-// listenAtPath is never called: these systems do not tell who connects.
+// listenAtPath is never called: these systems do not report who connects.
 func listenAtPath(context.Context, string, string, socketAttributes) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -14,9 +14,9 @@ import (
 // package makes one, from a connection, so no caller can present its own numbers as the
 // kernel's answer. Every [Policy] denies the zero Peer.
 //
-// A fact that was asked for while the connection was open stays known. Asking for any other
-// fact after that is an error, and a rule that requires it denies the peer. A Peer is safe
-// for concurrent use.
+// A fact that was asked for while the connection was open stays available. Once the
+// connection is closed, any other fact is an error, and a rule that requires it denies the
+// peer. A Peer is safe for concurrent use.
 type Peer struct{ conn *Conn }
 
 // Credentials returns the peer's ids: see [peercred.PeerCredentials]. They were asked for
@@ -47,8 +47,8 @@ func (p Peer) groups() ([]uint32, error) {
 }
 
 // SecurityLabel returns the peer's security label as of connect time. The kernel is asked
-// once, as for Groups. The error is that of [peercred.GetPeerSecurityLabel], or as for
-// Groups.
+// once, as for Groups. The error is that of [peercred.GetPeerSecurityLabel]. After a close,
+// and for the zero Peer, it is that of Groups.
 func (p Peer) SecurityLabel() (string, error) {
 	if p.conn == nil {
 		return "", errNobody
@@ -58,7 +58,7 @@ func (p Peer) SecurityLabel() (string, error) {
 
 // Process returns a handle on the peer's process. [Conn.Close] closes it, so do not close
 // it yourself. It is opened once, and takes a descriptor. The error is that of
-// [peercred.OpenPeerProcess], or as for Groups.
+// [peercred.OpenPeerProcess]. After a close, and for the zero Peer, it is that of Groups.
 func (p Peer) Process() (*peercred.PeerProcess, error) {
 	if p.conn == nil {
 		return nil, errNobody
@@ -89,8 +89,9 @@ func (p Peer) LogValue() slog.Value { return p.Credentials().LogValue() }
 type Prefetch uint8
 
 // The facts that [Config].Prefetch can name. Other facts are asked for when a Policy or the
-// program needs them. On Linux the groups and the label are the same then. illumos forgets the
-// groups when the peer closes its end. A handle can be opened only while the process exists.
+// program requires them. On Linux a later answer has the same groups and the same label.
+// illumos forgets the groups when the peer closes its end. A handle can be opened only while
+// the process exists.
 const (
 	PrefetchGroups Prefetch = 1 << iota
 	PrefetchSecurityLabel

@@ -38,7 +38,7 @@ func unixPair(t *testing.T) *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
-// Once Close has begun no handle is opened that nobody would close.
+// Once Close has begun, no handle is opened, because nothing would close it.
 func TestHandleAskedForDuringClose(t *testing.T) {
 	for name, before := range map[string]func(Peer){
 		"no fact is known": func(Peer) {},
@@ -66,7 +66,7 @@ func TestHandleAskedForDuringClose(t *testing.T) {
 	}
 }
 
-// A handle that is being opened when Close begins is closed by it.
+// Close also closes a handle that is being opened when Close begins.
 func TestHandleOpenedDuringClose(t *testing.T) {
 	if process := peercred.Support().Process; !process.Available {
 		t.Skip("needs a handle on the peer's process: ", process.Reason)

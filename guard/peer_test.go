@@ -12,7 +12,7 @@ import (
 	"example.com/peercred"
 )
 
-// Facts that are wanted are there at once; the handle goes with the connection.
+// Facts in Prefetch are asked for at once. The handle is closed with the connection.
 func TestFacts(t *testing.T) {
 	support := peercred.Support()
 	for _, ask := range []Prefetch{0, PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess} {
@@ -51,7 +51,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// Each fact is asked for at once if that one is wanted: then it is known after the end.
+// Each fact in Prefetch is asked for at once, and is available after the connection ended.
 func TestFactsAreAskedForAtOnce(t *testing.T) {
 	facts := map[Prefetch]func(Peer) error{
 		PrefetchGroups:        func(p Peer) error { _, err := p.Groups(); return err },
@@ -72,8 +72,8 @@ func TestFactsAreAskedForAtOnce(t *testing.T) {
 	}
 }
 
-// About a peer that is refused nothing is asked but what the policy needs.
-func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
+// The kernel is asked only for the facts that the policy requires if the peer is denied.
+func TestDeniedPeersAreNotAskedAbout(t *testing.T) {
 	for _, limited := range []bool{false, true} {
 		var came []Peer
 		policy := Func("the first, if any is limited", func(p Peer) error {
@@ -94,7 +94,7 @@ func TestRefusedPeersAreNotAskedAbout(t *testing.T) {
 		<-done
 		refused := came[len(came)-1]
 		if got := refused.conn.facts.Load(); got != closedFacts {
-			t.Errorf("limited %v: a refused peer was asked about: %v", limited, got)
+			t.Errorf("limited %v: a denied peer was asked about: %v", limited, got)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func TestFactsOfAClosedConnection(t *testing.T) {
 	}
 }
 
-// Close against everything that a peer is asked.
+// Close runs at the same time as every question about a peer.
 func TestConnCloseRaces(t *testing.T) {
 	listener := listenAs(t, Config{Policy: everybody()})
 	for range 200 {

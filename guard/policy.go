@@ -20,7 +20,7 @@ type Policy struct {
 }
 
 // Allow returns nil if the policy admits peer, and *[Denied] otherwise. It also returns
-// *Denied if the policy cannot decide: the system does not tell a fact that the rule
+// *Denied if the policy cannot decide: the system does not report a fact that the rule
 // requires, the rule panics, or peer is the zero Peer.
 func (p Policy) Allow(peer Peer) error {
 	if denied := p.decideOn(peer); denied != nil {
@@ -55,8 +55,8 @@ const (
 	ruleKnown  = "a known peer" // every Policy requires it
 )
 
-// decideGuarded turns a panic into an error. The result of recover does not tell: it is nil
-// for a panic(nil) under GODEBUG=panicnil=1.
+// decideGuarded turns a panic into an error. It does not rely on the result of recover,
+// which is nil for a panic(nil) under GODEBUG=panicnil=1.
 func (p Policy) decideGuarded(peer Peer) (denied *Denied) {
 	finished := false
 	defer func() {
@@ -147,9 +147,9 @@ func allowGID(gid uint32, gids []uint32) error {
 }
 
 // Groups admits peers that have one of these groups, as their effective group or as a
-// supplementary group. If the system does not tell supplementary groups, only the effective
-// group counts. Other peers are denied, with that reason. If the system tells at most 16
-// groups, a peer whose group is left out is denied. See [UIDs] for the overflow id.
+// supplementary group. If the system does not report supplementary groups, only the
+// effective group counts, and a denial says so. If the system reports at most 16 groups, a
+// peer is denied if its group is left out. See [UIDs] for the overflow id.
 func Groups(gids ...uint32) Policy {
 	return groupPolicy("group "+listed(gids), slices.Clone(gids))
 }
@@ -183,15 +183,15 @@ func allowGroups(p Peer, gids []uint32) error {
 }
 
 // PIDs admits peers that had one of these process ids when they connected. A pid of 0 means
-// that the kernel does not tell the pid. It is denied, even if it is listed. Another
-// process can get a pid as soon as its owner is reaped. So list only children that were not
-// waited for yet. A decision on users is safer.
+// that the kernel does not report the pid. It is denied, even if it is listed. Another
+// process can get a pid as soon as its owner is reaped. So list only children that you have
+// not waited for yet. A decision on users is safer.
 func PIDs(pids ...int32) Policy {
 	pids = slices.Clone(pids)
 	return Policy{"pid " + listed(pids), func(p Peer) error {
 		pid := p.conn.credentials.PID
 		if pid == 0 && len(pids) > 0 {
-			return undecided{errors.New("the kernel does not tell the pid")}
+			return undecided{errors.New("the kernel does not report the pid")}
 		}
 		return denyUnless(slices.Contains(pids, pid))
 	}}

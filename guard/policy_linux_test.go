@@ -20,8 +20,8 @@ func init() {
 	roles["connect and change"] = helperConnectAndChange
 }
 
-// helperConnect connects Count times, one after the other, and says of each what it
-// read: the server says "welcome" to peers that it admits.
+// helperConnect connects Count times, one after the other, and reports what it read each
+// time. The server sends "welcome" to peers that it admits.
 func helperConnect(r role) error {
 	for range max(1, r.Count) {
 		conn, err := net.Dial("unix", r.Address)
@@ -34,7 +34,7 @@ func helperConnect(r role) error {
 		case string(said) == "welcome":
 			fmt.Println("welcome")
 		case len(said) == 0 && (err == nil || errors.Is(err, syscall.ECONNRESET)):
-			fmt.Println("refused")
+			fmt.Println("denied")
 		default:
 			return fmt.Errorf("read %q, %v", said, err)
 		}
@@ -42,7 +42,7 @@ func helperConnect(r role) error {
 	return nil
 }
 
-// helperConnectAndChange connects, and then takes other ids than those it came with.
+// helperConnectAndChange connects, and then takes other ids.
 func helperConnectAndChange(r role) error {
 	conn, err := net.Dial("unix", r.Address)
 	if err != nil {
@@ -57,7 +57,7 @@ func helperConnectAndChange(r role) error {
 	return nil
 }
 
-// CurrentUser goes by the uid, whose number no group of ours has here.
+// CurrentUser compares the uid. Here no group of ours has that number.
 func TestCurrentUserIsNoGroup(t *testing.T) {
 	if asOrdinaryUser(t) {
 		return
@@ -101,7 +101,7 @@ func welcome(t testing.TB, listener *Listener) {
 
 // Real peers under real ids, against each policy.
 func TestPoliciesOnRealPeers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	root, alice, bob := role{}, role{}, role{}
 	for r, ids := range map[*role][2]uint32{&root: {0, 0}, &alice: {4242, 2424}, &bob: {4243, 2424}} {
 		r.Do, r.UID, r.GID = "connect", &ids[0], &ids[1]
@@ -134,7 +134,7 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 			for _, side := range []struct {
 				peers []*role
 				says  string
-			}{{test.letsIn, "welcome"}, {test.refuses, "refused"}} {
+			}{{test.letsIn, "welcome"}, {test.refuses, "denied"}} {
 				for _, r := range side.peers {
 					r.Address = inner.Addr().String()
 					peer := reexec.Start(t, *r)
@@ -146,10 +146,10 @@ func TestPoliciesOnRealPeers(t *testing.T) {
 	}
 }
 
-// Whatever has become of a peer when it is read, or only then accepted, it is who it was
-// as it connected, and decided on as such.
+// A policy decides on the ids as of connect time, whatever the peer has done before it is
+// accepted or read from.
 func TestPeerThatChanged(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	uid, gid := uint32(0), uint32(2424)
 	lost, gained := AllOf(UIDs(0), GIDs(2424), Groups(27)), AnyOf(UIDs(4243), GIDs(3434), Groups(28))
 	for _, test := range []struct {
@@ -189,10 +189,10 @@ func TestPeerThatChanged(t *testing.T) {
 				t.Errorf("its groups: %v (-want +got):\n%s", err, diff)
 			}
 			if err := lost.Allow(peer); err != nil {
-				t.Errorf("%v: %v, and that is who it was", lost, err)
+				t.Errorf("%v: %v, and it had these ids at connect time", lost, err)
 			}
 			if err := gained.Allow(peer); !isDenied(err) {
-				t.Errorf("%v: %v, and that is who it is now", gained, err)
+				t.Errorf("%v: %v, and it has these ids only now", gained, err)
 			}
 		})
 	}

@@ -127,11 +127,11 @@ func TestPolicies(t *testing.T) {
 		{"one that fails, and none admits", AnyOf(UIDs(0), panics), alice, verdict{rule: "any of (uid 0; panics)", failed: true}},
 
 		{"a function that admits", admit, alice, in},
-		{"a function that refuses", refuse, alice, verdict{rule: "refuse"}},
+		{"a function that denies", refuse, alice, verdict{rule: "refuse"}},
 		{"a function that panics", panics, alice, verdict{rule: "panics", failed: true}},
 		{"a nil function", Func("nil", nil), root, verdict{rule: "nil"}},
 		{"a function that asks another policy", Func("outer", UIDs(0).Allow), alice, verdict{rule: "uid 0"}},
-		{"a function that wraps a refusal", Func("outer", func(p Peer) error {
+		{"a function that wraps a denial", Func("outer", func(p Peer) error {
 			return fmt.Errorf("as configured: %w", UIDs(0).Allow(p))
 		}), alice, verdict{rule: "uid 0"}},
 		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
@@ -147,7 +147,7 @@ func TestPolicies(t *testing.T) {
 			}
 			if denied, ok := errors.AsType[*Denied](err); ok {
 				if diff := cmp.Diff(test.peer.Credentials(), denied.Credentials); diff != "" {
-					t.Errorf("the refusal's credentials (-want +got):\n%s", diff)
+					t.Errorf("the denial's credentials (-want +got):\n%s", diff)
 				}
 				if text := err.Error(); !strings.Contains(text, strconv.Quote(got.rule)) {
 					t.Errorf("%q does not name the rule", text)
@@ -175,7 +175,7 @@ func TestPoliciesCopy(t *testing.T) {
 	}
 }
 
-// A refusal for want of a fact names it.
+// A denial because of a missing fact names the fact.
 func TestDeniedNamesTheFact(t *testing.T) {
 	peer := reticent(1, 2)
 	for fact, policy := range map[string]Policy{
@@ -188,12 +188,12 @@ func TestDeniedNamesTheFact(t *testing.T) {
 	}
 }
 
-// What a refusal that was wrapped has lost is found by none of errors.Is's ways.
+// A denial wraps its reason.
 func TestDeniedUnwraps(t *testing.T) {
 	err := Labels("a").Allow(reticent(1, 1))
 	unavailable, ok := errors.AsType[*peercred.ErrPeerCredentialsUnavailable](err)
 	if !ok || unavailable != errUntold || !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%v does not wrap why the fact is not told", err)
+		t.Errorf("%v does not wrap why the fact is not reported", err)
 	}
 	reason := errors.New("a reason")
 	if err := Func("f", func(Peer) error { return reason }).Allow(reticent(1, 1)); !errors.Is(err, reason) {
@@ -205,7 +205,7 @@ func TestDeniedIsNothingElse(t *testing.T) {
 	err := UIDs(0).Allow(reticent(1, 1))
 	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errDenied: false} {
 		if got := errors.Is(err, target); got != want {
-			t.Errorf("errors.Is(a refusal, %v) = %v, want %v", target, got, want)
+			t.Errorf("errors.Is(a denial, %v) = %v, want %v", target, got, want)
 		}
 	}
 }
@@ -238,7 +238,7 @@ level=WARN msg="peer denied" denied.peer=<nil> denied.rule="a known peer" denied
 	}
 }
 
-// CurrentUser goes by the user alone, whatever group newgrp(1) gave it.
+// CurrentUser compares only the uid, whatever group newgrp(1) gave the peer.
 func TestCurrentUser(t *testing.T) {
 	if os.Geteuid() < 0 {
 		if CurrentUser().Allow(reticent(0, 0)) == nil {
@@ -313,12 +313,12 @@ func TestNamesAreResolved(t *testing.T) {
 			t.Errorf("%s: root is admitted: %v, want %v", test.name, got, let)
 		}
 		if policy.Allow(reticent(1, 1)) == nil {
-			t.Errorf("%s: another than root is admitted", test.name)
+			t.Errorf("%s: a user other than root is admitted", test.name)
 		}
 	}
 }
 
-// A caller can do as it likes with what it is told.
+// A caller can change the values that it gets. The Peer's own values stay the same.
 func TestPeerIsNotChangedByCallers(t *testing.T) {
 	p := peerWith(peercred.PeerCredentials{PID: 7, UID: 1000, GID: 100}, []uint32{27}, "a")
 	p.Credentials().UID = 0
@@ -342,7 +342,7 @@ func TestNoPeer(t *testing.T) {
 	}
 	for _, err := range []error{groupsErr, labelErr, processErr} {
 		if err == nil {
-			t.Error("the zero Peer tells a fact")
+			t.Error("the zero Peer has a fact")
 		}
 	}
 	if p.String() != "<nil>" || p.LogValue().Any() != nil {
@@ -350,7 +350,7 @@ func TestNoPeer(t *testing.T) {
 	}
 }
 
-// A question that panics has no answer, also when it is asked again.
+// A question that panics has no answer, even if it is asked again.
 func TestFactThatPanics(t *testing.T) {
 	var f fact[[]uint32]
 	for range 2 {

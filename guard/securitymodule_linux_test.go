@@ -23,9 +23,9 @@ func init() {
 	roles["connect and stay"] = helperConnectAndStay
 }
 
-// What the kernel that the tests run on has a policy for. With AppArmor that is a
-// socket, and the executables of a server and a client that may use no other file.
-// With SELinux it is the name of a socket file, and the label that such a file gets.
+// These variables say what the kernel has a policy for. With AppArmor that is a socket, and
+// the executables of a server and a client that may use no other file. With SELinux it is the
+// name of a socket file, and the label that such a file gets.
 const (
 	confinedServerVariable = "PEERCRED_TEST_CONFINED_SERVER"
 	confinedClientVariable = "PEERCRED_TEST_CONFINED_CLIENT"
@@ -35,8 +35,8 @@ const (
 	namedSocketLabelVariable = "PEERCRED_TEST_NAMED_SOCKET_LABEL"
 )
 
-// helperServeOne serves one peer, and tells before that whether a socket beside its
-// own can be had.
+// helperServeOne serves one peer. First it reports whether it can make a socket beside its
+// own.
 func helperServeOne(r role) error {
 	config := Config{Policy: CurrentUser(), Mode: 0o660}
 	other, err := Listen(context.Background(), "unix", r.Address+"-other", config)
@@ -61,7 +61,7 @@ func helperServeOne(r role) error {
 	return errors.Join(conn.Close(), listener.Close())
 }
 
-// helperConnectAndStay connects, says what it read, and ends when it is told to.
+// helperConnectAndStay connects, reports what it read, and stays until the test ends it.
 func helperConnectAndStay(r role) error {
 	conn, err := net.Dial("unix", r.Address)
 	if err != nil {
@@ -76,8 +76,8 @@ func helperConnectAndStay(r role) error {
 	return nil
 }
 
-// The path of the socket is all that a server and its client need a rule for: both
-// may use that file and no other, so no directory and no link beside it either.
+// A server and its client require a rule only for the path of the socket. They may use no
+// other file, so no directory and no link beside it.
 func TestAppArmorProfileOfOnePath(t *testing.T) {
 	path := os.Getenv(confinedSocketVariable)
 	if path == "" {
@@ -123,7 +123,7 @@ func TestAppArmorProfileOfOnePath(t *testing.T) {
 	}
 }
 
-// confined is for a process whose executable is the one that has a profile.
+// confined executes the program that has a profile.
 func confined(t *testing.T, is bool, variable string) []reexec.Option {
 	t.Helper()
 	if !is {
@@ -141,8 +141,8 @@ func confined(t *testing.T, is bool, variable string) []reexec.Option {
 	return []reexec.Option{func(c *exec.Cmd) { c.Path = executable }}
 }
 
-// The socket file has the label that the policy gives to files of its name. SELinux
-// goes by the name that bind(2) was given, and no later one.
+// The socket file has the label that the policy gives to files of its name. SELinux uses the
+// name that bind(2) was called with, not a later one.
 func TestSELinuxLabelByName(t *testing.T) {
 	name, want := os.Getenv(namedSocketVariable), os.Getenv(namedSocketLabelVariable)
 	if name == "" {

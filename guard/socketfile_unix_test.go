@@ -53,8 +53,8 @@ func TestSocketFileMode(t *testing.T) {
 	}
 }
 
-// The socket file never exists with wider permissions than asked for, and no other file
-// ever does: a watcher that looks all the time sees the mode asked for.
+// No file ever has wider permissions than the configured ones. A watcher that looks all the
+// time sees only the configured mode.
 func TestSocketFileIsNeverWider(t *testing.T) {
 	if !canVerify {
 		t.Skip("this system takes the mode after bind(2): nobody can connect before listen(2)")
@@ -111,7 +111,7 @@ func TestSocketFileIsNeverWider(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A socket for which no mode is asked is ours alone.
+// Without a configured mode only we can connect.
 func TestSocketFileModeUnasked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
@@ -139,10 +139,10 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	assertEmpty(t, filepath.Dir(path))
 }
 
-// maker makes something at path, which undo ends.
+// maker makes something at path, and undo removes it.
 type maker func(path string) (undo func(), err error)
 
-// place makes something at path for the time of the test, and returns what.
+// place makes something at path, and removes it when the test ends.
 func place(t *testing.T, path string, it maker) fs.FileInfo {
 	t.Helper()
 	undo, err := it(path)
@@ -224,7 +224,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-// fillQueue listens on path with a queue that holds no more.
+// fillQueue listens on path with a full queue.
 func fillQueue(t *testing.T, path string) (undo func(), err error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -314,7 +314,7 @@ func TestNothingToReplace(t *testing.T) {
 	}
 	defer socket.Close()
 	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
-		t.Errorf("to replace what is not there any more: %v, want that it binds", err)
+		t.Errorf("replacing a file that is gone: %v, want that it binds", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
@@ -460,7 +460,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 	assertEmpty(t, filepath.Dir(long))
 }
 
-// A path is as long as bind(2) takes it, and a client finds the socket there.
+// A path can be as long as bind(2) allows, and a client finds the socket there.
 func TestLongestPath(t *testing.T) {
 	dir := t.TempDir()
 	slashes := maxPath - len(dir+"/s")
@@ -565,8 +565,8 @@ func stalePath(t *testing.T) string {
 	return path
 }
 
-// Two that replace a stale file are kept apart: the later one waits, for as long as
-// its context lets it. Whoever just holds the lock does not keep us from listening.
+// Only one call at a time replaces a stale file. The other waits until its context ends. A
+// process that only holds the lock cannot prevent us from listening.
 func TestReplacingIsLocked(t *testing.T) {
 	path := stalePath(t)
 	directory, err := os.Open(filepath.Dir(path))
@@ -607,7 +607,7 @@ func TestReplacingIsLocked(t *testing.T) {
 	assertEmpty(t, filepath.Dir(path))
 }
 
-// The directories that lead to a socket file must not be others' either.
+// The directories that lead to a socket file must not belong to other users either.
 func TestAncestorsOfOthers(t *testing.T) {
 	base := t.TempDir()
 	shared, mine := filepath.Join(base, "shared"), filepath.Join(base, "mine")
@@ -645,7 +645,7 @@ func TestAncestorsOfOthers(t *testing.T) {
 	}
 }
 
-// A relative path leads to the same file wherever we go meanwhile.
+// A relative path leads to the same file even if the working directory changes meanwhile.
 func TestRelativePath(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -666,7 +666,7 @@ func TestRelativePath(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// It leads nowhere if we are nowhere.
+// A relative path is an error if the working directory was removed.
 func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -677,7 +677,7 @@ func TestRelativePathInADirectoryThatIsGone(t *testing.T) {
 		t.Skipf("this system keeps the directory that we are in: %v", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", "s", Config{Policy: Nobody()}); listener != nil || err == nil || !strings.Contains(err.Error(), "getwd") {
-		t.Errorf("Listen = %v, %v, want that we are nowhere", listener, err)
+		t.Errorf("Listen = %v, %v, want an error about the working directory", listener, err)
 	}
 }
 
@@ -699,7 +699,7 @@ func TestAllowSharedDirectory(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
-// A file that is to stay is there after Close, and belongs to nobody.
+// After SetUnlinkOnClose(false) the file stays after Close, and is stale.
 func TestSetUnlinkOnClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := listenWithMode(path, 0o600)

@@ -39,7 +39,7 @@ func init() {
 // passes the check before listen(2) can find the socket listening after it. So no other
 // group may have the permissions of the group that was asked for, even before listen(2).
 func TestGroupBitsWaitForTheGroup(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	withUmask(t, 0o022)
 	dir := openDirectory(t)
 	path := filepath.Join(dir, "s")
@@ -72,8 +72,8 @@ func TestGroupBitsWaitForTheGroup(t *testing.T) {
 	}
 }
 
-// The socket of another server took the place of ours after bind(2): its mode is not changed, it
-// is not taken for ours, and so not removed by Close.
+// The socket of another server took the place of ours after bind(2). Its mode is not
+// changed, and Close does not remove it.
 func TestAnotherSocketAfterBind(t *testing.T) {
 	needUnixDiag(t)
 	for _, mode := range []os.FileMode{0o600, 0o666} {
@@ -101,7 +101,7 @@ func TestAnotherSocketAfterBind(t *testing.T) {
 // A server that was killed between bind(2) and chmod(2) under the umask 0777 leaves a stale file
 // that an ordinary user may not connect to.
 func TestStaleFileThatWeMayNotWrite(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := openDirectory(t)
 	id := uint32(4242)
 	if err := os.Chown(dir, int(id), int(id)); err != nil {
@@ -130,7 +130,7 @@ func TestStaleFileThatWeMayNotWrite(t *testing.T) {
 // bind(2) makes the file before it enters the socket in the kernel's table. Until then the file
 // looks stale. A file system that writes directories at once makes this take long.
 func TestBindThatHasNotEnded(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	needTool(t, "mkfs.ext4", "e2fsprogs")
 	place := t.TempDir()
@@ -178,9 +178,9 @@ func TestBindThatHasNotEnded(t *testing.T) {
 	}
 }
 
-// A directory of a user that we cannot tell from ourselves is not ours.
+// A directory of a user whose uid we cannot distinguish from ours is not ours.
 func TestDirectoryOfOverflowID(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
 		name  string
@@ -200,10 +200,10 @@ func TestDirectoryOfOverflowID(t *testing.T) {
 	}
 }
 
-// A link that is another's, or that leads through another's directory, can be led
-// elsewhere by them.
+// If a link belongs to another user, or leads through a directory of another user, that user
+// can make it lead elsewhere.
 func TestLinksOfOthers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	base, err := filepath.EvalSymlinks(openDirectory(t)) // whose links would count
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestLinksOfOthers(t *testing.T) {
 
 // A directory of other users is allowed only as the socket's own directory.
 func TestSharedDirectories(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	base := openDirectory(t)
 	mkdir := func(mode fs.FileMode, uid int, names ...string) {
 		t.Helper()
@@ -341,7 +341,7 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 	}
 }
 
-// If the kernel does not tell which file is the socket's, the file in a shared directory
+// If the kernel does not report which file is the socket's, the file in a shared directory
 // can only have the mode that bind(2) gives it.
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
@@ -363,10 +363,10 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	}
 }
 
-// The owner of a shared directory exchanges names all the time, while root listens there
-// on a socket that is for everybody, beside one that is for root alone.
+// The owner of a shared directory exchanges names all the time. Meanwhile root listens there
+// on a socket for everybody. A socket for root alone is beside it.
 func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	const rounds = 300
 	base := openDirectory(t)
 	dir := filepath.Join(base, "eve")
@@ -384,8 +384,8 @@ func TestOwnerOfASharedDirectoryExchangesNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer private.Close()
-	// The handle finds the file wherever eve puts it. She may remove it, and have us remove
-	// it: the directory is hers.
+	// The handle finds the file wherever eve puts it. She may remove the file, or make us
+	// remove it, because the directory is hers.
 	inode, err := openAt(t, filepath.Join(dir, "private")).open()
 	if err != nil {
 		t.Fatal(err)
@@ -548,7 +548,7 @@ func TestLockIsHeldWhileReplacing(t *testing.T) {
 	}
 }
 
-// helperStart listens at Address when it is told to, and reports the error.
+// helperStart listens at Address when the test lets it go on, and reports the error.
 func helperStart(r role) error {
 	reexec.Step("ready")
 	listener, err := Listen(context.Background(), "unix", r.Address, Config{Policy: Nobody(), Mode: fs.FileMode(r.Mode), AllowSharedDirectory: r.Shared})
@@ -566,7 +566,7 @@ func helperStart(r role) error {
 	return nil
 }
 
-// A server that is killed at any call is followed by one that listens.
+// After a server was killed at any call, the next server can listen.
 func TestKilledWhileItListens(t *testing.T) {
 	needStrace(t)
 	environment := func(path string) []string {
@@ -580,7 +580,7 @@ func TestKilledWhileItListens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What changes something, or waits. Go's own start makes few of these calls.
+	// The calls that change something, or wait. Go's own start makes few of them.
 	const calls = "socket,bind,flock,connect,unlinkat,getxattr,fchmod,?fchmodat2,fchmodat,fchownat,listen,?newfstatat"
 	killed := 0
 	for call := range strings.SplitSeq(calls, ",") {
@@ -620,7 +620,7 @@ func TestKilledWhileItListens(t *testing.T) {
 // The text of a link of /proc is a path that can lead elsewhere for us: the check of that
 // path does not apply to the directory of another user to which the link leads.
 func TestLinkThatLeadsElsewhere(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	dir := openDirectory(t)
 	eve := reexec.Start(t, role{Do: "mount", Address: dir, Mount: "mode=0777,uid=4242"}, inMountNamespace)
@@ -666,7 +666,7 @@ func helperMount(r role) error {
 // A socket of another user that we may not connect to is left alone. The error says that
 // the address is in use, as for any other file that is there.
 func TestSocketOfAnotherUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	dir := openDirectory(t)
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
@@ -717,7 +717,7 @@ func TestModeThatItsServerSet(t *testing.T) {
 
 // A file system that autofs(5) mounts on demand is mounted before its root is checked.
 func TestMountOnDemand(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	systems, err := os.ReadFile("/proc/filesystems")
 	if err != nil || !strings.Contains(string(systems), "\tautofs\n") {
@@ -771,7 +771,7 @@ func helperMountOnDemand(r role) error {
 	return listen.Run()
 }
 
-// Where others can exchange files, the path of the caller never leads to the socket file.
+// If others can exchange files, the path of the caller is not used to reach the socket file.
 func TestPathOfASocketFile(t *testing.T) {
 	file, err := os.Open(t.TempDir())
 	if err != nil {

@@ -71,7 +71,7 @@ func (p *socketPath) openDirectory(parent string, allowShared bool) error {
 	case err != nil:
 		return err
 	case shared && !canVerify:
-		return errors.New("AllowSharedDirectory requires Linux: other systems do not tell which file is the socket's, so another user could make us change a file of their choice")
+		return errors.New("AllowSharedDirectory requires Linux: other systems do not report which file is the socket's, so another user could make us change a file of their choice")
 	}
 	directory, err := openParent(parent)
 	if err != nil {
@@ -97,7 +97,7 @@ func checkIsSame(directory *os.File, checked string) error {
 		return err
 	}
 	if !os.SameFile(opened, now) {
-		return fmt.Errorf("%s is not the directory %s, to which the links on the way lead by their text: "+
+		return fmt.Errorf("%s is not the directory %s, which its symbolic links name: "+
 			"it was replaced meanwhile, or a link of /proc leads elsewhere: use a path without such links", directory.Name(), checked)
 	}
 	return nil
@@ -183,13 +183,13 @@ func absolutePath(path string) (string, error) {
 // path_resolution(7).
 const maxLinks = 40
 
-// checkDirectory refuses a directory in which others could replace our socket. They could
-// if they can rename files in the directory, or in one that leads to it. They could also if
-// they can change a symbolic link on the way.
+// checkDirectory refuses a directory in which others could replace our socket. Others could
+// do that if they can rename files in the directory or in one that leads to it, or if they
+// can change a symbolic link on the way.
 //
-// If allowShared is set, others may rename files in the directory itself. Users that our
-// user namespace does not map are trusted then, too. The result shared says whether the
-// directory requires that.
+// If allowShared is set, others may rename files in the directory itself, and users that our
+// user namespace does not map are trusted. The result shared says whether the directory
+// requires allowShared.
 //
 // The path must be absolute. checkDirectory walks it from the root, as the kernel does, and
 // returns where it arrived. The kernel arrives elsewhere if a link on the way leads
@@ -322,9 +322,9 @@ var longestLock = 10 * time.Second
 //
 // A lock on the directory keeps two calls from doing this at once. Every user who can read
 // the directory can hold the lock, so replaceStale goes on without it after a while.
-// Another server can then make its socket between our last look and the removal, and lose
-// its file: no system can remove a name only if it still names a certain file. The same can
-// happen to a server that does not take the lock.
+// Another server can then make its socket between our last check and the removal, and lose
+// its file. No system has a call that removes a name only if it still names a certain file.
+// The same can happen to a server that does not take the lock.
 func (p *socketPath) replaceStale(ctx context.Context, socket *os.File) error {
 	unlock, err := lockDirectory(ctx, p.directory)
 	if err != nil {
@@ -404,7 +404,7 @@ func (p *socketPath) probe(inode socketInode) error {
 	case errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
+	return fmt.Errorf("%s exists, and it is not known whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
 }
 
 // errnoOf drops the name that package net gives to the probe.

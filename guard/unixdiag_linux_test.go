@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needUnixDiag skips where the kernel's unix_diag is not there: it can be a module, and
-// qemu-user has no such netlink socket. Asked about the inode number 0, which no socket
-// has, unix_diag answers EINVAL, and a kernel without it ENOENT.
+// needUnixDiag skips a test if the kernel has no unix_diag. That can be a module, and
+// qemu-user has no such netlink socket. No socket has the inode number 0. For that number
+// unix_diag answers EINVAL, and a kernel without it answers ENOENT.
 func needUnixDiag(t *testing.T) {
 	t.Helper()
 	answer, err := askUnixDiag(0, 0)
@@ -30,7 +30,7 @@ func needUnixDiag(t *testing.T) {
 	}
 }
 
-// The kernel tells which file a socket is bound to.
+// The kernel reports which file a socket is bound to.
 func TestBoundInode(t *testing.T) {
 	needUnixDiag(t)
 	dir := t.TempDir()
@@ -58,12 +58,12 @@ func TestBoundInode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unbound.Close()
-	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not tell") {
-		t.Errorf("a socket without a file: %v, %v, want that the kernel does not tell", is, err)
+	if is, err := inodes[0].isOf(unbound); is || err == nil || !strings.Contains(err.Error(), "does not report") {
+		t.Errorf("a socket without a file: %v, %v, want that the kernel does not report it", is, err)
 	}
 }
 
-// An answer that is cut short, or another, tells nothing.
+// An answer that is cut short, or another answer, reports nothing.
 func TestParseUnixDiag(t *testing.T) {
 	needUnixDiag(t)
 	at := openAt(t, filepath.Join(t.TempDir(), "s"))
@@ -77,16 +77,16 @@ func TestParseUnixDiag(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := parseUnixDiag(answer); !ok {
-		t.Fatalf("the kernel's answer tells nothing: %x", answer)
+		t.Fatalf("the kernel's answer reports nothing: %x", answer)
 	}
 	for n := range answer {
 		if inode, ok := parseUnixDiag(answer[:n]); ok && n < len(answer)-8 {
-			t.Errorf("%d of its %d bytes tell %d", n, len(answer), inode)
+			t.Errorf("%d of its %d bytes report %d", n, len(answer), inode)
 		}
 	}
 	if none, err := askUnixDiag(0, ^uint64(0)); err != nil {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
-		t.Errorf("of no socket the kernel tells %d", inode)
+		t.Errorf("the kernel reports %d about no socket", inode)
 	}
 }

@@ -23,8 +23,8 @@ func CurrentUser() Policy {
 
 // Users admits processes that run as one of these users. The names are looked up once, in
 // this call, with package os/user. A build with CGO_ENABLED=0, or with the tag osusergo,
-// looks only in /etc/passwd, except on macOS. Other builds ask the C library, and so LDAP,
-// SSSD and the other sources in nsswitch.conf(5).
+// looks only in /etc/passwd, except on macOS. Other builds ask the C library, which also
+// asks LDAP, SSSD and the other sources in nsswitch.conf(5).
 //
 // The error for an unknown name wraps [user.UnknownUserError]. If there is no /etc/passwd,
 // every name is unknown. The Policy that comes with an error denies every peer.
@@ -180,10 +180,10 @@ func inPasswd(passwd, name string) (uid string, ok bool) {
 	return "", false
 }
 
-// overflowIDs are ids that stand for many, or none.
+// overflowIDs are ids that stand for many ids, or none.
 type overflowIDs struct{ uid, gid int64 }
 
-// none is no id.
+// none is not an id.
 const none = -1
 
 // overflow returns the ids that stand for every id that our user namespace does not map:

@@ -52,8 +52,8 @@ func helperServeInNamespace(r role) error {
 	}
 }
 
-// helperOverflowIDs reports its overflow ids. At Address is a file to be had in place of
-// the sysctl that Rule tells: 0 for the uid's, 1 for the gid's.
+// helperOverflowIDs reports its overflow ids. The file at Address replaces a sysctl: that of
+// the uid if Rule is 0, and that of the gid if Rule is 1.
 func helperOverflowIDs(r role) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -67,7 +67,7 @@ func helperOverflowIDs(r role) error {
 
 // uid and gid each have a map and a sysctl of their own.
 func TestOverflowIDsOfANamespace(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needOwnCalls(t)
 	if strconv.IntSize == 32 {
 		t.Skip("needs an int that holds the number of all ids")
@@ -107,10 +107,10 @@ func TestOverflowIDsOfANamespace(t *testing.T) {
 	}
 }
 
-// The id that stands for all users that are not mapped is admitted nowhere, and where all are
-// mapped it is nobody's.
+// The overflow id is denied if it stands for users that are not mapped. If all users are
+// mapped, it is the id of nobody.
 func TestOverflowIDs(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
 		name    string
@@ -140,7 +140,7 @@ func TestOverflowIDs(t *testing.T) {
 			}
 		})
 	}
-	// Here nobody's id is nobody's.
+	// Here all users are mapped, so 65534 is the user nobody.
 	uid := uint32(65534)
 	inner, err := net.Listen("unix", abstract())
 	if err != nil {
@@ -204,8 +204,8 @@ func TestMapsAll(t *testing.T) {
 	}
 }
 
-// Each of the rules about ids refuses the one that stands for many.
-func TestOverflowIDsAreRefused(t *testing.T) {
+// Each rule about ids denies the overflow id.
+func TestOverflowIDsAreDenied(t *testing.T) {
 	defer func(saved func() overflowIDs) { overflow = saved }(overflow)
 	overflow = func() overflowIDs { return overflowIDs{uid: 65534, gid: 65533} }
 	peer := func(uid, gid uint32, groups ...uint32) Peer {
@@ -235,7 +235,7 @@ func TestOverflowIDsAreRefused(t *testing.T) {
 	}
 }
 
-// A name is that of the user database, and not what the environment says of us.
+// A name is looked up in the user database. The environment does not matter.
 func TestUserOfTheEnvironment(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Setenv("USER", "daemon")
@@ -250,7 +250,7 @@ func TestUserOfTheEnvironment(t *testing.T) {
 
 func init() { roles["look up without databases"] = helperLookUp }
 
-// lookedUp is what became of names where there is no /etc/passwd and no /etc/group.
+// lookedUp has the results for names if there is no /etc/passwd and no /etc/group.
 type lookedUp struct {
 	User, Group               string // the errors
 	UnknownUser, UnknownGroup bool   // what they wrap
@@ -283,9 +283,9 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// A container without databases of users has no users, and numbers are numbers.
+// Without user databases, as in a container, every name is unknown, and numbers still work.
 func TestNamesWithoutDatabases(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	var got lookedUp
 	helper := reexec.Start(t, role{Do: "look up without databases", Address: t.TempDir()})
 	helper.Decode(&got)

@@ -34,7 +34,7 @@ func TestIDsThatCannotBeLookedUp(t *testing.T) {
 	}
 }
 
-// The user database has decimal numbers, whatever they begin with.
+// The user database has decimal numbers, even if they begin with zeros.
 func TestParseID(t *testing.T) {
 	for _, test := range []struct {
 		text string
@@ -51,7 +51,7 @@ func TestParseID(t *testing.T) {
 	}
 }
 
-// A build that reads files says so for a name that it does not find. Others do not.
+// In a build that reads files, the error for an unknown name says so.
 func TestUnknownNameSaysWhereElse(t *testing.T) {
 	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" {
 		t.Skip("needs a system with /etc/passwd")
@@ -67,7 +67,7 @@ func TestUnknownNameSaysWhereElse(t *testing.T) {
 	}
 }
 
-// A build that reads files takes the uid from the file. Others trust os/user.
+// A build that reads files takes the uid from the file. Other builds trust os/user.
 func TestUIDOfAUser(t *testing.T) {
 	defer func(saved bool) { readsFiles = saved }(readsFiles)
 	stranger := &user.User{Username: "no-such-name-here", Uid: "7"}

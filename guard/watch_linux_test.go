@@ -31,7 +31,7 @@ func needProcess(t testing.TB) {
 }
 
 // helperPassOn connects, passes the connection to its parent through its third descriptor,
-// and ends when it is told to.
+// and stays until the test ends it.
 func helperPassOn(r role) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

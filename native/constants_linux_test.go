@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// compilerVariable names a C compiler for the processor of the test, with what it
-// must be told, where cc is for another.
+// compilerVariable has a C compiler for the processor of the test, with its flags, if cc is
+// for another processor.
 const compilerVariable = "PEERCRED_TEST_CC"
 
 // processor is what C compilers call ours.

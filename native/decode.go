@@ -77,7 +77,7 @@ func (x *xucred) poison() {
 	poisonIDs(x.groups[:])
 }
 
-// decode accepts only an answer of the full length. Version and ngroups are no proof. The
+// decode accepts only an answer of the full length. Version and ngroups prove nothing. The
 // same call asks a TCP socket for its IP options, which are up to 44 bytes that the socket's
 // creator chose. The caller must have checked that the socket is a Unix socket.
 func (x *xucred) decode(length uint32) (uid, gid uint32, err error) {
@@ -99,7 +99,7 @@ func (x *xucred) ids() (uid, gid uint32, err error) {
 // freebsdXucred is struct xucred (sys/ucred.h) of FreeBSD and DragonFly. It has the fields
 // of Darwin's, and then a slot of a pointer's size. The slot holds cr_pid since FreeBSD
 // 13.0 and 12.3, and nothing on DragonFly. The slot has type *byte in x/sys's Xucred. A pid
-// in it would be an invalid pointer to the garbage collector. So it is no pointer here.
+// in it would be an invalid pointer to the garbage collector. So it is not a pointer here.
 type freebsdXucred struct {
 	xucred
 	slot uintptr

@@ -149,7 +149,7 @@ var layouts = []layout{
 
 func decoded(pid int32, uid, gid uint32, err error) ids { return ids{pid, uid, gid, err} }
 
-// plain is the decision for the systems that always tell all three.
+// plain is the decision for the systems that always report all three.
 func plain(pid int32, uid, gid uint32) ids {
 	if pid < 1 || uid == noID || gid == noID {
 		return ids{Err: unix.EPROTO}
@@ -241,7 +241,7 @@ func TestDecode(t *testing.T) {
 		{"Darwin LOCAL_PEERPID", "negative", answer(4, write{0, noID}), 4, malformed},
 
 		{"FreeBSD xucred", "a peer", ngroups(answer(whole, write{4, 1001}, write{12, 1002}, write{slot, 77}), 1), whole, ids{77, 1001, 1002, nil}},
-		{"FreeBSD xucred", "a kernel that tells no pid", ngroups(answer(whole, write{4, 1001}, write{12, 1002}), 1), whole, ids{0, 1001, 1002, nil}},
+		{"FreeBSD xucred", "a kernel that reports no pid", ngroups(answer(whole, write{4, 1001}, write{12, 1002}), 1), whole, ids{0, 1001, 1002, nil}},
 		{"FreeBSD xucred", "zeroes", answer(whole), whole, malformed},
 		{"FreeBSD xucred", "negative pid", ngroups(answer(whole, write{slot, noID}), 1), whole, malformed},
 		{"FreeBSD xucred", "of Darwin's length", ngroups(answer(whole), 1), 76, malformed},
@@ -303,8 +303,8 @@ func TestDecodeEnds(t *testing.T) {
 	}
 }
 
-// Success that leaves the buffer as it was never reads as root, whatever the
-// length says; nor does a buffer whose first bytes alone were written.
+// If a call succeeds and leaves the buffer as it was, or writes only its first bytes, the
+// buffer never reads as root, whatever the length is.
 func TestTrap01UnfilledBufferIsNotRoot(t *testing.T) {
 	for _, l := range layouts {
 		if l.poisoned == nil {
@@ -363,12 +363,12 @@ func TestEachFieldIsPoisoned(t *testing.T) {
 	}
 }
 
-// ipOptions are what LOCAL_PEERCRED, which is IP_OPTIONS, tells of a TCP socket: 44
-// bytes that its creator chose, here version 0, one group, and uid and gid 0.
+// ipOptions are the answer of LOCAL_PEERCRED, which is IP_OPTIONS, about a TCP socket. They
+// are 44 bytes that its creator chose, here version 0, one group, and uid and gid 0.
 func ipOptions() []byte { return ngroups(answer(44), 1) }
 
-// A TCP socket's options can read as root's xucred in all but their length: with the
-// full length they are believed.
+// A TCP socket's options can read as root's xucred, except for their length. With the full
+// length they are accepted.
 func TestTrap01IPOptionsAreNotRoot(t *testing.T) {
 	for _, name := range []string{"Darwin xucred", "FreeBSD xucred", "DragonFly xucred"} {
 		l := layoutNamed(t, name)
@@ -432,7 +432,7 @@ func (i ids) String() string {
 	return fmt.Sprintf("pid=%d uid=%d gid=%d err=%v", i.PID, i.UID, i.GID, i.Err)
 }
 
-// Only the end that has a name, and whose peer has none, is the accepted one.
+// Only an end that has a name and whose peer has none is the accepted end.
 func TestAcceptedNames(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -450,7 +450,7 @@ func TestAcceptedNames(t *testing.T) {
 	}
 }
 
-// A socket's name on macOS and the BSDs, as bytes.
+// The table has names of sockets on macOS and the BSDs, as bytes.
 func TestSocketName(t *testing.T) {
 	long := append([]byte{255, unix.AF_UNIX}, bytes.Repeat([]byte{'n'}, 253)...)
 	for _, test := range []struct {
@@ -479,8 +479,8 @@ func TestSocketName(t *testing.T) {
 	}
 }
 
-// DragonFly gives a Unix socket without a name an empty address. Elsewhere an empty
-// address is of no family.
+// On DragonFly a Unix socket without a name has an empty address. On other systems an empty
+// address has no family.
 func TestSocketNameFamily(t *testing.T) {
 	for _, test := range []struct {
 		goos  string

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Groups, security label and audit token, of whatever system, as bytes.
+// The tables have groups, security labels and audit tokens of all systems, as bytes.
 
 func TestDecodeGroups(t *testing.T) {
 	for _, test := range []struct {
@@ -26,7 +26,7 @@ func TestDecodeGroups(t *testing.T) {
 		{"none", []uint32{noID, noID}, 0, []uint32{}, nil},
 		{"some", []uint32{7, 0, noID}, 8, []uint32{7, 0}, nil},
 		{"as many as there is room", []uint32{7, 4294967294}, 8, []uint32{7, 4294967294}, nil},
-		{"success without a word", []uint32{noID, noID}, 8, nil, unix.EPROTO},
+		{"success without a write", []uint32{noID, noID}, 8, nil, unix.EPROTO},
 		{"one unwritten", []uint32{7, noID}, 8, nil, unix.EPROTO},
 		{"half a group", []uint32{7, 8}, 6, nil, unix.EPROTO},
 		{"more than there is room", []uint32{7, 8}, 12, nil, unix.EPROTO},
@@ -71,7 +71,7 @@ func TestSupplementaryGroups(t *testing.T) {
 		{"the last unwritten", with(func(x *xucred) { x.groups[15] = noID }), nil, unix.EPROTO},
 		{"one beyond unwritten", with(func(x *xucred) { x.groups[15], x.ngroups = noID, 15 }), []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, nil},
 		{"another version", with(func(x *xucred) { x.version = 1 }), nil, unix.EPROTO},
-		{"success without a word", poisonedXucred(), nil, unix.EPROTO},
+		{"success without a write", poisonedXucred(), nil, unix.EPROTO},
 	} {
 		got, err := test.cred.supplementaryGroups()
 		if diff := cmp.Diff(test.want, got); diff != "" || err != test.err {
@@ -96,7 +96,7 @@ func TestDecodeLabel(t *testing.T) {
 		{"that fills the buffer", []byte("abc"), 3, "abc", nil},
 		{"of no length", room(""), 0, "", empty},
 		{"a NUL alone", room("\x00"), 1, "", empty},
-		{"success without a word", make([]byte, 256), 256, "", empty},
+		{"success without a write", make([]byte, 256), 256, "", empty},
 		{"a NUL within", room("ke\x00nel\x00"), 7, "", unix.EPROTO},
 		{"two NULs at the end", room("kernel\x00\x00"), 8, "", unix.EPROTO},
 		{"shorter than it says", room("kernel"), 20, "", unix.EPROTO},
@@ -124,7 +124,7 @@ func TestDecodeAuditToken(t *testing.T) {
 	}{
 		{"a peer", good, 32, nil},
 		{"root", with(1, 0), 32, nil},
-		{"success without a word", poisonedAuditToken(), 32, unix.EPROTO},
+		{"success without a write", poisonedAuditToken(), 32, unix.EPROTO},
 		{"zeroes", auditToken{}, 32, unix.EPROTO},
 		{"no euid", with(1, noID), 32, unix.EPROTO},
 		{"no egid", with(2, noID), 32, unix.EPROTO},
@@ -150,7 +150,7 @@ func TestDecodeAuditToken(t *testing.T) {
 	}
 }
 
-// Success that wrote less than it says never reads as what the buffer held.
+// If a call writes less than its length says, the rest of the buffer never reads as an answer.
 func TestTrap01UnfilledFacts(t *testing.T) {
 	for written := range 16 {
 		groups := make([]uint32, 16)

@@ -165,8 +165,8 @@ const (
 // modules count, is removed. The label is never empty.
 //
 // The error is errors.ErrUnsupported if no security module labels the socket (ENOPROTOOPT)
-// or the label is empty. It is EPROTO for a label with a NUL inside. A socket without a peer may have a label too: call [Credentials] and
-// [CheckCanHavePeer] if that is in doubt.
+// or the label is empty. It is EPROTO for a label with a NUL inside. A socket without a peer
+// may have a label too: call [Credentials] and [CheckCanHavePeer] if that is in doubt.
 //
 // Source: the getpeersec_stream hooks in security/.
 func (system) securityLabel(fd int) (string, error) {

@@ -11,7 +11,7 @@
 // An error is a bare errno (a [syscall.Errno]) or matches [errors.ErrUnsupported]. The errno
 // is the kernel's own, or one of these:
 //
-//   - EBADF for a number that is no descriptor.
+//   - EBADF for a number that is not a descriptor.
 //   - ENOTCONN if Linux answers with ids that mean "no peer".
 //   - EAFNOSUPPORT for a socket of another family, except on Linux.
 //   - EPROTO for an answer that does not have the form that the system's headers define.

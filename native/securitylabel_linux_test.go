@@ -52,7 +52,7 @@ func TestReadLabel(t *testing.T) {
 			}
 		})
 	}
-	// A kernel that says ERANGE of a buffer that is large enough is not asked for ever.
+	// If the kernel answers ERANGE for a buffer that is large enough, it is not asked forever.
 	for _, length := range []uint32{0, 255, 256} {
 		asked := []uint32{}
 		if got, err := readLabel(func([]byte) (uint32, error) { asked = append(asked, length); return length, unix.ERANGE }); got != "" || err != unix.EPROTO || !slices.Equal(asked, []uint32{length}) {

@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The shims for groups, label and audit token, on the same kernel as those for
-// credentials.
+// These tests run the shims for groups, label and audit token on the same fake kernel as
+// those for credentials.
 
-// listQuestion is a call of one of them, and all that the kernel will say to it.
+// listQuestion is a call of one of them, and all answers of the kernel.
 type listQuestion struct {
 	fact     byte // as in ask.c
 	capacity int
@@ -37,8 +37,7 @@ type list struct {
 	Err   error
 }
 
-// asked is the level and option that each fact is to be asked by, and here the
-// command of an ioctl.
+// asked has the required level and option of each fact, and for an ioctl its command.
 var asked = map[string][2]int{
 	"linux g": {1, 59}, "linux l": {1, 31}, "linux o": {1, 77}, "linux e": {0, 0},
 	"linux k": {1, unix.SO_DOMAIN}, "linux f": {1, unix.SO_DOMAIN}, "linux h": {1, unix.SO_TYPE}, "linux a": {1, unix.SO_PEERCRED},
@@ -137,7 +136,7 @@ func TestShimsGroupsOnLinux(t *testing.T) {
 	}{
 		{"none", says(nil, 0), handedOut(nil, nil)},
 		{"some", says(words(7, 0, 4294967294), 12), handedOut([]uint32{7, 0, 4294967294}, nil)},
-		{"success without a word", says(nil, 16), malformed},
+		{"success without a write", says(nil, 16), malformed},
 		{"one unwritten", says(words(7), 8), malformed},
 		{"half a group", says(words(7, 8), 6), malformed},
 		{"more than there is room", says(words(7, 8, 9, 10), 20), malformed},
@@ -188,11 +187,11 @@ func TestShimsGroupsOfXucred(t *testing.T) {
 		}
 		good := listQuestion{fact: 'g', capacity: 32, first: says(ngroups(goodBuffer(s.shim), 2), s.size)}
 		for what, change := range map[string]func(*listQuestion){
-			"the family is another":  func(q *listQuestion) { q.familyErrno = 47 },
-			"the call fails":         func(q *listQuestion) { q.first = reply{errno: 57} },
-			"success without a word": func(q *listQuestion) { q.first = says(nil, s.size) },
-			"cut short":              func(q *listQuestion) { q.first.length = 12 },
-			"less room":              func(q *listQuestion) { q.capacity = 0 },
+			"the family is another":   func(q *listQuestion) { q.familyErrno = 47 },
+			"the call fails":          func(q *listQuestion) { q.first = reply{errno: 57} },
+			"success without a write": func(q *listQuestion) { q.first = says(nil, s.size) },
+			"cut short":               func(q *listQuestion) { q.first.length = 12 },
+			"less room":               func(q *listQuestion) { q.capacity = 0 },
 		} {
 			q := good
 			change(&q)
@@ -307,7 +306,7 @@ func TestShimsAuditToken(t *testing.T) {
 		q    listQuestion
 		want error
 	}{
-		{"success without a word", listQuestion{first: says(nil, 32)}, unix.EPROTO},
+		{"success without a write", listQuestion{first: says(nil, 32)}, unix.EPROTO},
 		{"the family is another", listQuestion{aSocket: aSocket{familyErrno: 47}, first: whole}, syscall.Errno(47)},
 		{"the peer has closed", listQuestion{first: reply{errno: 57, length: 32}}, syscall.Errno(57)},
 	} {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The shims for the process at the other end, on the same kernel.
+// These tests run the shims for the process at the other end on the same fake kernel.
 
 func failed(err error) list { return list{Count: 7, Bytes: "-", Err: err} }
 

@@ -23,8 +23,8 @@ import (
 // compiled with those systems' headers, and linked to a fake kernel that gives the answers
 // of the test (make test-shims, see cpeercred/testdata/kernel).
 
-// shim is one system's: its errnos, what it must ask, and this package's
-// decision on the same answer.
+// shim describes the shim of one system: its errnos, the call that it must make, and this
+// package's decision on the same answer.
 type shim struct {
 	name          string
 	layout        string
@@ -121,8 +121,8 @@ func (r reply) String() string {
 	return fmt.Sprintf("%d %d %s", r.errno, int32(r.length), text)
 }
 
-// aSocket is what the descriptor is: a stream socket of the Unix family, unless a
-// field says otherwise.
+// aSocket describes the descriptor: a stream socket of the Unix family, unless a field says
+// otherwise.
 type aSocket struct {
 	familyErrno        int // of the call that asks for the family
 	family, socketType int
@@ -154,7 +154,7 @@ const (
 	namedLong // 253 bytes, where sun_path has 104
 )
 
-// question is a call of the shim, and all that the kernel will say to it.
+// question is a call of the shim, and all answers of the kernel.
 type question struct {
 	aSocket
 	first, second reply
@@ -164,8 +164,8 @@ type question struct {
 	own, peer     int
 }
 
-// filled says whether the kernel wrote all that it should. Where x/sys's getter
-// zeroes the buffer and hides the length, native decides on less than the shim.
+// filled reports whether the kernel wrote all that it should. If x/sys's getter zeroes the
+// buffer and hides the length, native knows less than the shim.
 func (q question) filled(size int) bool {
 	return int(q.first.length) == size && len(q.first.bytes) == size
 }
@@ -255,7 +255,7 @@ func (s *runningShim) ask(t testing.TB, q question) ids {
 	return ids{Err: syscall.Errno(errno)}
 }
 
-// noErrno is, for the fake kernel, a call that fails and leaves errno alone.
+// noErrno makes a call of the fake kernel fail without setting errno.
 const noErrno = 9999
 
 // honest is a question about a live peer on the accepted end.
@@ -270,14 +270,14 @@ func honest(layout string, buffer []byte) question {
 	return q
 }
 
-// honestAgain lets getpeereid say what the changed answer says.
+// honestAgain makes getpeereid report the ids of the changed answer.
 func honestAgain(s shim, q question) question {
 	changed := honest(s.layout, q.first.bytes)
 	q.euid, q.egid = changed.euid, changed.egid
 	return q
 }
 
-// idOffsets is where the system puts the ids that it always tells.
+// idOffsets is where the system puts the ids that it always reports.
 func idOffsets(s shim) []int {
 	switch s.name {
 	case "darwin", "dragonfly":
@@ -290,7 +290,7 @@ func idOffsets(s shim) []int {
 	return []int{0, 4, 8}
 }
 
-// withPID is q with another pid, where the system tells one.
+// withPID is q with another pid, where the system reports one.
 func withPID(s shim, q question, pid int32) question {
 	at, ok := map[string]int{"linux": 0, "netbsd": 0, "aix": 0, "solaris": 0, "openbsd": 8, "freebsd": 80}[s.name]
 	switch {
@@ -319,8 +319,7 @@ func goodBuffer(s shim) []byte {
 	return answer(12, write{0, 4242}, write{4, 1000}, write{8, 4294967294})
 }
 
-// An honest kernel's answer comes through, and every error of every call comes
-// back as it is.
+// The shim returns an honest kernel's answer, and every error of every call, unchanged.
 func TestShimsAnswer(t *testing.T) {
 	for _, s := range shims {
 		t.Run(s.name, func(t *testing.T) {
@@ -397,7 +396,7 @@ func TestShimsAnswer(t *testing.T) {
 				q := withPID(s, good, pid)
 				want := ids{PID: pid, UID: 1000, GID: 4294967294}
 				switch s.name {
-				case "openbsd", "netbsd", "aix": // which always tell one
+				case "openbsd", "netbsd", "aix": // which always report one
 					if pid == 0 {
 						want = ids{Err: unix.EPROTO}
 					}

@@ -13,16 +13,16 @@ import (
 // These tests ask the shims about the socket itself, on the same kernel. Linux reports the
 // family by an option, macOS and the BSDs by getsockname.
 
-// badInts are answers that are no int, and what each is an error by.
+// badInts are answers that are not an int, and the reason why each is an error.
 var badInts = map[string]struct {
 	reply
 	err error
 }{
-	"success without a word": {says(nil, 4), unix.EPROTO},
-	"cut short":              {says(words(1), 2), unix.EPROTO},
-	"too long":               {says(words(1), 8), unix.EPROTO},
-	"empty":                  {says(words(1), 0), unix.EPROTO},
-	"an error":               {reply{errno: int(unix.EPERM), length: 4, bytes: words(1)}, unix.EPERM},
+	"success without a write": {says(nil, 4), unix.EPROTO},
+	"cut short":               {says(words(1), 2), unix.EPROTO},
+	"too long":                {says(words(1), 8), unix.EPROTO},
+	"empty":                   {says(words(1), 0), unix.EPROTO},
+	"an error":                {reply{errno: int(unix.EPERM), length: 4, bytes: words(1)}, unix.EPERM},
 }
 
 // CPEERCRED_KIND_UNKNOWN and those after it.
@@ -81,7 +81,7 @@ func TestShimsTrap01Family(t *testing.T) {
 	}
 }
 
-// bsds are the shims that tell the family by getsockname, and EAFNOSUPPORT there.
+// bsds are the shims that get the family from getsockname, with their EAFNOSUPPORT.
 var bsds = []string{"darwin", "freebsd", "dragonfly", "openbsd", "netbsd"}
 
 const (
@@ -89,15 +89,15 @@ const (
 	bsdENOTSOCK     = 38
 )
 
-// A socket of another family is refused, whatever it answers. What these answer is a
-// peer that is root, and on OpenBSD's raw ICMP socket the kernel's own test passes.
+// A socket of another family is an error, whatever it answers. Here it names root as its
+// peer, and the kernel's own test passes for OpenBSD's raw ICMP socket.
 func TestShimsTrap01BSDs(t *testing.T) {
 	for _, name := range bsds {
 		s := shimNamed(t, name)
 		root := honest(s.layout, rootBuffer(s.shim))
 		want := s.decode(root)
 		if want.Err != nil || want.UID != 0 || want.GID != 0 {
-			t.Fatalf("%s: %v is to be root on a Unix socket", name, want)
+			t.Fatalf("%s: %v, want root on a Unix socket", name, want)
 		}
 		check := func(what string, is aSocket, want ids) {
 			t.Helper()
@@ -139,9 +139,9 @@ func TestShimsTrap01BSDs(t *testing.T) {
 	}
 }
 
-// A TCP socket's options can read as root's xucred. Its family refuses them; and if the
-// kernel says that it is a Unix socket, their length does. Version and number of groups
-// do not.
+// A TCP socket's options can read as root's xucred. They are an error because of the family,
+// and because of their length if the kernel reports a Unix socket. The version and the number
+// of groups do not make them an error.
 func TestShimsTrap01IPOptions(t *testing.T) {
 	for _, name := range []string{"darwin", "freebsd", "dragonfly"} {
 		s := shimNamed(t, name)
@@ -207,7 +207,7 @@ func TestShimsCanHavePeer(t *testing.T) {
 	notConnected := reply{errno: int(unix.ENOTCONN)}
 	stream, packets, datagrams := says(words(unix.SOCK_STREAM), 4), says(words(unix.SOCK_SEQPACKET), 4), says(words(unix.SOCK_DGRAM), 4)
 	yes, no := says(words(1), 4), says(words(0), 4)
-	// Of packets the kernel is asked who the peer of a socket is that was refused.
+	// For packets the kernel is asked about the peer of a socket whose connection was refused.
 	for _, test := range []struct {
 		name  string
 		first reply
@@ -239,7 +239,7 @@ func TestShimsCanHavePeer(t *testing.T) {
 // errConfusedEnds is CPEERCRED_CONFUSED_ENDS.
 const errConfusedEnds = syscall.Errno(1<<64 - 1)
 
-// OpenBSD can say that it does not tell whether a socket listens.
+// OpenBSD can answer that it does not report whether a socket listens.
 func TestShimsListensOnOpenBSD(t *testing.T) {
 	const noProtocolOption, notConnected = 42, syscall.Errno(57)
 	s := shimNamed(t, "openbsd")
@@ -256,7 +256,7 @@ func TestShimsListensOnOpenBSD(t *testing.T) {
 	}
 }
 
-// A kernel that names a peer of a socket that has none.
+// The kernel names a peer for a socket that has none.
 func TestShimsTrap13(t *testing.T) {
 	s := shimNamed(t, "linux")
 	for _, test := range []struct {
@@ -269,7 +269,7 @@ func TestShimsTrap13(t *testing.T) {
 		{"not connected", reply{errno: int(unix.ENOTCONN)}, oneWord(0, nil)},
 		{"NetBSD's way to say so", reply{errno: int(unix.EINVAL)}, failed(unix.EINVAL)},
 		{"refused", reply{errno: int(unix.EPERM)}, failed(unix.EPERM)},
-		{"success without a word", says(nil, 12), failed(unix.EPROTO)},
+		{"success without a write", says(nil, 12), failed(unix.EPROTO)},
 	} {
 		s.compareList(t, test.name, listQuestion{fact: 'a', first: test.reply}, test.want)
 	}

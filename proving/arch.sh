@@ -63,7 +63,7 @@ for arch; do
 done
 proving/need.sh "${tools[@]}"
 [ "$(id -u)" = 0 ] || { echo "it needs root, for peers with other ids" >&2; exit 1; }
-for test in $(grep -o 'Test[A-Za-z0-9]*' <<<"$skips"); do # a name that is stale skips nothing
+for test in $(grep -o 'Test[A-Za-z0-9]*' <<<"$skips"); do # each name must be that of a test
 	git grep -q "^func $test(" -- '*_test.go' || { echo "$test is to be skipped, and there is no such test" >&2; exit 1; }
 done
 failed=

@@ -17,7 +17,7 @@ import (
 // guard.Require is middleware as chi takes it: for a whole router, a group and one route.
 func TestRequireWithChi(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("needs a system that tells who connects")
+		t.Skip("needs a system that reports who connects")
 	}
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		if _, known := guard.FromContext(r.Context()); known {

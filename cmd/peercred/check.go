@@ -22,9 +22,9 @@ var checkHelp = help{
 	synopsis: "check [--json]",
 	description: `Connects to its own socket and asks who is at the other end, through every
 implementation in this build. The correct answer is this process. A dash marks a fact
-that this system does not tell, or that only one implementation tells. There is
-nothing to compare then, and that is no failure. The reason is below the table. The
-last part shows how reliable each answer is on this system.
+that this system does not report, or that only one implementation reports. There is
+nothing to compare then, and the check does not fail. The reason is below the table.
+The last part shows how reliable each answer is on this system.
 
 Exit status: 0 all implementations gave the same, correct answers; 1 one did not, or
 something else failed; 2 wrong usage.
@@ -166,7 +166,7 @@ func (i implementation) askAll(fd int) answers {
 }
 
 // agrees reports whether all implementations that can answer gave the same, correct answer.
-// All of them must tell the credentials. It is nil if only one was asked, or only one
+// All of them must report the credentials. It is nil if only one was asked, or only one
 // answered.
 func (r report) agrees(f fact) *bool {
 	var said []string
@@ -219,13 +219,14 @@ func (r report) printAgreement(w io.Writer) error {
 	return notes.print(w)
 }
 
-// agreement is agrees in words. If nobody tells a fact, the columns before have the reason.
+// agreement is agrees in words. If no implementation reports a fact, the columns before have
+// the reason.
 func (r report) agreement(f fact, notes *footnotes) string {
 	switch agree := r.agrees(f); {
 	case agree != nil:
 		return yesOrNo(*agree)
 	case slices.ContainsFunc(r.Rows, func(a answers) bool { return a.Facts[f.key()].Error == "" }):
-		return notes.missing("one implementation alone tells this, so there is nothing to compare")
+		return notes.missing("only one implementation reports this, so there is nothing to compare")
 	}
 	return "-"
 }

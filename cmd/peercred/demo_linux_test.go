@@ -80,8 +80,8 @@ func (d runningDemo) read(t *testing.T) string {
 	return string(text[:n])
 }
 
-// end waits for the demo, and for every process that it started: each has its stderr.
-// It says if they ended before the demo.
+// end waits for the demo, and for every process that it started, which all have its stderr.
+// It reports whether they ended before the demo.
 func (d runningDemo) end(t *testing.T) (code int, stderr string, first bool) {
 	t.Helper()
 	d.Wait()
@@ -96,7 +96,7 @@ func (d runningDemo) end(t *testing.T) (code int, stderr string, first bool) {
 	return d.ProcessState.ExitCode(), stderr + string(rest), first
 }
 
-// isAtEnd reads what is there, and says if nobody can write any more.
+// isAtEnd reads what is there, and reports whether nobody can write any more.
 func isAtEnd(t *testing.T, pipe *os.File, text *string) (end bool) {
 	t.Helper()
 	raw, err := pipe.SyscallConn()
@@ -158,8 +158,7 @@ func TestDemo(t *testing.T) {
 	assertEmpty(t, d.tmp)
 }
 
-// Whenever the demo is interrupted, and however, no process, socket or directory of
-// it is left.
+// The demo leaves no process, socket or directory, whenever and however it is interrupted.
 func TestDemoInterrupted(t *testing.T) {
 	leave := func(d runningDemo) { d.stdout.Close() } // as head(1) does
 	send := func(signal unix.Signal) func(runningDemo) {
@@ -204,7 +203,7 @@ func beCommand(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 }
 
-// An interrupt ends the demo also while nobody reads what it writes.
+// An interrupt ends the demo even if nobody reads its output.
 func TestDemoInterruptedAsItWrites(t *testing.T) {
 	beCommand(t)
 	for writes := 1; writes <= demoWrites(); writes++ {

@@ -28,7 +28,7 @@ import (
 var demoHelp = help{
 	synopsis: "demo",
 	description: `Shows the command at work. First it shows the answers of the implementations in this
-build. Then it starts a server, and shows what the kernel tells the server about each
+build. Then it starts a server, and shows what the kernel reports about each
 client. The clients run as this user. If this user is root, they also run as two
 other users. The socket is in a new directory in TMPDIR, which is removed at the end.
 

@@ -18,7 +18,7 @@ var dialHelp = help{
 	synopsis: "dial [--json] [--timeout DURATION] " + allowSynopsis + " ADDRESS",
 	description: `Connects to the Unix socket ADDRESS and shows who serves: the process that called
 listen(2). Under socket activation that is the service manager. Executable and start
-time are as of now. A dash marks a fact that this system does not tell. The reason is
+time are as of now. A dash marks a fact that this system does not report. The reason is
 below. With --allow flags, which can be repeated, any other server is a failure.
 
 Then it sends nothing, and waits for the server:

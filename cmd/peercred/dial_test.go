@@ -19,7 +19,7 @@ import (
 // dial reports what each kind of server does.
 func TestDialWaits(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	long := []string{"--timeout", "1m"} // for a slow machine
 	for _, test := range []struct {
@@ -86,7 +86,7 @@ func awaitClient(t *testing.T, listener *net.UnixListener) {
 
 func TestDialIsDeniedByListen(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	startListener(t, path, "--allow-uid", strconv.Itoa(os.Geteuid()+1))
@@ -101,7 +101,7 @@ func TestDialIsDeniedByListen(t *testing.T) {
 // An interrupt ends the wait.
 func TestDialInterrupted(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD's dialling end is told its own ids, so dial refuses")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

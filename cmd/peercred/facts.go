@@ -43,7 +43,7 @@ type fact struct {
 }
 
 var facts = []fact{
-	{"pid", askID(func(p *peercred.PeerCredentials) int64 { return int64(p.PID) }), isOneOf(os.Getpid(), 0), true}, // 0: not told
+	{"pid", askID(func(p *peercred.PeerCredentials) int64 { return int64(p.PID) }), isOneOf(os.Getpid(), 0), true}, // 0: not reported
 	{"uid", askID(func(p *peercred.PeerCredentials) int64 { return int64(p.UID) }), isOneOf(os.Geteuid()), true},
 	{"gid", askID(func(p *peercred.PeerCredentials) int64 { return int64(p.GID) }), isOneOf(os.Getegid()), true},
 	{"groups", implementation.askGroups, areOurGroups, false},
@@ -87,7 +87,7 @@ func (i implementation) askCredentials(fd int) (*peercred.PeerCredentials, error
 func (i implementation) checkKernel() error {
 	switch wrong, err := i.answersForCaller(); {
 	case err != nil:
-		return fmt.Errorf("cannot tell whether the kernel names the caller as every peer: %w", err)
+		return fmt.Errorf("it is not known whether the kernel names the caller as every peer: %w", err)
 	case wrong:
 		return errors.New("the kernel names the caller as the peer of every socket")
 	}
@@ -105,7 +105,7 @@ func (i implementation) askGroups(fd int) (string, error) {
 func (i implementation) askSecurityLabel(fd int) (string, error) { return i.securityLabel(fd) }
 
 // askProcess opens a handle on the process. It returns whether the process is alive and, if
-// the system tells it, the pid.
+// the system reports it, the pid.
 func (i implementation) askProcess(fd int) (string, error) {
 	pidfd, err := i.openProcess(fd)
 	if err != nil {

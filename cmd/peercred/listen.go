@@ -17,7 +17,7 @@ var listenHelp = help{
 	synopsis: "listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
 	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each. Ids, groups
 and security label are as of connect time. Executable and start time of the process
-are as of now. A dash marks a fact that this system does not tell. The reason is
+are as of now. A dash marks a fact that this system does not report. The reason is
 below. If the system labels no sockets, one line says so.
 
 Each client gets "admitted", and then its connection is closed. With --allow flags,

@@ -217,7 +217,7 @@ func (f fact) askOfThisProcess(t *testing.T, i implementation) (a answer) {
 	return a
 }
 
-// fake is an implementation that tells credentials and nothing else.
+// fake is an implementation that reports credentials and nothing else.
 func fake(name string, credentials func(int) (int32, uint32, uint32, error), kernel func() (bool, error)) implementation {
 	return implementation{
 		name: name, credentials: credentials, answersForCaller: kernel,
@@ -244,8 +244,8 @@ func column(t *testing.T, stdout string) (agree []string) {
 	return agree
 }
 
-// One implementation alone agrees with nothing: neither one that is all that was
-// asked, nor one that is all that answered. What is wrong is wrong all the same.
+// A single implementation has nothing to agree with, whether it is the only one that was
+// asked or the only one that answered. A wrong answer is still wrong.
 func TestCheckOfOneAlone(t *testing.T) {
 	right := func(int) (int32, uint32, uint32, error) {
 		return int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()), nil
@@ -264,7 +264,7 @@ func TestCheckOfOneAlone(t *testing.T) {
 	}{
 		{"one, right", []implementation{labelled}, 0, nil, []string{"-", "-", "-", "-", "-", "-", "-"}},
 		{"one, wrong", []implementation{fake("a", stranger, goodKernel)}, 1, new(false), []string{"-", "no", "no", "-", "-", "-", "-"}},
-		{"two, of which one tells the label", []implementation{labelled, fake("b", right, goodKernel)}, 0, new(true), []string{"yes", "yes", "yes", "yes", "-", "yes", "yes"}},
+		{"two, one reports the label", []implementation{labelled, fake("b", right, goodKernel)}, 0, new(true), []string{"yes", "yes", "yes", "yes", "-", "yes", "yes"}},
 		{"two alike", []implementation{labelled, labelled}, 0, new(true), []string{"yes", "yes", "yes", "yes", "yes", "yes", "yes"}},
 		{"none", nil, 1, new(false), []string{"no", "no", "no", "no", "no", "no", "no"}},
 	} {
@@ -273,7 +273,7 @@ func TestCheckOfOneAlone(t *testing.T) {
 		if diff := cmp.Diff(test.text, column(t, stdout)); diff != "" || code != test.code {
 			t.Errorf("%s: exit %d, want %d (-want +got):\n%s\n%s", test.name, code, test.code, diff, stdout)
 		}
-		if explained := strings.Contains(stdout, "one implementation alone"); explained != slices.Contains(test.text, "-") {
+		if explained := strings.Contains(stdout, "only one implementation"); explained != slices.Contains(test.text, "-") {
 			t.Errorf("%s: the dash is explained: %v:\n%s", test.name, explained, stdout)
 		}
 		code, stdout, _ = runArgs("check", "--json")
@@ -287,8 +287,8 @@ func TestCheckOfOneAlone(t *testing.T) {
 	}
 }
 
-// check exits with 1 when an implementation does not answer, answers something
-// else than the others, or all answer what is not true.
+// check exits with 1 if an implementation does not answer, if its answer differs from those
+// of the others, or if all answers are wrong.
 func TestCheckFails(t *testing.T) {
 	right := func(int) (int32, uint32, uint32, error) {
 		return int32(os.Getpid()), uint32(os.Geteuid()), uint32(os.Getegid()), nil
@@ -307,14 +307,14 @@ func TestCheckFails(t *testing.T) {
 		says string
 	}{
 		{"two that are right", []implementation{fake("a", right, goodKernel), fake("b", right, goodKernel)}, 0, "yes"},
-		{"one tells no pid", []implementation{fake("a", right, goodKernel), fake("b", withoutPID, goodKernel)}, 1, "no"},
-		{"both tell no pid", []implementation{fake("a", withoutPID, goodKernel), fake("b", withoutPID, goodKernel)}, 0, "yes"},
+		{"one reports no pid", []implementation{fake("a", right, goodKernel), fake("b", withoutPID, goodKernel)}, 1, "no"},
+		{"both report no pid", []implementation{fake("a", withoutPID, goodKernel), fake("b", withoutPID, goodKernel)}, 0, "yes"},
 		{"one is wrong", []implementation{fake("a", right, goodKernel), fake("b", stranger, goodKernel)}, 1, "4242"},
 		{"both are wrong", []implementation{fake("a", stranger, goodKernel), fake("b", stranger, goodKernel)}, 1, "4242"},
 		{"one does not answer", []implementation{fake("a", right, goodKernel), fake("b", refuses, goodKernel)}, 1, "-[1]"},
 		{"none answers", []implementation{fake("a", refuses, goodKernel)}, 1, "[1] protocol not available"},
 		{"a kernel that answers for the caller", []implementation{fake("a", right, badKernel)}, 1, "names the caller"},
-		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "cannot tell whether"},
+		{"a kernel that cannot be asked", []implementation{fake("a", right, blindKernel)}, 1, "it is not known whether"},
 		{"nobody to ask", nil, 1, "AGREE"},
 	} {
 		implementations = test.rows
@@ -327,8 +327,8 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// So it does when that goes for any other fact. One that an implementation cannot
-// tell is no failure.
+// The check also fails if the answers about any other fact are wrong. A fact that an
+// implementation does not support is not a failure.
 func TestCheckFailsOnEachFact(t *testing.T) {
 	groups := func(gids ...uint32) func(*implementation) {
 		return func(i *implementation) { i.groups = func(int) ([]uint32, error) { return gids, nil } }
@@ -366,9 +366,9 @@ func TestCheckFailsOnEachFact(t *testing.T) {
 		{"groups that we do not have", groups(4242, 4243), groups(4242, 4243), strangerGroups},
 		{"another label", label("a", nil), label("b", nil), 1},
 		{"the same label", label("a", nil), label("a", nil), 0},
-		{"a label that one cannot tell", label("a", nil), unsupported, 0},
-		{"a label that one fails to tell", label("a", nil), label("", unix.EPERM), 1},
-		{"a label that both fail to tell", label("", unix.EPERM), label("", unix.EPERM), 1},
+		{"a label that one does not support", label("a", nil), unsupported, 0},
+		{"a label that one fails to get", label("a", nil), label("", unix.EPERM), 1},
+		{"a label that both fail to get", label("", unix.EPERM), label("", unix.EPERM), 1},
 		{"another token", token(1), token(2), 1},
 		{"the same process", process(self, false), process(self, false), 0},
 		{"another process", process(self, false), process(1, false), 1},
@@ -452,7 +452,7 @@ func (p *process) end(t *testing.T) (code int, stdout, stderr string) {
 
 func TestListenAndDial(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	addresses := []string{filepath.Join(t.TempDir(), "s")}
 	if runtime.GOOS == "linux" {
@@ -490,7 +490,7 @@ func TestListenAndDial(t *testing.T) {
 // A peer that no --allow flag names is denied, at either end.
 func TestAllow(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	us, err := user.LookupId(strconv.Itoa(os.Geteuid()))
 	if err != nil {
@@ -548,10 +548,10 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Of each fact there is a value or a reason, and as many values as this system has.
+// Each fact has a value or a reason. The values are those that this system reports.
 func TestListenShowsAllFacts(t *testing.T) {
 	if runtime.GOOS == "netbsd" {
-		t.Skip("NetBSD tells the dialling end its own ids, so dial denies the server")
+		t.Skip("some releases of NetBSD name the caller itself on the connecting end, so dial denies the server")
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	listener := startListener(t, "--once", "--json", path)
@@ -584,7 +584,7 @@ func TestListenShowsAllFacts(t *testing.T) {
 		{"start_time", !got.StartTime.IsZero(), want.Process},
 	} {
 		if reason := got.Unavailable[test.fact]; test.told != test.support.Available || test.told == (reason != "") {
-			t.Errorf("%s is told: %v (%q), want %v:\n%s", test.fact, test.told, reason, test.support.Available, saw)
+			t.Errorf("%s is reported: %v (%q), want %v:\n%s", test.fact, test.told, reason, test.support.Available, saw)
 		}
 	}
 	if got.Groups != nil && runtime.GOOS == "linux" && os.Geteuid() == 0 {
@@ -633,7 +633,7 @@ func TestPeerText(t *testing.T) {
 	}
 }
 
-// A reason does not hold what differs from peer to peer, or each would be a footnote.
+// A reason leaves out what differs between peers. Otherwise each peer would have a footnote.
 func TestReasonsAreAlike(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -653,7 +653,7 @@ func TestReasonsAreAlike(t *testing.T) {
 	}
 }
 
-// However many groups a peer has, its line stays a line.
+// The text about a peer is one line, however many groups the peer has.
 func TestManyGroupsAreCut(t *testing.T) {
 	gids := make([]uint32, 65_536)
 	for n := range gids {
@@ -686,7 +686,7 @@ func TestInterruptRemovesSocketFile(t *testing.T) {
 	}
 }
 
-// A reader of the output that has gone away ends the command without a word, as for head(1).
+// If the reader of the output goes away, as head(1) does, the command ends without a message.
 func TestBrokenPipe(t *testing.T) {
 	for _, args := range [][]string{{"check"}, {"check", "--json"}, {"version"}} {
 		read, write, err := os.Pipe()
@@ -700,7 +700,7 @@ func TestBrokenPipe(t *testing.T) {
 		err = p.Run()
 		write.Close()
 		if code := p.ProcessState.ExitCode(); code != exitPipe || stderr.String() != "" {
-			t.Errorf("peercred %q: %v, %q, want exit %d and no word", args, err, &stderr, exitPipe)
+			t.Errorf("peercred %q: %v, %q, want exit %d and no message", args, err, &stderr, exitPipe)
 		}
 	}
 }
@@ -736,7 +736,7 @@ func TestBrokenPipeRemovesSocketFile(t *testing.T) {
 	said, _ := io.ReadAll(complaints)
 	p.Wait()
 	if code := p.ProcessState.ExitCode(); code != exitPipe || len(said) > 0 {
-		t.Errorf("exit %d, %s, want %d and no word", code, said, exitPipe)
+		t.Errorf("exit %d, %s, want %d and no message", code, said, exitPipe)
 	}
 	assertEmpty(t, filepath.Dir(path))
 }

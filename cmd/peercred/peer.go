@@ -25,9 +25,9 @@ type peer struct {
 	*peercred.PeerCredentials
 	User   string  `json:"user,omitempty"`
 	Group  string  `json:"group,omitempty"`
-	Groups []group `json:"groups,omitzero"` // nil if they are not told
+	Groups []group `json:"groups,omitzero"` // nil if they are not reported
 	Label  string  `json:"security_label,omitempty"`
-	// As of now, and not as of connect time.
+	// The following are as of now, not as of connect time.
 	Executable string    `json:"executable,omitempty"`
 	StartTime  time.Time `json:"start_time,omitzero"`
 	// Unavailable has the reason for each of the facts that is missing.

@@ -12,9 +12,9 @@ import (
 	"example.com/peercred"
 )
 
-// FuzzText: a peer chooses its label, within its policy, and its executable. The line
-// about it stays one line of so many fields, without a command to the terminal, and
-// says what they are.
+// FuzzText checks the line about a peer that chooses its label, within its policy, and its
+// executable. It is one line with a fixed number of fields, has no command for the terminal,
+// and shows the values.
 func FuzzText(f *testing.F) {
 	f.Add("unconfined", "/usr/bin/x")
 	f.Add("", "")
@@ -42,7 +42,7 @@ func FuzzText(f *testing.F) {
 					t.Errorf("%s: %v", shown, err)
 				}
 			} else if shown == "" || strings.Contains(shown, " ") || strings.HasPrefix(shown, "-") {
-				t.Errorf("%q is shown as %s, which can be taken for something else", chosen, shown)
+				t.Errorf("%q is shown as %s, which can be mistaken for something else", chosen, shown)
 			}
 			if said != chosen {
 				t.Errorf("%q is shown as %s", chosen, shown)

@@ -1,6 +1,6 @@
 /*
- * What pidfd.h brings along for old headers is what new ones say ("make cross-c",
- * with the headers that Zig carries).
+ * The declarations in pidfd.h, which are for old headers, are those of new headers ("make
+ * cross-c", with Zig's headers).
  */
 #include "../pidfd.h"
 

@@ -79,8 +79,8 @@ func TestAuditLine(t *testing.T) {
 	}
 }
 
-// TestAuditRefusedConnection has the two kinds of them.
-func TestAuditRefusedConnection(t *testing.T) {
+// TestAuditDeniedConnection has both kinds of connections that are closed unread.
+func TestAuditDeniedConnection(t *testing.T) {
 	for _, test := range []struct {
 		denied *guard.Denied
 		want   fields
@@ -107,7 +107,7 @@ func TestAuditRefusedConnection(t *testing.T) {
 	}
 }
 
-// A request that did not come through the auditor has no line to say so in.
+// A request that did not pass the auditor has no line in the log.
 func TestAuditDeniedElsewhere(t *testing.T) {
 	var log bytes.Buffer
 	a := auditor{slog.New(slog.NewTextHandler(&log, nil))}

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"example.com/peercred"
+	"example.com/peercred/internal/reexec"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,16 +46,9 @@ func lookUp(t *testing.T, name string) account {
 	return account{name, uint32(uid), uint32(gid)}
 }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to connect as several users")
-	}
-}
-
 func needCurl(t *testing.T) string {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	curl, err := exec.LookPath("curl")
 	if err != nil {
 		t.Skip("needs curl, which is the client here: ", err)
@@ -104,7 +98,7 @@ func startProcess(t *testing.T, rules string, options ...func(*exec.Cmd)) *proce
 	return p
 }
 
-// hangup has the process read rules, and waits for the nth message about that.
+// hangup makes the process read rules, and waits for the nth message about that.
 func (p *process) hangup(t *testing.T, rules, message string, n int) {
 	t.Helper()
 	p.writeRules(t, rules)
@@ -123,7 +117,7 @@ func (p *process) end(t *testing.T) {
 	}
 }
 
-// curl runs curl as a user, who has no other groups than those given.
+// curl runs curl as a user who has only the given groups.
 func (p *process) curl(t *testing.T, as account, program string, args ...string) (stdout string, exit int) {
 	t.Helper()
 	args = append([]string{"--silent", "--show-error", "--max-time", itoa(int(patience.Seconds())), "--unix-socket", p.socket}, args...)
@@ -139,8 +133,8 @@ func (p *process) curl(t *testing.T, as account, program string, args ...string)
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// dialAs connects as a user. Linux goes by the ids of the thread that calls
-// connect(2), and Go leaves those alone that one thread sets for itself.
+// dialAs connects as a user. Linux uses the ids of the thread that calls connect(2). Go does
+// not change ids that one thread sets for itself.
 func dialAs(socket string, as account) func() (net.Conn, error) {
 	return func() (net.Conn, error) {
 		type result struct {
@@ -177,7 +171,7 @@ const (
 	introspectURL  = "http://localhost/v1/introspect"
 )
 
-// TestEndToEnd is the README's story, with the real curl.
+// TestEndToEnd runs the whole server with the real curl.
 func TestEndToEnd(t *testing.T) {
 	curl := needCurl(t)
 	alice, bob, verifier := lookUp(t, "daemon"), lookUp(t, "bin"), lookUp(t, "nobody")
@@ -202,7 +196,7 @@ func TestEndToEnd(t *testing.T) {
 		"rule": fmt.Sprintf("any of (user %s(%d); user %s(%d))", alice.name, alice.uid, verifier.name, verifier.uid),
 	})
 
-	// The verifier may ask, and nothing else; Alice may not ask.
+	// The verifier may only ask about tokens. Alice may not ask.
 	ask := []string{"--data", tokenBody(hers.Token), introspectURL}
 	if stdout, exit := p.curl(t, verifier, curl, ask...); exit != 0 || stdout != active(hers) {
 		t.Errorf("verifier: exit %d, %q", exit, stdout)
@@ -215,7 +209,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("alice, for introspection: %q", stdout)
 	}
 
-	// Alice keeps a connection open across all that follows.
+	// Alice keeps a connection open from here on.
 	kept := newClient(t, dialAs(p.socket, alice))
 	kept.fetch(t)
 	p.hangup(t, "{}}", notReloaded, 1)
@@ -242,7 +236,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("alice had %d connections, want one all the time", kept.dials)
 	}
 
-	// The end waits for the verifier's request.
+	// At the end the server waits for the verifier's request.
 	held := hold(t, dialAs(p.socket, verifier))
 	must(t, p.cmd.Process.Signal(unix.SIGTERM))
 	p.log.await(t, 1, fields{"msg": stopping})
@@ -255,7 +249,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("%d lines for 11 requests:\n%s", n, p.log)
 	}
 	if n := p.log.count(t, fields{"msg": "connection denied"}); n != 3 {
-		t.Errorf("%d lines for 3 refused connections:\n%s", n, p.log)
+		t.Errorf("%d lines for 3 denied connections:\n%s", n, p.log)
 	}
 	for _, secret := range []string{hers.Token, again.Token} {
 		if strings.Contains(p.log.String(), secret) {
@@ -264,8 +258,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// TestHostileExecutable is a client whose path looks like more lines, and like a
-// terminal's commands.
+// TestHostileExecutable has a client whose path looks like further lines, and like commands
+// to a terminal.
 func TestHostileExecutable(t *testing.T) {
 	curl := needCurl(t)
 	if process := peercred.Support().Process; !process.Available {
@@ -290,7 +284,7 @@ func TestHostileExecutable(t *testing.T) {
 
 // TestGroupOfClient names a user by the supplementary group that its process has.
 func TestGroupOfClient(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	alice, verifier := lookUp(t, "daemon"), lookUp(t, "nobody")
 	group, err := user.LookupGroupId("2")
 	if err != nil {
@@ -322,8 +316,8 @@ func TestGroupOfClient(t *testing.T) {
 		t.Errorf("%s, of a group that is no longer named", got)
 	}
 
-	// If both her name and her group admit her, either one does afterwards; but not a
-	// group that was not named then, and not a name that is another's.
+	// If both her name and her group admitted her, either one keeps the token valid. A group
+	// that was not named then does not, and neither does the name of another user.
 	byName := rulesFor([]string{alice.name}, []string{verifier.name})
 	byBoth := fmt.Sprintf(`{"users": [%q], %s`, alice.name, byGroup[1:])
 	bobToo, bobAlone := rulesFor([]string{"bin", alice.name}, []string{verifier.name}), rulesFor([]string{"bin"}, []string{verifier.name})
@@ -357,10 +351,10 @@ func (p *process) curlInGroup(as account, group uint32, curl string) ([]byte, er
 	return cmd.Output()
 }
 
-// TestLogWithoutReader has the reader of the log go away: the server serves on, and
-// removes its socket in the end.
+// TestLogWithoutReader makes the reader of the log go away. The server goes on, and removes
+// its socket at the end.
 func TestLogWithoutReader(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	reader, writer, err := os.Pipe()
 	must(t, err)
 	p := startProcess(t, rulesFor([]string{"root"}, nil), func(cmd *exec.Cmd) {
@@ -378,10 +372,10 @@ func TestLogWithoutReader(t *testing.T) {
 	p.end(t)
 }
 
-// TestUnmappedUser has the server in a user namespace where two users have the same
-// uid, 65534, and are admitted by their group.
+// TestUnmappedUser runs the server in a user namespace where two users have the same uid,
+// 65534, and are admitted by their group.
 func TestUnmappedUser(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	group, err := user.LookupGroupId("2")
 	if err != nil {
 		t.Skip("this system lacks a group of the test: ", err)
@@ -411,7 +405,7 @@ func TestUnmappedUser(t *testing.T) {
 
 // TestSecondSignal ends a server that waits for a request at once.
 func TestSecondSignal(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	verifier := lookUp(t, "nobody")
 	p := startProcess(t, rulesFor(nil, []string{verifier.name}))
 	held := hold(t, dialAs(p.socket, verifier))

@@ -17,25 +17,26 @@ import (
 	"testing"
 	"time"
 
+	"example.com/peercred/internal/reexec"
 	"github.com/google/go-cmp/cmp"
 )
 
-// One member of a group that the rules name, in a user namespace with 65,536 uids and
-// as many groups: what such a user takes of the server is bounded.
+// In these tests one member of a group that the rules name has a user namespace with 65,536
+// uids and as many groups. The memory and connections that such a user takes are bounded.
 
 const floodVariable = "CREDENTIALSERVER_TEST_FLOOD"
 
 func init() { commands["flood"] = runFlood }
 
-// flood is what such a member does: it fetches credentials under each of so many uids,
-// each on a connection of its own.
+// flood is the order to such a member: fetch credentials under each of so many uids, each on
+// a connection of its own.
 type flood struct {
 	Socket string
 	UIDs   int
 	Hold   bool // all connections, until the end
 }
 
-// flooded is what came of it.
+// flooded is the member's report.
 type flooded struct{ Served, Refused int }
 
 // namedGroup is, in the namespace, the group that the rules name.
@@ -115,8 +116,8 @@ func (f flood) fetch(conn net.Conn) (status int, err error) {
 	return response.StatusCode, err
 }
 
-// start lets the member begin, waits until it has done all, and returns what came of it.
-// The function that is returned lets go of its connections.
+// start lets the member begin, waits until it has finished, and returns its report. The
+// returned function closes the member's connections.
 func (f flood) start(t *testing.T, group uint32) (got flooded, end func()) {
 	t.Helper()
 	text, err := json.Marshal(f)
@@ -155,7 +156,7 @@ func (f flood) start(t *testing.T, group uint32) (got flooded, end func()) {
 // startForGroup starts a server whose rules name a group and root.
 func startForGroup(t *testing.T) *process {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	group, err := user.LookupGroupId("2")
 	if err != nil {
 		t.Skip("this system lacks a group of the test: ", err)

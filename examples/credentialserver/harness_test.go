@@ -72,11 +72,11 @@ func (b *logBook) read() (lines []string, grown <-chan struct{}) {
 	return slices.Clone(b.lines), b.grown
 }
 
-// patience ends a wait for what never comes. It decides no verdict where the code is
-// right, on a slow machine either.
+// patience ends a wait that would never end. If the code is correct, the wait ends earlier,
+// even on a slow machine.
 const patience = 5 * time.Minute
 
-// shippedLimits are those that the command has where no test changes them.
+// shippedLimits are the command's limits, unless a test changes them.
 var shippedLimits = limits
 
 // await waits until n lines have the given fields, and returns the last of them.
@@ -96,7 +96,7 @@ func (b *logBook) await(t *testing.T, n int, want fields) fields {
 	}
 }
 
-// count tells how many lines have the given fields by now.
+// count returns how many lines have the given fields by now.
 func (b *logBook) count(t *testing.T, want fields) int {
 	t.Helper()
 	lines, _ := b.read()
@@ -132,8 +132,8 @@ func selected(from, keys fields) fields {
 	return s
 }
 
-// parseLine reads key=value pairs with values quoted where they must be. What is no
-// such line is a field of its own.
+// parseLine reads key=value pairs, whose values are quoted if they must be. A line of another
+// form is a field of its own.
 func parseLine(t *testing.T, line string) fields {
 	t.Helper()
 	got := fields{}
@@ -203,8 +203,8 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// reload has the server read the rules, and waits until the log has said message
-// for the nth time.
+// reload makes the server read the rules, and waits until the log has the message for the
+// nth time.
 func (s *testServer) reload(t *testing.T, text, message string, n int) {
 	t.Helper()
 	s.writeRules(t, text)
@@ -271,7 +271,7 @@ func (s *testServer) client(t *testing.T) *client {
 	return newClient(t, func() (net.Conn, error) { return net.Dial("unix", s.socket) })
 }
 
-// answer is what a test looks at.
+// answer is the part of an answer that a test checks.
 type answer struct {
 	Status       int
 	Type         string
@@ -299,7 +299,7 @@ func (c *client) do(t *testing.T, method, path, body string) answer {
 	return answer{response.StatusCode, h.Get("Content-Type"), h.Get("Cache-Control"), h.Get("Allow"), string(text)}
 }
 
-// jsonAnswer is the answer of 200.
+// jsonAnswer is the answer with status 200.
 func jsonAnswer(body string) answer {
 	return answer{Status: 200, Type: "application/json", CacheControl: "no-store", Body: body}
 }

@@ -54,8 +54,8 @@ func (l *liveRules) reload() {
 
 func (l *liveRules) get() *rules { return l.current.Load() }
 
-// The policies go by the rules of the time when they are asked. It is the rule in
-// the file that a refusal names, since guard hands inner refusals on.
+// Each policy uses the rules that are current when it is asked. A denial names the rule in
+// the file, because guard returns the inner denial.
 
 func (l *liveRules) users() guard.Policy {
 	return guard.Func("the users of the rules", func(p guard.Peer) error { return guard.AllOf(ownUID, l.get().users).Allow(p) })

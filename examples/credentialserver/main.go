@@ -23,7 +23,7 @@
 // A client gets credentials if its user is among users, or if it has one of groups as
 // its effective group or as a supplementary group. Verifiers can ask who has a token.
 // Nobody else is served. Every key can be left out, and an empty list names nobody.
-// Credentials live for lifetime, a duration from 10s to 24h. The default is 15m. An
+// Credentials are valid for lifetime, a duration from 10s to 24h. The default is 15m. An
 // unknown key, a repeated key, and an unknown name are errors.
 //
 // On SIGHUP the file is read again. Connections stay open. Each request is decided by the
@@ -80,9 +80,9 @@
 //
 // The limits of a user count by uid. A member of a group that the rules name can connect
 // under each of its subordinate uids (subuid(5)), and each counts as its own user. The
-// server cannot know who has a subordinate uid. The kernel tells who made the user namespace
-// of a process, but the member can also run a set-user-ID file of the subordinate uid
-// outside that namespace. So one member can take all 512 connections and all 65536 tokens.
+// server cannot know who has a subordinate uid. The kernel reports who made the user
+// namespace of a process, but the member can also run a set-user-ID file of the subordinate
+// uid outside that namespace. So one member can take all 512 connections and 65536 tokens.
 // The server then serves nobody else. To prevent that, name only users in the rules, and no
 // groups.
 //

@@ -11,6 +11,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintf(os.Stderr, "credentialserver: %s does not tell which user is at the other end of a socket; run it on Unix\n", runtime.GOOS)
+	fmt.Fprintf(os.Stderr, "credentialserver: %s does not report which user is at the other end of a socket; run it on Unix\n", runtime.GOOS)
 	os.Exit(1)
 }

@@ -190,8 +190,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// FuzzRules: what is accepted means the same to a strict reader of JSON,
-// and names nobody beside.
+// FuzzRules checks that accepted rules mean the same to a strict reader of JSON, and name
+// nobody else.
 func FuzzRules(f *testing.F) {
 	f.Add([]byte(`{"users": ["a", "b"], "groups": ["c"], "lifetime": "5m", "verifiers": {"users": ["d"], "groups": ["e"]}}`))
 	f.Add([]byte(`{"users": null, "verifiers": null}`))

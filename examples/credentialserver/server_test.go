@@ -81,7 +81,7 @@ func TestIntrospect(t *testing.T) {
 	}
 }
 
-// TestTokenOutlivesConnection has its groups too, by which its user may be named.
+// TestTokenOutlivesConnection also has rules that name the user by a group.
 func TestTokenOutlivesConnection(t *testing.T) {
 	s := startServer(t, rulesFor([]string{me(t)}, []string{me(t)}))
 	first := s.client(t)
@@ -128,7 +128,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestOptionsOfServer is about what net/http would answer itself.
+// TestOptionsOfServer makes the requests that net/http would answer itself.
 func TestOptionsOfServer(t *testing.T) {
 	s := startServer(t, rulesFor([]string{me(t)}, nil))
 	conn, err := net.Dial("unix", s.socket)
@@ -144,7 +144,7 @@ func TestOptionsOfServer(t *testing.T) {
 	s.log.await(t, 1, fields{"msg": "request", "method": "OPTIONS", "route": "-", "status": "404"})
 }
 
-// TestReload has one connection open across all rules.
+// TestReload keeps one connection open while the rules change.
 func TestReload(t *testing.T) {
 	both := []string{me(t)}
 	s := startServer(t, rulesFor(both, both))
@@ -223,15 +223,15 @@ func TestConnectionLimitCounts(t *testing.T) {
 	} {
 		limit.track(ours, step.state)
 		if err := limit.policy().Allow(ours.Peer()); (err != nil) != step.refused {
-			t.Errorf("after %v: %v; want refused %v", step.state, err, step.refused)
+			t.Errorf("after %v: %v; want denied %v", step.state, err, step.refused)
 		}
 	}
 	if len(limit.byUID) != 0 || limit.open != 0 {
-		t.Errorf("%v and %d are kept of users who are gone", limit.byUID, limit.open)
+		t.Errorf("%v and %d are stored for users who are gone", limit.byUID, limit.open)
 	}
 }
 
-// TestServerIsBounded is about clients that take their time, or never end.
+// TestServerIsBounded has clients that are slow, or never end.
 func TestServerIsBounded(t *testing.T) {
 	patient := limits
 	limits = shippedLimits
@@ -290,7 +290,7 @@ func TestCutOff(t *testing.T) {
 	held := hold(t, dialer(s.socket))
 	stop()
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "were cut off") {
-		t.Errorf("%v, want to be told", err)
+		t.Errorf("%v, want an error about the requests that were cut off", err)
 	}
 	if n, err := held.conn.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("%d, %v; want a closed connection", n, err)
@@ -309,8 +309,8 @@ func dialer(socket string) func() (net.Conn, error) {
 	return func() (net.Conn, error) { return net.Dial("unix", socket) }
 }
 
-// hold sends a request without its body, and returns when its handler reads that:
-// it is then that the server says 100 Continue.
+// hold sends a request without its body, and returns when its handler reads the body. The
+// server then sends 100 Continue.
 func hold(t *testing.T, dial func() (net.Conn, error)) *heldRequest {
 	t.Helper()
 	conn, err := dial()
@@ -329,7 +329,7 @@ func hold(t *testing.T, dial func() (net.Conn, error)) *heldRequest {
 	return &heldRequest{conn, reader}
 }
 
-// finish sends the body, and returns that of the answer.
+// finish sends the body, and returns the body of the answer.
 func (h *heldRequest) finish(t *testing.T) string {
 	t.Helper()
 	io.WriteString(h.conn, heldBody)
@@ -358,7 +358,7 @@ func serveHandler(t *testing.T, server *http.Server) *client {
 	return newClient(t, dialer(socket))
 }
 
-// TestTooManyTokens runs the API with room for none.
+// TestTooManyTokens runs the API with no room for a token.
 func TestTooManyTokens(t *testing.T) {
 	a, log := newTestAPI(t, rulesFor([]string{me(t)}, nil))
 	a.tokens.most = 0

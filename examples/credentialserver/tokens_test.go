@@ -65,7 +65,7 @@ func TestTokensAreSwept(t *testing.T) {
 	})
 }
 
-// sizes tells how many tokens are kept, by either index.
+// sizes returns how many tokens are stored, by either index.
 func (ts *tokens) sizes() (byHash, byUID int) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -52,17 +52,17 @@ func Play[Role any](play func(Role) error) bool {
 // stdin is shared, because a second reader would consume the next line.
 var stdin = bufio.NewReader(os.Stdin)
 
-// Step tells the test that the process has done a step, and waits until it may go on.
+// Step reports to the test that the process has done a step, and waits until it may go on.
 func Step(report string) {
 	fmt.Println(report)
 	stdin.ReadString('\n')
 }
 
-// Report tells the test a value, which [Process.Decode] reads.
+// Report sends the test a value, which [Process.Decode] reads.
 func Report(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
-// TakeIDs gives the process a user, a group and supplementary groups. A nil id is
-// left as it is; with a group the supplementary ones become those given.
+// TakeIDs gives the process a user, a group and supplementary groups. A nil id stays as it
+// is. If a group is given, the supplementary groups are replaced.
 func TakeIDs(uid, gid *uint32, groups []int) error {
 	if gid != nil || len(groups) > 0 {
 		if err := syscall.Setgroups(groups); err != nil {
@@ -86,6 +86,14 @@ func SetUID(uid uint32) error {
 		return fmt.Errorf("setresuid: %w", err)
 	}
 	return nil
+}
+
+// NeedRoot skips a test that starts processes under other ids, unless it runs as root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to start peers under other ids")
+	}
 }
 
 // Process is a running process that plays a role.
@@ -138,7 +146,7 @@ func Command(role any) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not by its path: other users cannot enter the directory it is in.
+	// Do not use the path of the binary, because other users cannot enter its directory.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = environment
 	cmd.Stderr = os.Stderr

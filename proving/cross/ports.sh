@@ -1,6 +1,6 @@
 #!/bin/bash
-# ports.sh MODULE...: vets the root, which compiles it, for every port that Go knows, and the
-# modules for a few ports, since their dependencies are large.
+# ports.sh MODULE...: vets the root for every port that Go knows, which also compiles it. It
+# vets the modules for a few ports, because their dependencies are large.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

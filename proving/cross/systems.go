@@ -39,7 +39,7 @@ var systems = []system{
 		calls: linuxCalls,
 		here:  "-D__linux__=1",
 	},
-	{ // with the kernel's headers, as Bionic has them, and musl's in place of Bionic's
+	{ // with the kernel's headers, which Bionic also has, and musl's in place of Bionic's
 		goos:    "android",
 		targets: "x86_64-linux-musl x86-linux-musl aarch64-linux-musl arm-linux-musleabi",
 		flags:   "-D__ANDROID__=1",
@@ -79,14 +79,14 @@ var systems = []system{
 		here:     notLinux + "-D__OpenBSD__" + headers + "x86_64-openbsd-none -isystem $ZIG/lib/libc/include/generic-openbsd",
 		programs: "amd64=x86_64-openbsd arm64=aarch64-openbsd",
 	},
-	{ // and illumos: our imitation of their headers, beside those of musl or this machine
+	{ // Solaris and illumos: our imitation of their headers, beside those of musl or this machine
 		goos:    "solaris",
 		targets: "x86_64-linux-musl",
 		flags:   notLinux + "-D_DEFAULT_SOURCE -D__sun -I$TESTDATA/solaris",
 		calls:   "getpeerucred ucred_getpid ucred_geteuid ucred_getegid ucred_getgroups ucred_free",
 		here:    notLinux + "-D_DEFAULT_SOURCE -D__sun -I$TESTDATA/solaris",
 	},
-	{ // the same kind of imitation
+	{ // our imitation of its headers
 		goos:    "aix",
 		targets: "powerpc64-linux-musl",
 		flags:   notLinux + "-D_DEFAULT_SOURCE -D_AIX -I$TESTDATA/aix",

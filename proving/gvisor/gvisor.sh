@@ -29,7 +29,7 @@ fi
 command -v "$runsc" >/dev/null || fail "there is no $runsc: apt-get install runsc"
 
 release=$("$runsc" --version | sed -n 's/^runsc version //p')
-date=$(echo "$release" | grep -o '20[0-9]\{6\}') || fail "$runsc tells no release with a date: '$release'"
+date=$(echo "$release" | grep -o '20[0-9]\{6\}') || fail "$runsc reports no release with a date: '$release'"
 old=PEERCRED_TEST_KERNEL_ANSWERS_FOR_CALLER=1 new=PEERCRED_TEST_KERNEL_CONFUSES_PACKET_ENDS=1
 if test "$date" -lt 20251101; then
 	expect=$old unlike=$new tests=TestTrap13Kernel
@@ -38,7 +38,7 @@ elif test "$date" -ge 20251201; then
 	tests="TestTrap13Kernel TestTrap13PacketEnds TestTrap04HighIDs TestClientSeesServer TestSetuidAfterConnect
 		TestTrap06ConnectorIsNotWriter TestTrap07PeerGone TestInheritedDescriptor"
 else
-	fail "gVisor $release is of November 2025, of which it is not known what is right: take a later one"
+	fail "gVisor $release is of November 2025, and its correct answers are not known: take a later release"
 fi
 
 dir=$(mktemp -d)

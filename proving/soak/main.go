@@ -72,7 +72,7 @@ func main() {
 	}
 }
 
-// tolerance is the growth in bytes that is no leak.
+// tolerance is the growth in bytes that does not count as a leak.
 const tolerance = 16 << 20
 
 // run returns an error if anything is wrong.

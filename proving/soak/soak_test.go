@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,9 +18,7 @@ func TestMain(m *testing.M) { reexec.Main(m, playClient) }
 
 // A run without faults finds no fault, and each fault is found.
 func TestRun(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to start clients under other users")
-	}
+	reexec.NeedRoot(t)
 	expect := func(change func(*peer)) func(*testing.T, *visit, int64) bool {
 		return func(_ *testing.T, v *visit, _ int64) bool {
 			another := &peer{want: v.peer.want, groups: v.peer.groups, outcome: v.peer.outcome}

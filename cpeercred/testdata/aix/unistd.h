@@ -1,7 +1,6 @@
 /*
- * What AIX's sys/socket.h and getpeereid declare for a 64-bit process, and no
- * more: an imitation, to compile the shim where there are no AIX headers ("make
- * cross").
+ * This imitation of AIX's headers compiles the shim without them ("make cross"). It has only
+ * what sys/socket.h and getpeereid declare for a 64-bit process.
  */
 #pragma GCC system_header
 #include_next <unistd.h>

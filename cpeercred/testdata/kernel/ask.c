@@ -1,9 +1,10 @@
 /*
- * Asks one system's shims what the tests of native want to know ("make test-shims"), on
- * a kernel that follows a script.
+ * Asks one system's shims the questions of native's tests ("make test-shims"), on a kernel
+ * that follows a script.
  *
- * It reads a line per question from stdin and prints a line per answer, see ask(). The
- * shims and the kernel are compiled with their system's headers, this with the machine's.
+ * It reads a line for each question from stdin and prints a line for each answer: see ask().
+ * The shims and the kernel are compiled with their system's headers. This file is compiled
+ * with the machine's headers.
  */
 #include "../../cpeercred.h"
 
@@ -39,9 +40,8 @@ read_socket(void)
 }
 
 /*
- * Reads "SOCKET REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and
- * prints "ERRNO PID UID GID LEVEL OPTION". The outputs begin as 7 8 9, which a
- * failure must leave alone.
+ * Reads "SOCKET REPLY REPLY EID_ERROR EUID EGID NAME_ERROR OWN PEER" and prints "ERRNO PID
+ * UID GID LEVEL OPTION". The outputs begin as 7 8 9. A failure must not change them.
  */
 static int
 ask_credentials(void)
@@ -71,7 +71,7 @@ print_hex(const void *bytes, size_t n)
 		printf("%02x", b[i]);
 }
 
-/* How many words: n, or 7 of a failure that left them alone. */
+/* The number of words: n, or 7 for a failure that did not change them. */
 static size_t
 handed_out(int error, const uint32_t *words, size_t n)
 {
@@ -83,13 +83,11 @@ handed_out(int error, const uint32_t *words, size_t n)
 }
 
 /*
- * Reads "CAPACITY SOCKET REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION
- * CLOSED HEX", where CLOSED is the descriptor that the shim closed, -1 if none, and
- * HEX what it handed out. COUNT begins as 7, which a failure
- * other than ERANGE must leave alone. It is 8 for a token or a process's ids, also
- * where a failure has touched them; 2 for the time since boot; and 1 for the one word
- * of the others. ERRNO is
- * WROTE_PAST if the shim wrote past its room.
+ * Reads "CAPACITY SOCKET REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION CLOSED
+ * HEX". CLOSED is the descriptor that the shim closed, or -1. HEX is what the shim returned.
+ * COUNT begins as 7. A failure other than ERANGE must not change it. COUNT is 8 for a token
+ * or a process's ids, also if a failure has changed them. It is 2 for the time since boot,
+ * and 1 for the one word of the others. ERRNO is WROTE_PAST if the shim wrote past its room.
  */
 static int
 ask_list(char fact)
@@ -104,7 +102,7 @@ ask_list(char fact)
 	    !read_reply(&told.replies[0]) || !read_reply(&told.replies[1]) || !read_reply(&told.replies[2]))
 		return 0;
 	kernel_follow(&told);
-	/* What the shim finds in the buffer would be root, or a label. */
+	/* What is in the buffer before the call would read as root, or as a label. */
 	memset(room, fact == 'l' ? '!' : 0, sizeof(room));
 	switch (fact) {
 	case 'g':
@@ -170,9 +168,10 @@ ask_list(char fact)
 }
 
 /*
- * A question is c for credentials, g groups, l label, t token, o a process opened, e
- * whether it exited, p its pid or i its ids, b the time since boot, k what a socket is, f whether
- * its family is Unix, h whether it can have a peer, a whether the kernel answers for the caller, and its rest.
+ * A question is a letter and its rest. The letters are c for credentials, g groups, l label,
+ * t token, o to open a process, e whether it exited, p its pid, i its ids, b the time since
+ * boot, k the kind of a socket, f whether its family is Unix, h whether it can have a peer,
+ * and a whether the kernel answers for the caller.
  */
 static int
 ask(void)

@@ -1,11 +1,11 @@
 /*
- * The C shims of one system on a kernel that lies (see kernel.h), for
- * libFuzzer: "make fuzz". What a shim may hand out is decided here a second time,
- * from the kernel's own record of what it wrote and the system's own headers.
+ * Runs the C shims of one system on a kernel that lies (see kernel.h), for libFuzzer: "make
+ * fuzz". This file decides a second time what a shim may return, from the kernel's record of
+ * what it wrote and the system's own headers.
  *
- * Of each function: 0 and a value, or an errno and the outputs untouched. A value
- * if and only if the kernel's answer is credible, and then no bit of it but what the
- * kernel wrote and counted.
+ * Each function must return 0 and a value, or an errno and unchanged outputs. It must return
+ * a value if and only if the kernel's answer is credible. Every bit of the value must be one
+ * that the kernel wrote and counted.
  */
 #include "kernel.h"
 
@@ -15,11 +15,11 @@
 
 #define UNTOUCHED 0xa5
 
-/* Where a failed call's errno comes out as another one. */
+/* The errno that a shim returns for a failed call, if it is another one. */
 static int
 translated(const struct call *c)
 {
-	/* What is no socket is of no family. */
+	/* A descriptor that is not a socket has no family. */
 #if defined(__linux__)
 	if (c->kind == GETSOCKOPT && c->option == SO_DOMAIN && c->error == ENOTSOCK)
 		return EAFNOSUPPORT;
@@ -34,7 +34,7 @@ translated(const struct call *c)
 	return c->error != 0 ? c->error : EPROTO; /* EPROTO: it failed and did not say why */
 }
 
-/* A refusal is the errno of the call that failed, or one of those that a shim makes. */
+/* An error is the errno of the call that failed, or one of those that a shim makes. */
 static void
 check_refusal(int error)
 {
@@ -44,7 +44,7 @@ check_refusal(int error)
 		PROMISE(error == translated(c), "the errno is that of the call that failed");
 	else
 		PROMISE(error == EPROTO || error == ENOTCONN || error == EAFNOSUPPORT || error == EOPNOTSUPP || error == ERANGE,
-		    "the errno of a refusal is one that is documented");
+		    "the errno is one that is documented");
 }
 
 static void
@@ -57,12 +57,12 @@ check_untouched(const void *output, size_t size)
 		PROMISE(p[i] == UNTOUCHED, "an error comes without a value");
 }
 
-/* Returns whether a value is to be looked at. */
+/* Returns whether there is a value to check. */
 static int
 check_outcome(int error, int credible, const void *output, size_t size)
 {
-	PROMISE(error != 0 || credible, "a value comes from a credible answer alone");
-	PROMISE(error == 0 || !credible, "a credible answer is handed out");
+	PROMISE(error != 0 || credible, "a value comes only from a credible answer");
+	PROMISE(error == 0 || !credible, "a credible answer is returned");
 	if (error == 0)
 		return 1;
 	check_refusal(error);
@@ -106,7 +106,7 @@ is_type(int *type)
 	return is_int(SO_TYPE, type) && *type >= 1;
 }
 
-/* What cpeercred_kind is to say, 0 if it is to fail. */
+/* The required result of cpeercred_kind, 0 if it must fail. */
 static int
 is_kind(int *kind)
 {
@@ -158,7 +158,7 @@ is_unix(void)
 	return is_kind(&kind) && kind == CPEERCRED_KIND_UNIX;
 }
 
-/* The credentials that the kernel told, 0 if it did not tell any. */
+/* The credentials that the kernel reported, 0 if it did not report any. */
 #if defined(__linux__)
 static int
 are_credible(struct cpeercred_ids *ids)
@@ -220,7 +220,7 @@ are_credible(struct cpeercred_ids *ids)
 	    is_id(c, offsetof(struct sockpeercred, uid), &ids->uid) && is_id(c, offsetof(struct sockpeercred, gid), &ids->gid);
 }
 #elif defined(__NetBSD__)
-/* Whether an address of a Unix socket has a path, -1 if it is none. */
+/* Whether an address of a Unix socket has a path, -1 if it is not such an address. */
 static int
 is_named(const struct call *c)
 {
@@ -298,8 +298,8 @@ fuzz_check_unix_family(void)
 }
 
 /*
- * Whether the kernel told the ends of packet sockets apart: of a connection that it
- * refused, as it should, it named no peer.
+ * Whether the kernel distinguishes the ends of packet sockets. Then it refuses the
+ * connection, and names no peer for it.
  */
 static int
 are_packet_ends_right(void)
@@ -328,7 +328,7 @@ fuzz_check_can_have_peer(void)
 	PROMISE(descriptors_open() == 0, "no descriptor is left");
 	if (error == CPEERCRED_CONFUSED_ENDS) {
 		struct cpeercred_ids ids;
-		PROMISE(type == SOCK_SEQPACKET && are_credible(&ids), "the ends are confused if the kernel names a peer where there is none");
+		PROMISE(type == SOCK_SEQPACKET && are_credible(&ids), "the ends are confused only if the kernel names a peer for a socket without one");
 		return;
 	}
 #if defined(__OpenBSD__)
@@ -352,11 +352,11 @@ fuzz_answers_for_caller(void)
 	c = call_of(SOCKET, 0);
 	PROMISE(c != NULL, "a fresh socket is asked about");
 	if (c->result == -1 || error != 0) {
-		PROMISE(error != 0 && (c->result != -1 || error == translated(c)), "what cannot be asked is an error");
+		PROMISE(error != 0 && (c->result != -1 || error == translated(c)), "a question that fails is an error");
 		check_untouched(&answers, sizeof(answers));
 		return;
 	}
-	PROMISE(answers == are_credible(&ids), "a kernel that names somebody as nobody's peer is caught, and no other");
+	PROMISE(answers == are_credible(&ids), "only a kernel that names a peer for a socket without one is detected");
 }
 
 static void
@@ -373,19 +373,19 @@ fuzz_socketpair(void)
 		PROMISE(error == translated(c), "the errno is that of the call that failed");
 		check_untouched(fds, sizeof(fds));
 	} else if (error != 0) {
-		PROMISE(error == EPROTO && descriptors_open() == 0, "what is a pair is handed out");
+		PROMISE(error == EPROTO && descriptors_open() == 0, "a pair of two descriptors is returned");
 		check_untouched(fds, sizeof(fds));
 	} else {
 		PROMISE(descriptors_open() == 2 && descriptor_is_open(fds[0]) && descriptor_is_open(fds[1]), "a pair is what the kernel wrote");
 	}
 }
 
-/* The list functions hand out no more than fits. */
+/* The list functions return no more than fits. */
 #if defined(__linux__) || defined(HAS_XUCRED) || defined(__sun)
 static const size_t capacities[] = { 16, 0, 1, 4, 15, 64 };
 enum { CAPACITIES = sizeof(capacities) / sizeof(capacities[0]) };
 
-/* How many groups the kernel told and where they begin, -1 if the answer is not credible. */
+/* How many groups the kernel reported and where they begin, -1 if the answer is not credible. */
 static long
 told_groups(size_t *offset)
 {
@@ -426,20 +426,20 @@ fuzz_groups(void)
 	for (i = 0; credible && i < (size_t)told; i++)
 		credible = is_id(c, offset + 4 * i, &group);
 #if defined(__linux__)
-	/* The kernel itself says that there is more than fits, in its length. */
+	/* The kernel's length says that there is more than fits. */
 	if (c->error == ERANGE) {
-		PROMISE(error == ERANGE && count == c->length / 4, "how many groups there are is what the kernel said");
+		PROMISE(error == ERANGE && count == c->length / 4, "the number of groups is the kernel's");
 		goto done;
 	}
 	credible = credible && (size_t)told <= capacity;
 #else
 	if (credible && (size_t)told > capacity) {
-		PROMISE(error == ERANGE && count == (size_t)told, "how many groups there are is what the kernel said");
+		PROMISE(error == ERANGE && count == (size_t)told, "the number of groups is the kernel's");
 		goto done;
 	}
 #endif
 	if (check_outcome(error, credible, &count, sizeof(count))) {
-		PROMISE(count == (size_t)told && count <= capacity, "the groups are as many as the kernel said");
+		PROMISE(count == (size_t)told && count <= capacity, "the number of groups is the kernel's, and fits");
 		for (i = 0; i < count; i++)
 			PROMISE(told_word(c, offset + 4 * i, &group) && groups[i] == group, "the groups are those that the kernel wrote");
 	}
@@ -462,7 +462,7 @@ fuzz_security_label(void)
 	error = cpeercred_security_label(3, label, capacity, &length);
 	const struct call *c = last_call();
 	if (c->error == ERANGE) {
-		PROMISE(error == ERANGE && length == c->length, "how long the label is is what the kernel said");
+		PROMISE(error == ERANGE && length == c->length, "the length of the label is the kernel's");
 		goto done;
 	}
 	if (c->result != -1 && c->length <= capacity) {
@@ -494,7 +494,7 @@ fuzz_open_process(void)
 		PROMISE(pidfd == told && descriptor_is_open(pidfd) && last_call()->kind == FCNTL && last_call()->option == F_SETFL,
 		    "the pidfd is the kernel's, and does not block");
 	else
-		PROMISE(descriptors_open() == 0, "what is not handed out is closed");
+		PROMISE(descriptors_open() == 0, "a descriptor that is not returned is closed");
 }
 
 static void
@@ -518,7 +518,7 @@ fuzz_process_exited(void)
 		PROMISE(exited == (events != 0), "a process has exited when poll says so");
 }
 
-/* The structure is a credible answer to the question that mask is. */
+/* Whether the structure is a credible answer to the question in mask. */
 static int
 is_info(const struct call *c, uint64_t asked)
 {
@@ -546,7 +546,7 @@ fuzz_process_pid(void)
 	else
 		credible = is_info(c, CPEERCRED_PIDFD_INFO_PID) && is_pid(c, offsetof(struct cpeercred_pidfd_info, tgid), 1, &told);
 	if (check_outcome(error, credible, &pid, sizeof(pid)))
-		PROMISE(pid == told, "the pid is that which the kernel wrote");
+		PROMISE(pid == told, "the pid is the one that the kernel wrote");
 }
 
 static void
@@ -584,7 +584,7 @@ fuzz_since_boot(void)
 	credible = told_bytes(c, 0, &seconds, 8) && told_bytes(c, 8, &nanoseconds, 8) && seconds >= 0 &&
 	    seconds < INT64_MAX / 1000000000 && nanoseconds >= 0 && nanoseconds < 1000000000;
 	if (check_outcome(error, credible, &now, sizeof(now)))
-		PROMISE(now == seconds * 1000000000 + nanoseconds, "the time is that which the kernel wrote");
+		PROMISE(now == seconds * 1000000000 + nanoseconds, "the time is the one that the kernel wrote");
 }
 
 static void
@@ -639,6 +639,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	kernel_begin(data + 1, size - 1);
 	functions[data[0] % (sizeof(functions) / sizeof(functions[0]))]();
-	PROMISE(nothing_allocated(), "what the kernel allocated is freed");
+	PROMISE(nothing_allocated(), "everything that the kernel allocated is freed");
 	return 0;
 }

@@ -1,6 +1,6 @@
 #include "kernel.h"
 
-/* What decides instead of the input, if it is not NULL. */
+/* The script, which decides instead of the input if it is not NULL. */
 static struct script *script;
 static size_t replies_told, names_told;
 
@@ -13,7 +13,7 @@ next_reply(void)
 	return &script->replies[replies_told < last ? replies_told++ : last];
 }
 
-/* Tells the first question. */
+/* Records the first question. */
 static void
 note(int level, int option)
 {
@@ -24,8 +24,8 @@ note(int level, int option)
 }
 
 /*
- * The input. Zeroes, and what is beyond its end, mean an honest kernel, so that
- * every byte of it is one more lie.
+ * The input. Zeroes, and everything beyond its end, mean an honest kernel. So every other
+ * byte is a lie.
  */
 static const uint8_t *input, *input_end;
 
@@ -136,7 +136,7 @@ broken(const char *promise)
 	abort();
 }
 
-/* Under another name that a system's headers give a function. */
+/* The same function, under another name from a system's headers. */
 #define ALSO(name, function) extern __typeof__(function) name __attribute__((alias(#function)))
 
 static int error_of_shim;
@@ -145,7 +145,7 @@ int *kernel___errno(void) { return &error_of_shim; }
 ALSO(kernel___error, kernel___errno);
 ALSO(kernel___errno_location, kernel___errno);
 
-/* How an answer departs from the truth. */
+/* The ways in which an answer can be wrong. */
 enum lie { FAIL = 1, PATCH = 2, CUT = 4, HOLES = 8, LENGTH = 16, RESULT = 32 };
 
 static int
@@ -163,7 +163,7 @@ input_errno(void)
 	return errnos[input_byte() % (sizeof(errnos) / sizeof(errnos[0]))];
 }
 
-/* What the call returns, and leaves in errno. */
+/* Returns the result of the call, and sets errno. */
 static int
 finish(struct call *c, unsigned lies, int result)
 {
@@ -200,7 +200,7 @@ follow(struct call *c, const struct reply *reply, void *value, int result)
 	return finish(c, 0, result);
 }
 
-/* Whole words, as a kernel writes fields. A half-written one nobody could notice. */
+/* Writes whole words, as a kernel writes fields. No shim could detect half a word. */
 static void
 write_answer(struct call *c, unsigned lies, void *value, unsigned char *answer, size_t size)
 {
@@ -227,7 +227,7 @@ write_answer(struct call *c, unsigned lies, void *value, unsigned char *answer, 
 	}
 }
 
-/* The length that is told, which the call need not have written. */
+/* The length that the kernel reports. The call may have written less. */
 static uint32_t
 told_length(unsigned lies, size_t size)
 {
@@ -258,7 +258,7 @@ touch(const void *value, size_t size)
 		(void)p[i];
 }
 
-/* Who is at the other end, as an honest kernel would tell in every call. */
+/* The process at the other end, which an honest kernel would report in every call. */
 static uint32_t peer_pid, peer_uid, peer_gid;
 
 /* Descriptors: those that were handed out, and whether they are open. */
@@ -474,8 +474,8 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 }
 
 /*
- * The first name that is asked for tells the family. What is behind the length that is
- * told would be a name.
+ * The first name that is asked for has the family. The bytes after the reported length would
+ * read as a name.
  */
 static int
 name_as_scripted(struct call *c, enum call_kind kind, struct sockaddr *address, socklen_t *length)
@@ -590,7 +590,7 @@ kernel_getpeereid(int fd, uid_t *euid, gid_t *egid)
 	return finish(c, lies & ~(unsigned)RESULT, 0);
 }
 
-/* A ucred_t is freed once, and not read afterwards: AddressSanitizer sees to it. */
+/* A ucred_t is freed once, and not read afterwards. AddressSanitizer checks that. */
 static size_t nallocated;
 
 int
@@ -621,7 +621,10 @@ new_ucred(void)
 	return cred;
 }
 
-/* pid, uid and gid are the first reply, whose absence is success without a ucred; the second is the groups, and its length how many. */
+/*
+ * The first reply is pid, uid and gid. If it is empty, the call succeeds without a ucred. The
+ * second reply is the groups, and its length is their number.
+ */
 static int
 ucred_as_scripted(struct call *c, ucred_t **result)
 {
@@ -755,9 +758,9 @@ kernel_fcntl(int fd, int command, ...)
 	struct call *c = record(FCNTL);
 
 	if (!descriptor_is_open(fd))
-		broken("what is changed is one's own");
+		broken("only descriptors of the shim are changed");
 	c->option = command;
-	/* The second reply's error is that of the command that its length tells. */
+	/* The second reply's error is that of the command whose number is its length. */
 	if (script != NULL && script->replies[1].error != 0 && script->replies[1].length == (uint32_t)command)
 		return fail(c, script->replies[1].error);
 	return finish(c, input_byte() & FAIL, 0);
@@ -780,7 +783,7 @@ kernel_bind(int fd, const struct sockaddr *address, socklen_t length)
 	return finish(c, input_byte() & FAIL, 0);
 }
 
-/* Honest is to refuse what does not listen. */
+/* An honest kernel refuses a connection to a socket that does not listen. */
 int kernel_connect(int fd, const struct sockaddr *address, socklen_t length);
 int
 kernel_connect(int fd, const struct sockaddr *address, socklen_t length)

@@ -1,7 +1,7 @@
 /*
- * A kernel that answers a shim as the fuzzer's input says, or as a script does (see
- * script.h), and records what it said. It is compiled, as the shim is, with the
- * system's own headers. fuzz.c and ask.c drive it.
+ * A kernel that answers a shim as the fuzzer's input or a script (see script.h) says, and
+ * records its answers. It is compiled with the system's own headers, like the shim. fuzz.c
+ * and ask.c drive it.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -54,7 +54,7 @@
 
 #define NO_ID UINT32_MAX
 
-/* What a call was. */
+/* The kind of a call. */
 enum call_kind {
 	GETSOCKOPT, GETSOCKNAME, GETPEERNAME, GETPEEREID, GETPEERUCRED, SOCKET, SOCKETPAIR,
 	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK
@@ -63,7 +63,7 @@ enum call_kind {
 /* The longest answer, to SO_PEERGROUPS and SO_PEERSEC. */
 #define ROOM 512
 
-/* One call, and what the kernel said. */
+/* One call, and the kernel's answer. */
 struct call {
 	enum call_kind kind;
 	int level, option;            /* of getsockopt */
@@ -74,10 +74,10 @@ struct call {
 	unsigned char written[ROOM];  /* and where */
 };
 
-/* Starts over: the input decides on all that is said from now on. */
+/* Starts over. The input decides all answers from now on. */
 void kernel_begin(const uint8_t *input, size_t size);
 
-/* What the input says next, 0 once it has ended. */
+/* The next byte of the input, 0 once it has ended. */
 uint8_t input_byte(void);
 /* A word that begins with the ends of the types. */
 uint32_t input_word(uint32_t usual);

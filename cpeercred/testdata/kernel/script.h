@@ -1,6 +1,6 @@
 /*
- * What the kernel answers, call by call, if an input does not decide. It includes no
- * header of a system, since the kernel and those who ask it have different ones.
+ * The kernel's answers, call by call, if there is no input. This file includes no header of
+ * a system, because the kernel and the programs that ask it have different headers.
  */
 #ifndef SCRIPT_H
 #define SCRIPT_H
@@ -16,10 +16,10 @@ struct reply {
 	unsigned char bytes[128];
 };
 
-/* A call that fails and leaves errno alone. */
+/* A call that fails and does not set errno. */
 #define NO_ERRNO 9999
 
-/* What a socket's name is. LONG is the longest that NetBSD lets a process bind. */
+/* The kind of a socket's name. LONG is the longest that NetBSD lets a process bind. */
 enum name { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT, LONG };
 
 struct script {
@@ -29,7 +29,7 @@ struct script {
 	uint32_t euid, egid;
 	int name_error, own, peer;      /* of the names after the family */
 
-	/* What was asked first, and what was closed last. */
+	/* The first question, and the descriptor that was closed last. */
 	int level, option, closed;
 };
 

@@ -1,6 +1,6 @@
 /*
- * What getpeerucred(3C) and ucred_get(3C) declare, and no more: an imitation, to
- * compile the shim where there are no illumos headers ("make cross").
+ * This imitation of illumos's headers compiles the shim without them ("make cross"). It has
+ * only what getpeerucred(3C) and ucred_get(3C) declare.
  */
 #include <sys/types.h>
 
