@@ -81,6 +81,10 @@ const (
 	waitForCloser = 10 * time.Millisecond
 )
 
+// closerOfDenied returns the closer that all listeners of the process share. If each had its
+// own, a peer of many listeners could use up the threads.
+var closerOfDenied = sync.OnceValue(func() *closer { return newCloser(descriptorLimit()) })
+
 // newCloser returns a closer for a process that may have this many descriptors. Connections
 // that are being closed take at most an eighth of them, unless all goroutines wait in the
 // kernel.

@@ -202,15 +202,18 @@ func hasNoDescriptors(conn net.Conn) bool {
 //
 // Source: pidfd_open(2), epoll(7).
 type watch struct {
-	epoll  *os.File
-	closer *closer
+	epoll *os.File
 
 	mu     sync.Mutex
 	conns  map[int32]*Conn // by pidfd
 	closed bool            // the listener is closed, and no connection is added
 }
 
-func newWatch(closer *closer) (*watch, error) {
+// closerOfEnded returns the closer that all watches of the process share. It is another than
+// that of denied peers, so that these delay nothing here.
+var closerOfEnded = sync.OnceValue(func() *closer { return newCloser(descriptorLimit()) })
+
+func newWatch() (*watch, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -219,7 +222,7 @@ func newWatch(closer *closer) (*watch, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl(F_SETFL)", err)
 	}
-	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), closer: closer, conns: map[int32]*Conn{}}
+	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), conns: map[int32]*Conn{}}
 	go w.run()
 	return w, nil
 }
@@ -320,7 +323,7 @@ func (w *watch) ended(pidfd int32) {
 	if !c.quick {
 		shutDown(c)
 	}
-	w.closer.close(c)
+	closerOfEnded().close(c)
 }
 
 // shutDown ends a connection for its peer at once, however long its close takes.

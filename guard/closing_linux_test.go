@@ -169,6 +169,7 @@ func TestServingAfterFile(t *testing.T) {
 // closers are busy.
 func TestDeniedWithoutData(t *testing.T) {
 	listener := newGuarded(t, listenOpenly(t), Config{Policy: Nobody(), OnDeny: func(*Denied) {}, ReceiveDescriptors: true})
+	listener.closer = newCloser(0)
 	listener.closer.most = 0
 	client := dialPlain(t, listener)
 	go listener.Accept()
@@ -560,7 +561,7 @@ func (b blocked) Close() error { <-b.until; return b.wrapper.Close() }
 func TestAcceptWhileClosersAreBusy(t *testing.T) {
 	const most, more = 3, 5
 	listener := listenAs(t, Config{Policy: CurrentUser()})
-	listener.closer.most = most
+	listener.closer = newCloser(8 * most)
 	proceed := make(chan struct{})
 	pipe, other := net.Pipe()
 	defer other.Close()
@@ -576,6 +577,31 @@ func TestAcceptWhileClosersAreBusy(t *testing.T) {
 	listener.closer.wait()
 	if _, err := pipe.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("Write to what was closed: %v", err)
+	}
+}
+
+// However many listeners a process has, no more goroutines than that close connections.
+func TestListenersShareACloser(t *testing.T) {
+	pipe, other := net.Pipe()
+	defer other.Close()
+	proceed := make(chan struct{})
+	most := newCloser(descriptorLimit()).most
+	closing := map[*closer]int{}
+	for range 2 {
+		listener := listenAs(t, Config{Policy: Nobody()})
+		listener.quick.Store(false) // as before Linux 6.16
+		for range most/2 + 1 {
+			listener.closeDenied(blocked{wrapper{pipe}, proceed}, &Denied{})
+		}
+		closing[listener.closer] = listener.closer.busy()
+	}
+	close(proceed)
+	sum := 0
+	for _, busy := range closing {
+		sum += busy
+	}
+	if sum != most {
+		t.Errorf("%d goroutines are closing, want %d", sum, most)
 	}
 }
 

@@ -131,10 +131,9 @@ func checkUnix(inner net.Listener, socket syscall.Conn) error {
 // newListener expects a config that was checked. The listener must refuse descriptors
 // already, if config asks for that.
 func newListener(inner net.Listener, config Config) (*Listener, error) {
-	descriptors := descriptorLimit()
 	l := &Listener{
 		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Prefetch,
-		limits: config.limits(descriptors), closer: newCloser(descriptors),
+		limits: config.limits(descriptorLimit()), closer: closerOfDenied(),
 		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
 	}
 	if config.OnDeny == nil {
@@ -143,7 +142,7 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	l.refuses = !config.ReceiveDescriptors && l.socket != nil && descriptorsAreRefused(l.socket)
 	if config.CloseOnExit {
 		var err error
-		if l.watch, err = newWatch(newCloser(descriptors)); err != nil {
+		if l.watch, err = newWatch(); err != nil {
 			return nil, err
 		}
 	}

@@ -53,7 +53,7 @@ func (c *Conn) read(b []byte) (int, error) { return c.Conn.Read(b) }
 // process.
 type watch struct{}
 
-func newWatch(*closer) (*watch, error) { return nil, errors.ErrUnsupported }
+func newWatch() (*watch, error) { return nil, errors.ErrUnsupported }
 
 func (*watch) add(*Conn) error { return errors.ErrUnsupported }
 

@@ -227,7 +227,7 @@ func helperWatchExits(r role) error {
 		if _, err := credentials.peer.Process(); err != nil {
 			return err
 		}
-		watch, err := newWatch(newCloser(1))
+		watch, err := newWatch()
 		if err != nil {
 			return err
 		}
