@@ -181,17 +181,15 @@ func descriptorsAreRefused(socket syscall.Conn) bool {
 // hasNoDescriptors shuts a connection down, so that its peer can send nothing more, and
 // reports whether it holds no descriptors. On a stream they come with at least one byte.
 func hasNoDescriptors(conn net.Conn) bool {
-	socket, ok := conn.(*net.UnixConn)
-	if !ok || socket == nil || socket.LocalAddr().Network() != "unix" {
+	socket, _ := conn.(*net.UnixConn)
+	if socket == nil || socket.LocalAddr().Network() != "unix" {
 		return false
 	}
 	unread := -1
 	err := onDescriptor(socket, func(fd int) (err error) {
-		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
-			return err
-		}
+		shut := unix.Shutdown(fd, unix.SHUT_RDWR)
 		unread, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
-		return err
+		return errors.Join(shut, err)
 	})
 	return err == nil && unread == 0
 }
@@ -283,10 +281,7 @@ func (w *watch) endIfDone() {
 }
 
 func (w *watch) run() {
-	raw, err := w.epoll.SyscallConn()
-	if err != nil {
-		return // closed already
-	}
+	raw, _ := w.epoll.SyscallConn() // fails only for a nil *os.File
 	var events [64]unix.EpollEvent
 	for {
 		var n int
@@ -312,10 +307,9 @@ func (w *watch) ended(pidfd int32) {
 	if c == nil {
 		return
 	}
-	if process, err := c.peer.Process(); err == nil {
-		if alive, err := process.Alive(); err == nil && alive {
-			return
-		}
+	process, _ := c.peer.Process()          // which add has opened
+	if alive, _ := process.Alive(); alive { // false with an error
+		return
 	}
 	if !c.quick {
 		shutDown(c)
