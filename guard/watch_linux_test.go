@@ -165,8 +165,8 @@ func TestPeerThatEndedBefore(t *testing.T) {
 			if d.Rule != ruleLiving || d.Failed || !gone || d.Credentials == nil || d.Credentials.PID != pid {
 				t.Errorf("reported: %+v, want that pid %d has ended", d, pid)
 			}
-			if got := listener.limits.open; got != 0 {
-				t.Errorf("%d slots are taken", got)
+			if got, counted := listener.limits.open, listener.Counts().Denied[ruleLiving]; got != 0 || counted != 1 {
+				t.Errorf("%d slots are taken, and %d peers were counted as denied", got, counted)
 			}
 		})
 	}
