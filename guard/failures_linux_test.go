@@ -54,6 +54,9 @@ func helperListen(r role) error {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
 			return fmt.Errorf("the socket file: %v, %v, want mode %v", info, statErr, mode)
 		}
+		if quick := listener.quick.Load(); quick != descriptorsAreRefused(listener) {
+			return fmt.Errorf("a close is taken for quick: %v", quick)
+		}
 		err = listener.Close()
 	} else if listener != nil {
 		return errors.New("a listener and an error")
@@ -94,6 +97,7 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
 		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},
 		{"another emulator knows no such option", "unix", passRights, unix.EOPNOTSUPP, "", ""},
+		{"handles on processes are not asked for", "unix", seccomp.Option(unix.SO_PEERPIDFD), unix.ENOPROTOOPT, "", ""},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
 		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},
