@@ -53,6 +53,7 @@ func TestParseStart(t *testing.T) {
 		// As Linux tells it, started 1 s and 3.14159 s before what our time namespace takes for the boot.
 		{"7 (name)" + fields + "1844674407270 0", -1009551616, true},
 		{"7 (name)" + fields + "1844674407056 0", -3149551616, true},
+		{"7 (name)" + fields + "1844674407370 0", -9551616, true}, // the greatest, a nanosecond before
 		{"7 (name)" + fields, 0, false},
 		{"7 (name)" + fields + "-1 0", 0, false},
 		{"7 (name)" + fields + "1844674407371 0", 0, false}, // more than 64 bits of nanoseconds

@@ -312,9 +312,10 @@ func TestSettle(t *testing.T) {
 		{"refused", "linux", known, unavailable(failedGroups, "too old"), Fact{Reason: "too old"}},
 		{"another error", "freebsd", known, os.ErrClosed, known},
 		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error()}},
+		{"another error, on the other such system", "android", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error()}},
 		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
 		{"answered, where newer kernels answer", "openbsd", shown, nil, shown},
-		{"not there", "linux", unknown, unavailable(failedGroups, "no call"), unknown},
+		{"not there", "linux", unknown, unavailable(failedGroups, "too old"), unknown},
 	} {
 		got := test.fact
 		got.settle(test.err, everyPairAnswers(test.system))
