@@ -344,6 +344,11 @@ func TestDocumentedFacts(t *testing.T) {
 	if got := linux.SecurityLabel.Client; got != AtConnect {
 		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
 	}
+	for system, want := range map[string]Moment{"linux": AtSocketpair, "openbsd": AtSocketpair, "freebsd": ""} {
+		if got := supportOn(system, "native").UID.Pair; got != want {
+			t.Errorf("%s: an end of a socketpair sees the uid as of %q, want %q", system, got, want)
+		}
+	}
 	const reason = "DragonFly does not report the pid"
 	if got := supportOn("dragonfly", "native").PID; got.Available || got.Reason != reason {
 		t.Errorf("DragonFly: the pid is %+v, want that it is unavailable: %q", got, reason)
