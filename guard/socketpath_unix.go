@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -394,25 +393,21 @@ func restoreMode(inode socketInode, mode fs.FileMode) error {
 // server that does not listen yet would refuse it, and so would a busy server on systems
 // other than Linux.
 func (p *socketPath) probe(inode socketInode) error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: inode.path(), Net: "unixgram"})
-	switch {
-	case err == nil:
-		conn.Close()
+	fd, err := socketCloseOnExec(unix.SOCK_DGRAM)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: inode.path()}); err {
+	case nil:
 		return fmt.Errorf("%s belongs to a datagram socket: %w", p.path, syscall.EADDRINUSE)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case unix.ECONNREFUSED:
 		return nil
-	case errors.Is(err, syscall.EPROTOTYPE):
+	case unix.EPROTOTYPE:
 		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
+	default:
+		return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it (connect: %w): remove it if none does: %w", p.path, err, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and we cannot tell whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
-}
-
-// errnoOf drops the name that package net gives to the probe.
-func errnoOf(err error) error {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return os.NewSyscallError("connect", errno)
-	}
-	return err
 }
 
 // lockDirectory takes a lock on a directory. Only other calls of Listen respect it. It
