@@ -421,21 +421,18 @@ func lockDirectory(ctx context.Context, parent *os.File) (unlock func(), err err
 		return func() {}, nil
 	}
 	directory := os.NewFile(uintptr(fd), parent.Name())
-	for began := time.Now(); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
-		if ctx.Err() != nil {
-			directory.Close()
-			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", parent.Name(), ctx.Err())
-		}
-		if time.Since(began) > longestLock {
-			directory.Close()
-			return func() {}, nil
-		}
+	unlock = func() { directory.Close() }
+	for enough := time.After(longestLock); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
 		select {
 		case <-ctx.Done():
+			unlock()
+			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", parent.Name(), ctx.Err())
+		case <-enough:
+			return unlock, nil
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return func() { directory.Close() }, nil
+	return unlock, nil
 }
 
 // flock locks a file, or fails if another process has the lock. It is nil on systems where
