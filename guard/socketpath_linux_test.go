@@ -115,6 +115,17 @@ func TestStaleFileThatWeMayNotWrite(t *testing.T) {
 	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Close(fd), os.Chmod(path, 0), os.Chown(path, int(id), int(id))); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("and whose mode we may not change", func(t *testing.T) {
+		seccomp.Need(t)
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, UID: &id, GID: &id,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHMODAT), seccomp.Any(unix.SYS_FCHMODAT2)}, Errnos: []syscall.Errno{unix.EPERM}})
+		helper.Decode(&got)
+		helper.Finish()
+		if want := "chmod " + path + ": operation not permitted"; !strings.HasSuffix(got.Err, want) {
+			t.Errorf("%q, want %q", got.Err, want)
+		}
+	})
 	start := reexec.Start(t, role{Do: "start", Address: path, UID: &id, GID: &id})
 	start.Expect("ready")
 	start.Proceed()

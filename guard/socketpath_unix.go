@@ -367,7 +367,7 @@ func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
 	}
 	mode := permissions(stat)
 	if err := inode.chmod(uint32(mode | 0o200)); err != nil {
-		return err
+		return &os.PathError{Op: "chmod", Path: p.path, Err: err}
 	}
 	if err = p.probe(inode); err != nil {
 		err = errors.Join(err, restoreMode(inode, mode))
