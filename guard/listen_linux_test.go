@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 )
 
 func init() {
@@ -355,13 +357,52 @@ func TestACLOfTheDirectory(t *testing.T) {
 		t.Skipf("needs a file system with access control lists: %v", err)
 	}
 	path := filepath.Join(dir, "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660})
-	if err != nil {
-		t.Fatal(err)
+	for _, mode := range []fs.FileMode{0o600, 0o660} {
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
+			t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+		}
+		listener.Close()
 	}
-	defer listener.Close()
-	if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
-		t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+	t.Run("that cannot be removed", func(t *testing.T) {
+		seccomp.Need(t)
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_REMOVEXATTR)}, Errnos: []syscall.Errno{unix.EPERM}})
+		helper.Decode(&got)
+		helper.Finish()
+		if want := "remove the access control list of " + path + ", which comes from its directory: operation not permitted"; !strings.HasSuffix(got.Err, want) {
+			t.Errorf("%q, want %q", got.Err, want)
+		}
+		assertEmpty(t, dir)
+	})
+}
+
+// The advice to map our group is given only if the group is not mapped, and if the kernel
+// says so.
+func TestGroupThatCannotBeGiven(t *testing.T) {
+	needRoot(t)
+	needUserNamespaces(t)
+	seccomp.Need(t)
+	unmapped := func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }
+	for errno, where := range map[syscall.Errno][]reexec.Option{unix.EINVAL: nil, unix.EPERM: {unmapped}} {
+		dir := openDirectory(t)
+		if err := errors.Join(os.Chown(dir, 0, 4242), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "s")
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, Shared: true,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHOWNAT)}, Errnos: []syscall.Errno{errno}}, where...)
+		helper.Decode(&got)
+		helper.Finish()
+		if !strings.Contains(got.Err, ": give "+path+" to gid ") || !strings.HasSuffix(got.Err, ": "+errno.Error()) {
+			t.Errorf("%v: %q, want which group it is", errno, got.Err)
+		}
+		assertEmpty(t, dir)
 	}
 }
 

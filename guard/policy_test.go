@@ -157,6 +157,21 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// Only the zero Policy counts as a mistake. A combination of one policy is that policy.
+func TestZeroPolicy(t *testing.T) {
+	for n, test := range []struct {
+		policy Policy
+		want   bool
+	}{
+		{Policy{}, true}, {AllOf(Policy{}), true}, {AnyOf(Policy{}), true},
+		{Nobody(), false}, {Func("nil", nil), false}, {Func("", UIDs(0).Allow), false}, {AllOf(), false}, {AnyOf(), false},
+	} {
+		if got := test.policy.isZero(); got != test.want {
+			t.Errorf("%d, %v: %v, want %v", n, test.policy, got, test.want)
+		}
+	}
+}
+
 // panicError panics whenever it is asked.
 type panicError struct{}
 

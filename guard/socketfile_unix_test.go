@@ -291,6 +291,23 @@ func TestReplacedMeanwhile(t *testing.T) {
 	}
 }
 
+// A file that cannot be removed, or not be looked at, is an error.
+func TestRemoveFails(t *testing.T) {
+	dir := t.TempDir()
+	at := openAt(t, dir)
+	stat, err := at.stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := at.remove(idOfFile(stat)); err == nil || !strings.HasPrefix(err.Error(), "remove "+dir+": ") {
+		t.Errorf("a directory: %v, want an error", err)
+	}
+	at.close()
+	if err := at.remove(idOfFile(stat)); !errors.Is(err, unix.EBADF) {
+		t.Errorf("in a directory that was closed: %v, want EBADF", err)
+	}
+}
+
 func openAt(t *testing.T, path string) *socketPath {
 	t.Helper()
 	at, err := openSocketPath(path, true)
@@ -347,8 +364,15 @@ func TestReplacedAfterBind(t *testing.T) {
 			if test.make != nil {
 				place(t, path, test.make)
 			}
-			if _, err := at.settle(socket, ours(0o666)); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want an error that says %q", err, test.want)
+			unbound, err := newSocket("unix", ours(0o666))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unbound.Close()
+			for _, socket := range []*os.File{socket, unbound} { // of which the kernel tells no file
+				if _, err := at.settle(socket, ours(0o666)); err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%v, want an error that says %q", err, test.want)
+				}
 			}
 			if _, err := os.Lstat(path); (err == nil) != (test.make != nil) {
 				t.Errorf("what took its place: %v", err)

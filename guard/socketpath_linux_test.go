@@ -283,6 +283,11 @@ func TestSharedDirectories(t *testing.T) {
 	mkdir(0o777|fs.ModeSticky, 0, "sticky")
 	mkdir(0o755, 4242, "sticky", "eve")
 	mkdir(0o777, 0, "sticky", "open")
+	mkdir(0o755, 0, "mine")
+	link := filepath.Join(base, "link")
+	if err := errors.Join(os.Symlink("mine", link), os.Lchown(link, 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		"eve":         "",
 		"open":        "",
@@ -292,6 +297,7 @@ func TestSharedDirectories(t *testing.T) {
 		"sticky/eve": "belongs to uid 4242",
 		"eve/mine":   "belongs to uid 4242",
 		"open/mine":  "can be written by others",
+		"link":       "belongs to uid 4242",
 	} {
 		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{Policy: Nobody(), AllowSharedDirectory: true})
 		if err == nil {
@@ -357,18 +363,32 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
-	for mode, want := range map[uint32]string{0o600: "", 0o660: "use a directory of your own"} {
+	for _, test := range []struct {
+		mode  uint32
+		call  seccomp.Call
+		errno syscall.Errno
+		want  string // before what to do
+	}{
+		{0o600, netlink, unix.EAFNOSUPPORT, ""},
+		{0o660, netlink, unix.EAFNOSUPPORT, "socket(NETLINK_SOCK_DIAG): address family not supported by protocol"},
+		{0o660, seccomp.Any(unix.SYS_SENDTO), unix.EPERM, "sendto: operation not permitted"},
+		{0o660, seccomp.Any(unix.SYS_SENDTO), 0, "recvfrom: resource temporarily unavailable"},
+		{0o660, seccomp.Option(unix.SO_COOKIE), unix.EPERM, "getsockopt(SO_COOKIE): operation not permitted"},
+	} {
 		dir := openDirectory(t)
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
 		var got forgedEntry
-		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: mode, Shared: true,
-			Calls: []seccomp.Call{netlink}, Errnos: []syscall.Errno{unix.EAFNOSUPPORT}})
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: test.mode, Shared: true,
+			Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{test.errno}})
 		helper.Decode(&got)
 		helper.Finish()
-		if (got.Err == "") != (want == "") || !strings.HasSuffix(got.Err, want) {
-			t.Errorf("mode %#o: %q, want %q", mode, got.Err, want)
+		if test.want != "" {
+			test.want += ": use a directory of your own"
+		}
+		if (got.Err == "") != (test.want == "") || !strings.HasSuffix(got.Err, test.want) {
+			t.Errorf("mode %#o: %q, want %q", test.mode, got.Err, test.want)
 		}
 		assertEmpty(t, dir)
 	}
@@ -803,5 +823,8 @@ func TestPathOfASocketFile(t *testing.T) {
 		if got := (socketInode{&socketPath{path: "/dir/s", shared: test.shared}, test.fd}).path(); got != test.want {
 			t.Errorf("descriptor %d, shared: %v: %q, want %q", test.fd, test.shared, got, test.want)
 		}
+	}
+	if _, err := (socketInode{&socketPath{shared: true}, -1}).hasACL(); err == nil || !strings.HasSuffix(err.Error(), ": mount /proc") {
+		t.Errorf("without /proc: %v, want that it must be mounted", err)
 	}
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -88,5 +89,39 @@ func TestParseUnixDiag(t *testing.T) {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
 		t.Errorf("of no socket the kernel tells %d", inode)
+	}
+}
+
+// Only a complete attribute for the file tells its inode number.
+func TestParseUnixDiagAttributes(t *testing.T) {
+	order := binary.NativeEndian
+	attribute := func(length, kind uint16, value ...byte) []byte {
+		return append(order.AppendUint16(order.AppendUint16(nil, length), kind), value...)
+	}
+	const other = unixDiagVFS + 1
+	value := order.AppendUint32(order.AppendUint32(nil, 7), 0) // inode, device
+	file := attribute(12, unixDiagVFS, value...)
+	for _, test := range []struct {
+		name       string
+		message    uint16
+		attributes [][]byte
+		ok         bool
+	}{
+		{"the file", unix.SOCK_DIAG_BY_FAMILY, [][]byte{file}, true},
+		{"after an empty one", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(4, other), file}, true},
+		{"after one with padding", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(5, other, 0, 0, 0, 0), file}, true},
+		{"after another of its length", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(12, other, make([]byte, 8)...), file}, true},
+		{"after one that is too short", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(3, other), file}, false},
+		{"one that is too long", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(13, unixDiagVFS, value...)}, false},
+		{"a part of it", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(11, unixDiagVFS, value...)}, false},
+		{"nothing", unix.SOCK_DIAG_BY_FAMILY, nil, false},
+		{"an error", unix.NLMSG_ERROR, [][]byte{file}, false},
+	} {
+		answer := make([]byte, unix.NLMSG_HDRLEN+diagMsgLen)
+		order.PutUint16(answer[4:], test.message)
+		inode, ok := parseUnixDiag(append(answer, bytes.Join(test.attributes, nil)...))
+		if ok != test.ok || ok && inode != 7 {
+			t.Errorf("%s: %d, %v, want 7: %v", test.name, inode, ok, test.ok)
+		}
 	}
 }
