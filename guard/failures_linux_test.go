@@ -214,15 +214,44 @@ func TestListenWherePeersCannotBeWatched(t *testing.T) {
 
 // A listener that is not handed out is closed.
 func TestFailedListenLeavesNothingOpen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path, locked := filepath.Join(t.TempDir(), "s"), stalePath(t)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := descriptors(t)
-	if listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
+	lock, err := os.Open(filepath.Dir(locked))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if after := descriptors(t); after > before { // fewer, if those of another test were collected
-		t.Errorf("%d descriptors are open, and were %d", after, before)
+	defer lock.Close()
+	if err := tryLock(lock); err != nil {
+		t.Fatal(err)
+	}
+	// A link of /proc to a directory that is gone has a text that can be another's name.
+	gone := filepath.Join(t.TempDir(), "d")
+	if err := errors.Join(os.Mkdir(gone, 0o700), os.Mkdir(gone+" (deleted)", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	directory, err := os.Open(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for path, want := range map[string]string{
+		path:   "address already in use",
+		locked: "context canceled",
+		fmt.Sprintf("/proc/self/fd/%d/s", directory.Fd()): "use a path without such links",
+	} {
+		before := descriptors(t)
+		if listener, err := Listen(cancelled, "unix", path, Config{Policy: Nobody()}); listener != nil || err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("Listen = %v, %v, want %q", listener, err, want)
+		}
+		if after := descriptors(t); after > before { // fewer, if those of another test were collected
+			t.Errorf("%s: %d descriptors are open, and were %d", want, after, before)
+		}
 	}
 }

@@ -247,6 +247,27 @@ func TestOwnerThatWeMayNotGive(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
+// A directory in which we may write need not be one that we may read.
+func TestDirectoryThatWeMayNotRead(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestDirectoryThatWeMayNotRead$") })
+		return
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o300); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(dir, 0o700) })
+	for range 2 { // the second time at a stale file
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.SetUnlinkOnClose(false)
+		listener.Close()
+	}
+}
+
 // A live socket that we may not connect to is no stale one.
 func TestSocketThatMayNotBeProbed(t *testing.T) {
 	if os.Geteuid() == 0 {
@@ -255,14 +276,14 @@ func TestSocketThatMayNotBeProbed(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	live := place(t, path, serve)
-	if err := os.Chmod(path, 0); err != nil {
+	if err := os.Chmod(path, 0o440); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
-	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) || now.Mode() != os.ModeSocket {
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) || now.Mode() != os.ModeSocket|0o440 {
 		t.Errorf("it was replaced, or has another mode: %v", err)
 	}
 }
@@ -424,6 +445,7 @@ func TestGroupThatIsNotMapped(t *testing.T) {
 		{"mapped", true, 0o660, "", base + nobody},
 		{"not mapped", false, 0o660, "only if gid 65534 is mapped", 0},
 		{"not mapped, for the owner alone", false, 0o600, "", eves},
+		{"not mapped, for all but the group", false, 0o707, "", eves},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, owner := openDirectory(t), 0

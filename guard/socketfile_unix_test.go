@@ -603,6 +603,16 @@ func TestReplacingIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
+	var stat, locked unix.Stat_t
+	if err := unix.Fstat(int(directory.Fd()), &stat); err != nil {
+		t.Fatal(err)
+	}
+	for fd := range 100 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && unix.Fstat(fd, &locked) == nil && idOfFile(&locked) == idOfFile(&stat) {
+			t.Errorf("a child would have descriptor %d, and so the lock", fd)
+		}
+	}
 	before, err := os.Lstat(path)
 	if err != nil {
 		t.Fatal(err)

@@ -363,6 +363,7 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
+	datagrams := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}
 	for _, test := range []struct {
 		mode  uint32
 		call  seccomp.Call
@@ -371,6 +372,7 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	}{
 		{0o600, netlink, unix.EAFNOSUPPORT, ""},
 		{0o660, netlink, unix.EAFNOSUPPORT, "socket(NETLINK_SOCK_DIAG): address family not supported by protocol"},
+		{0o660, datagrams, unix.EMFILE, "socket(NETLINK_SOCK_DIAG): too many open files"},
 		{0o660, seccomp.Any(unix.SYS_SENDTO), unix.EPERM, "sendto: operation not permitted"},
 		{0o660, seccomp.Any(unix.SYS_SENDTO), 0, "recvfrom: resource temporarily unavailable"},
 		{0o660, seccomp.Option(unix.SO_COOKIE), unix.EPERM, "getsockopt(SO_COOKIE): operation not permitted"},
