@@ -369,10 +369,7 @@ func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
 	if err := inode.chmod(uint32(mode | 0o200)); err != nil {
 		return &os.PathError{Op: "chmod", Path: p.path, Err: err}
 	}
-	if err = p.probe(inode); err != nil {
-		err = errors.Join(err, restoreMode(inode, mode))
-	}
-	return err
+	return errors.Join(p.probe(inode), restoreMode(inode, mode))
 }
 
 // restoreMode gives a socket file back the mode that it had before checkStale, unless its
