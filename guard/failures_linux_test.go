@@ -144,21 +144,23 @@ func TestListenWithoutFchmodat2(t *testing.T) {
 	for _, test := range []struct {
 		calls []seccomp.Call
 		errno syscall.Errno
+		mode  uint32
 		want  string
 	}{
-		{[]seccomp.Call{fchmodat2}, unix.ENOSYS, ""},
-		{[]seccomp.Call{fchmodat2, fchmodat}, unix.EPERM, "/s to 0660: operation not permitted"},
+		{[]seccomp.Call{fchmodat2}, unix.ENOSYS, 0o660, ""},
+		{[]seccomp.Call{fchmodat2, fchmodat}, unix.EPERM, 0o660, "/s to 0660: operation not permitted"},
+		{[]seccomp.Call{fchmodat2, fchmodat}, unix.EPERM, 0o600, ""}, // which needs neither
 	} {
-		dir := openDirectory(t)
+		path := stalePath(t)
 		var got forgedEntry
-		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Umask: 0o077,
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, Umask: 0o077, Mode: test.mode,
 			Calls: test.calls, Errnos: []syscall.Errno{test.errno}})
 		helper.Decode(&got) // helperListen compares the mode
 		helper.Finish()
 		if (got.Err == "") != (test.want == "") || !strings.HasSuffix(got.Err, test.want) {
-			t.Errorf("%q, want %q", got.Err, test.want)
+			t.Errorf("mode %#o: %q, want %q", test.mode, got.Err, test.want)
 		}
-		assertEmpty(t, dir)
+		assertEmpty(t, filepath.Dir(path))
 	}
 }
 

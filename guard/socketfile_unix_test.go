@@ -333,6 +333,20 @@ func TestNothingToReplace(t *testing.T) {
 	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
 		t.Errorf("to replace what is not there any more: %v, want that it binds", err)
 	}
+	another, err := newSocket("unix", ours(0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer another.Close()
+	stale := stalePath(t)
+	at := openAt(t, stale)
+	at.path = none + "2" // as if the file had gone between open and bind
+	if err := at.replaceStale(t.Context(), another); err != nil {
+		t.Errorf("to replace what goes away meanwhile: %v, want that it binds", err)
+	}
+	if _, err := os.Lstat(stale); err != nil {
+		t.Errorf("it bound without need to remove a file, and did: %v", err)
+	}
 	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
 	}

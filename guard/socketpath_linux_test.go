@@ -194,16 +194,25 @@ func TestDirectoryOfOverflowID(t *testing.T) {
 	needRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
-		name  string
-		where reexec.Option
-		says  string
+		name   string
+		where  reexec.Option
+		owner  int
+		shared bool
+		says   string
 	}{
-		{"we are mapped", inUserNamespace(0, 0), ""},
-		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, "/ belongs to uid 65534"},
+		{"we are mapped", inUserNamespace(0, 0), 0, false, ""},
+		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, 0, false, "/ belongs to uid 65534"},
+		{"root is not mapped", inUserNamespace(0, 4242), 4242, false, "/ belongs to uid 65534"},
+		{"root is not mapped, and trusted", inUserNamespace(0, 4242), 4242, true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			dir := openDirectory(t)
+			if err := os.Chown(dir, test.owner, test.owner); err != nil {
+				t.Fatal(err)
+			}
 			var got forgedEntry
-			reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s")}, test.where).Decode(&got)
+			r := role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: 0o600, Shared: test.shared}
+			reexec.Start(t, r, test.where).Decode(&got)
 			if (got.Err == "") != (test.says == "") || !strings.Contains(got.Err, test.says) {
 				t.Errorf("%q, want %q", got.Err, test.says)
 			}
@@ -293,13 +302,14 @@ func TestSharedDirectories(t *testing.T) {
 		"open":        "",
 		"sticky":      "",
 		"sticky/open": "",
+		"open/.":      "",
 		// Its owner can put another directory in its place.
 		"sticky/eve": "belongs to uid 4242",
 		"eve/mine":   "belongs to uid 4242",
 		"open/mine":  "can be written by others",
 		"link":       "belongs to uid 4242",
 	} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{Policy: Nobody(), AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", base+"/"+path+"/s", Config{Policy: Nobody(), AllowSharedDirectory: true})
 		if err == nil {
 			listener.Close()
 		}
@@ -365,20 +375,22 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
 	datagrams := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}
 	for _, test := range []struct {
+		dir   fs.FileMode
 		mode  uint32
 		call  seccomp.Call
 		errno syscall.Errno
 		want  string // before what to do
 	}{
-		{0o600, netlink, unix.EAFNOSUPPORT, ""},
-		{0o660, netlink, unix.EAFNOSUPPORT, "socket(NETLINK_SOCK_DIAG): address family not supported by protocol"},
-		{0o660, datagrams, unix.EMFILE, "socket(NETLINK_SOCK_DIAG): too many open files"},
-		{0o660, seccomp.Any(unix.SYS_SENDTO), unix.EPERM, "sendto: operation not permitted"},
-		{0o660, seccomp.Any(unix.SYS_SENDTO), 0, "recvfrom: resource temporarily unavailable"},
-		{0o660, seccomp.Option(unix.SO_COOKIE), unix.EPERM, "getsockopt(SO_COOKIE): operation not permitted"},
+		{0o755, 0o660, netlink, unix.EAFNOSUPPORT, ""}, // which is not shared
+		{0o777, 0o600, netlink, unix.EAFNOSUPPORT, ""},
+		{0o777, 0o660, netlink, unix.EAFNOSUPPORT, "socket(NETLINK_SOCK_DIAG): address family not supported by protocol"},
+		{0o777, 0o660, datagrams, unix.EMFILE, "socket(NETLINK_SOCK_DIAG): too many open files"},
+		{0o777, 0o660, seccomp.Any(unix.SYS_SENDTO), unix.EPERM, "sendto: operation not permitted"},
+		{0o777, 0o660, seccomp.Any(unix.SYS_SENDTO), 0, "recvfrom: resource temporarily unavailable"},
+		{0o777, 0o660, seccomp.Option(unix.SO_COOKIE), unix.EPERM, "getsockopt(SO_COOKIE): operation not permitted"},
 	} {
 		dir := openDirectory(t)
-		if err := os.Chmod(dir, 0o777); err != nil {
+		if err := os.Chmod(dir, test.dir); err != nil {
 			t.Fatal(err)
 		}
 		var got forgedEntry
@@ -390,7 +402,7 @@ func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 			test.want += ": use a directory of your own"
 		}
 		if (got.Err == "") != (test.want == "") || !strings.HasSuffix(got.Err, test.want) {
-			t.Errorf("mode %#o: %q, want %q", test.mode, got.Err, test.want)
+			t.Errorf("mode %#o in %#o: %q, want %q", test.mode, test.dir, got.Err, test.want)
 		}
 		assertEmpty(t, dir)
 	}
