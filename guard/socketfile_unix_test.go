@@ -501,7 +501,11 @@ func TestAddressesThatAreNone(t *testing.T) {
 // A path can be as long as bind(2) allows, and a client finds the socket there.
 func TestLongestPath(t *testing.T) {
 	dir := t.TempDir()
-	slashes := maxPath - len(dir+"/s")
+	longest := maxPath
+	if isLinux {
+		longest = 107 // as Listen documents
+	}
+	slashes := longest - len(dir+"/s")
 	for longer, want := range map[int]string{0: "", 1: "has at most"} {
 		path := strings.Repeat("/", slashes+longer) + dir + "/s"
 		listener, err := Listen(t.Context(), "unix", path, Config{Policy: CurrentUser()})
