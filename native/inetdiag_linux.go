@@ -88,7 +88,7 @@ func inetName(fd int, call uintptr) (netip.AddrPort, error) {
 
 // decodeInetName returns an IPv4 address that is mapped to IPv6 as IPv4.
 func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort, error) {
-	port := binary.BigEndian.Uint16(bytesAt(&name.Port))
+	port := binary.BigEndian.Uint16(bytesOf(&name.Port))
 	switch {
 	case name.Family == unix.AF_INET && length == unix.SizeofSockaddrInet4:
 		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
@@ -335,7 +335,7 @@ func (id *diagID) names(family uint8) (from, to netip.AddrPort, err error) {
 // an inode belongs to no process. Its uid reads as root, except on newer kernels.
 func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	var a diagAnswer
-	copy(bytesAt(&a), message)
+	copy(bytesOf(&a), message)
 	switch {
 	case len(message) < unix.SizeofNlMsghdr, uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
 		a.Flags&(unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR) != 0:
@@ -373,16 +373,4 @@ func decodeDiagError(payload []byte) error {
 		return unix.EPROTO
 	}
 	return unix.Errno(errno)
-}
-
-// poisoned returns a value that no kernel writes: all bits are set.
-func poisoned[T any]() (value T) {
-	for i := range bytesAt(&value) {
-		bytesAt(&value)[i] = 0xff
-	}
-	return value
-}
-
-func bytesAt[T any](value *T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(value)), unsafe.Sizeof(*value))
 }
