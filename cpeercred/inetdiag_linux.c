@@ -144,9 +144,9 @@ is_connected(uint8_t state)
 }
 
 /*
- * The first byte of struct tcp_info is the state. getpeername(2) is not enough: it succeeds
- * for MPTCP after a reset. TCP_INFO of MPTCP is that of the first subflow, whose addresses
- * are those of the socket.
+ * The first byte of struct tcp_info is the state. That of an MPTCP socket is of its first
+ * subflow, whose addresses are those of the socket. getpeername(2) is not enough, because
+ * the connection can survive this subflow.
  */
 static int
 check_connected(int fd)
