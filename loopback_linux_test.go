@@ -68,17 +68,31 @@ func agreeOnOwner(t testing.TB, fd int, want owner) {
 
 // bareDiag is what the kernel says of the peer of fd, without any code of ours.
 func bareDiag(fd int) (state uint8, uid, inode uint32, err error) {
-	own, err := unix.Getsockname(fd)
+	answer, err := bareDiagAnswer(fd)
 	if err != nil {
 		return 0, 0, 0, err
+	}
+	if len(answer) < 16+72 || binary.NativeEndian.Uint16(answer[4:]) == unix.NLMSG_ERROR {
+		return 0, 0, 0, unix.Errno(-int32(binary.NativeEndian.Uint32(answer[16:])))
+	}
+	return answer[17], binary.NativeEndian.Uint32(answer[atUID:]), binary.NativeEndian.Uint32(answer[84:]), nil
+}
+
+// Where an answer has the serial number of the question, and the uid.
+const atSerial, atUID = 8, 80
+
+func bareDiagAnswer(fd int) ([]byte, error) {
+	own, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, err
 	}
 	peer, err := unix.Getpeername(fd)
 	if err != nil {
-		return 0, 0, 0, err
+		return nil, err
 	}
 	diag, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return 0, 0, 0, err
+		return nil, err
 	}
 	defer unix.Close(diag)
 	question := make([]byte, 16+56)
@@ -95,17 +109,11 @@ func bareDiag(fd int) (state uint8, uid, inode uint32, err error) {
 	}
 	copy(question[64:], "\xff\xff\xff\xff\xff\xff\xff\xff")
 	if err := unix.Sendto(diag, question, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return 0, 0, 0, err
+		return nil, err
 	}
 	answer := make([]byte, 4096)
 	n, _, err := unix.Recvfrom(diag, answer, unix.MSG_DONTWAIT)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	if n < 16+72 || binary.NativeEndian.Uint16(answer[4:]) == unix.NLMSG_ERROR {
-		return 0, 0, 0, unix.Errno(-int32(binary.NativeEndian.Uint32(answer[16:])))
-	}
-	return answer[17], binary.NativeEndian.Uint32(answer[80:]), binary.NativeEndian.Uint32(answer[84:]), nil
+	return answer[:max(n, 0)], err
 }
 
 func addrPort(name unix.Sockaddr) netip.AddrPort {
@@ -1068,20 +1076,64 @@ func TestLoopbackForged(t *testing.T) {
 	}
 }
 
+// askOwnerForged returns what the first implementation says of file if the kernel's answer
+// to a call is changed, and then when it is not.
+func askOwnerForged(t *testing.T, file *os.File, answer callAnswer) (forged, then owner) {
+	t.Helper()
+	seccomp.NeedNotification(t)
+	var got ownerReport
+	start(t, role{Do: "ask owner", Answer: &answer}, withFile(file)).Decode(&got)
+	return got.Implementations[0][implementations[0].name], got.Implementations[1][implementations[0].name]
+}
+
 // An answer that comes too late is not that of the next question.
 func TestLoopbackLateAnswer(t *testing.T) {
 	needRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
 	for when := 1; when <= 2; when++ {
-		var got ownerReport
-		r := role{Do: "ask owner", Answer: &callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: when, Errno: unix.ENOBUFS}}
-		seccomp.NeedNotification(t)
-		start(t, r, withFile(file)).Decode(&got)
-		first := allSay(ownedBy(tcpClient))
-		first[implementations[0].name] = noOwner(unix.ENOBUFS)
-		if diff := cmp.Diff([]map[string]owner{first, allSay(ownedBy(tcpClient))}, got.Implementations); diff != "" {
-			t.Errorf("answer %d is late (-want +got):\n%s", when, diff)
+		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: when, Errno: unix.ENOBUFS})
+		if got != noOwner(unix.ENOBUFS) || then != ownedBy(tcpClient) {
+			t.Errorf("answer %d is late: %+v, then %+v, want ENOBUFS and then %d", when, got, then, tcpClient)
+		}
+	}
+}
+
+// While the server accepts, a kernel can answer with an inode and with the uid of before,
+// which is root's. The second answer counts.
+func TestLoopbackAcceptedMeanwhile(t *testing.T) {
+	needRoot(t)
+	needTCPDiag(t)
+	file := tcpFile(t)
+	answer, err := bareDiagAnswer(descriptor(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for when, want := range map[int]uint32{1: tcpClient, 2: 0} {
+		binary.NativeEndian.PutUint32(answer[atSerial:], uint32(when))
+		binary.NativeEndian.PutUint32(answer[atUID:], 0)
+		got, _ := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: when, Made: true, Writes: map[int][]byte{2: answer}})
+		if got != ownedBy(want) {
+			t.Errorf("answer %d says root: %+v, want %d", when, got, want)
+		}
+	}
+}
+
+// If our end is no longer connected after the answer, the answer does not count.
+func TestLoopbackLostMeanwhile(t *testing.T) {
+	needRoot(t)
+	needTCPDiag(t)
+	file := tcpFile(t)
+	const tcpInfo = 6 // the getsockopt(2) by this number, if the netlink socket is opened too
+	for state := range byte(13) {
+		want := noOwner(unix.ENOTCONN)
+		switch state {
+		case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
+			want = ownedBy(tcpClient)
+		}
+		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: tcpInfo, Made: true, Writes: map[int][]byte{4: {state}}})
+		if got != want || then != ownedBy(tcpClient) {
+			t.Errorf("state %d: %+v, then %+v, want %+v and then %d", state, got, then, want, tcpClient)
 		}
 	}
 }
