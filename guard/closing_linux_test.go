@@ -809,11 +809,15 @@ func TestInterrupter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := &interrupter{thread: unix.Gettid(), pause: firstInterrupt}
 		i.start()
+		pause := firstInterrupt
 		for _, want := range []time.Duration{2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000} {
-			time.Sleep(i.pause)
+			time.Sleep(pause)
 			synctest.Wait()
-			if want *= firstInterrupt; i.pause != want {
-				t.Errorf("its pause is %v, want %v", i.pause, want)
+			i.mu.Lock()
+			pause = i.pause
+			i.mu.Unlock()
+			if want *= firstInterrupt; pause != want {
+				t.Errorf("its pause is %v, want %v", pause, want)
 			}
 		}
 		i.stop()

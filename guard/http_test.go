@@ -130,7 +130,7 @@ func TestHTTP(t *testing.T) {
 			}
 			serveHTTP(t, server, serve)
 			client := clientOf(t, listener, test.protocols)
-			for range 3 { // of which the later ones are on the kept connection
+			for range 3 {
 				if got, want := get(t, client, test.scheme+"://host/in"), "200 "+test.want+" "+ourselves()+" true"; got != want {
 					t.Errorf("%q, want %q", got, want)
 				}
@@ -138,8 +138,9 @@ func TestHTTP(t *testing.T) {
 					t.Errorf("%q, want %q", got, want)
 				}
 			}
-			if got := listener.Counts().Accepted; got != 1 {
-				t.Errorf("%d connections for six requests, want 1", got)
+			// The client may open a second connection if the first is slow to become free.
+			if got := listener.Counts().Accepted; got == 0 || got > 2 {
+				t.Errorf("%d connections for six requests, want that later ones are on a kept connection", got)
 			}
 		})
 	}

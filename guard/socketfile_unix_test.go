@@ -173,21 +173,21 @@ func TestOthersAreLeftAlone(t *testing.T) {
 		make maker
 		want string
 	}{
-		{"a live socket", serve, "another process listens"},
+		{"a live socket", serve, "stop it, or use another path"},
 		{"a live seqpacket socket", func(path string) (func(), error) {
 			l, err := net.Listen("unixpacket", path)
 			return func() { l.Close() }, err
-		}, "another process listens"},
+		}, "stop it, or use another path"},
 		{"a socket that does not listen yet", func(path string) (func(), error) {
 			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 			if err != nil {
 				return nil, err
 			}
 			return func() { unix.Close(fd) }, unix.Bind(fd, &unix.SockaddrUnix{Name: path})
-		}, "another process listens"},
+		}, "stop it, or use another path"},
 		{"a busy socket", func(path string) (func(), error) {
 			return fillQueue(t, path)
-		}, "another process listens"},
+		}, "stop it, or use another path"},
 		{"a live datagram socket", func(path string) (func(), error) {
 			l, err := net.ListenPacket("unixgram", path)
 			return func() { l.Close() }, err
