@@ -810,13 +810,13 @@ func TestInterrupter(t *testing.T) {
 		i := &interrupter{thread: unix.Gettid(), pause: firstInterrupt}
 		i.start()
 		pause := firstInterrupt
-		for _, want := range []time.Duration{2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000} {
+		for _, milliseconds := range []int{2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000} {
 			time.Sleep(pause)
 			synctest.Wait()
 			i.mu.Lock()
 			pause = i.pause
 			i.mu.Unlock()
-			if want *= firstInterrupt; pause != want {
+			if want := time.Duration(milliseconds) * time.Millisecond; pause != want {
 				t.Errorf("its pause is %v, want %v", pause, want)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +120,7 @@ func TestParseUnixDiagAttributes(t *testing.T) {
 	} {
 		answer := make([]byte, unix.NLMSG_HDRLEN+diagMsgLen)
 		order.PutUint16(answer[4:], test.message)
-		inode, ok := parseUnixDiag(append(answer, bytes.Join(test.attributes, nil)...))
+		inode, ok := parseUnixDiag(slices.Concat(answer, bytes.Join(test.attributes, nil)))
 		if inode != test.want || ok != (inode != 0) {
 			t.Errorf("%s: %d, %v, want %d", test.name, inode, ok, test.want)
 		}

@@ -285,10 +285,9 @@ type diagQuestion struct {
 // diagAnswer is struct nlmsghdr and struct inet_diag_msg.
 type diagAnswer struct {
 	unix.NlMsghdr
-	family, state, timer, retransmits uint8
-	id                                diagID
-	expires, receiving, sending       uint32
-	uid, inode                        uint32
+	family, state, _, _ uint8
+	id                  diagID
+	_, _, _, uid, inode uint32
 }
 
 var (

@@ -5,15 +5,18 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
 //go:embed accepted.txt
 var acceptedText string
 
+var acceptance = regexp.MustCompile(`^(\S+) (.+?): (.*) => (.*)$`)
+
 // parseAccepted returns the reasons by the names of the mutants that may survive. A reason
 // is a line that begins with #. The lines below it name mutants as String does, with commas
-// between several changes.
+// between several functions and between several changes.
 func parseAccepted(text string) (map[string]string, error) {
 	accepted, reason := map[string]string{}, ""
 	for line := range strings.Lines(text) {
@@ -22,16 +25,18 @@ func parseAccepted(text string) (map[string]string, error) {
 			reason = strings.TrimSpace(after)
 			continue
 		}
-		i := strings.LastIndex(line, " => ")
-		if i < 0 || reason == "" {
+		m := acceptance.FindStringSubmatch(line)
+		if m == nil || reason == "" {
 			return nil, fmt.Errorf("accepted.txt: no change, or no reason: %s", line)
 		}
-		for c := range strings.SplitSeq(line[i+len(" => "):], ", ") {
-			name := line[:i] + " => " + c
-			if accepted[name] != "" {
-				return nil, fmt.Errorf("accepted.txt: twice: %s", name)
+		for function := range strings.SplitSeq(m[2], ", ") {
+			for change := range strings.SplitSeq(m[4], ", ") {
+				name := m[1] + " " + function + ": " + m[3] + " => " + change
+				if accepted[name] != "" {
+					return nil, fmt.Errorf("accepted.txt: twice: %s", name)
+				}
+				accepted[name] = reason
 			}
-			accepted[name] = reason
 		}
 	}
 	return accepted, nil
