@@ -22,6 +22,8 @@ var (
 	_ func(net.Conn) (string, error)                        = peercred.GetPeerSecurityLabel
 	_ func(net.Conn) (peercred.AuditToken, error)           = peercred.GetPeerAuditToken
 	_ func(net.Conn) (*peercred.PeerProcess, error)         = peercred.OpenPeerProcess
+	_ func(net.Conn) (uint32, error)                        = peercred.GetLoopbackPeerUID
+	_ func(syscall.Conn) (uint32, error)                    = peercred.GetLoopbackPeerUIDOf
 	_ func() peercred.Info                                  = peercred.Support
 
 	_ = peercred.PeerCredentials{PID: int32(0), UID: uint32(0), GID: uint32(0)}
@@ -39,8 +41,10 @@ var (
 		Is(error) bool
 	} = (*peercred.ErrPeerProcessGone)(nil)
 	_ error = (*peercred.ErrNotUnixSocket)(nil)
+	_ error = (*peercred.ErrNotLoopback)(nil)
 
 	_ = peercred.ErrNotUnixSocket{ConnType: ""}
+	_ = peercred.ErrNotLoopback{Got: ""}
 	_ = peercred.ErrPeerCredentialsUnavailable{Platform: "", Reason: ""}
 	_ = peercred.ErrPeerProcessGone{PID: int32(0)}
 
@@ -66,7 +70,7 @@ var (
 
 	_ func(peercred.Info) iter.Seq2[string, peercred.Fact] = peercred.Info.Facts
 	_                                                      = peercred.Info{System: "", Implementation: "", PID: peercred.Fact{}, UID: peercred.Fact{}, GID: peercred.Fact{},
-		Groups: peercred.Fact{}, SecurityLabel: peercred.Fact{}, Process: peercred.Fact{}, AuditToken: peercred.Fact{}}
+		Groups: peercred.Fact{}, SecurityLabel: peercred.Fact{}, Process: peercred.Fact{}, AuditToken: peercred.Fact{}, LoopbackUID: peercred.Fact{}}
 	_ = peercred.Fact{Available: true, Reason: "", Note: "", Call: "", Server: peercred.Moment(""), Client: peercred.Moment(""),
 		Pair: peercred.Moment(""), SurvivesExit: true, Limit: 0}
 )

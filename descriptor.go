@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -15,11 +16,12 @@ type question[T any] struct {
 	failed string                  // how errors begin
 	ask    func(fd int) (T, error) // asks about a Unix socket that can have a peer
 	verify bool                    // verify first that there is a peer, because ask does not
+	tcp    bool                    // ask about any TCP socket instead, by ofAny
 }
 
 // of returns the answer about the peer of conn, which is a net.Conn or a syscall.Conn. A
 // connected stream of type *net.UnixConn needs no checks. For anything else the kernel is
-// asked whether it is a Unix socket that has a peer.
+// asked whether it is a socket of the right kind that has a peer.
 func (q *question[T]) of(conn any) (T, error) {
 	if c, ok := conn.(*net.UnixConn); ok && c != nil && supported { // its methods do not panic
 		return q.ofUnixConn(c)
@@ -42,9 +44,10 @@ func (q *question[T]) ofAny(conn any) (answer T, err error) {
 }
 
 func (q *question[T]) ofConn(conn any) (nothing T, err error) {
-	reached, err := reach(conn)
-	if notUnix, ok := err.(*ErrNotUnixSocket); ok {
-		return nothing, notUnix
+	reached, err := q.reach(conn)
+	switch err.(type) {
+	case *ErrNotUnixSocket, *ErrNotLoopback:
+		return nothing, err
 	}
 	switch {
 	case err != nil:
@@ -71,28 +74,37 @@ var (
 )
 
 // reach follows NetConn to a value that gives access to its descriptor.
-func reach(conn any) (syscall.Conn, error) {
+func (q *question[T]) reach(conn any) (syscall.Conn, error) {
 	for range maxWrappers {
 		switch c := conn.(type) {
 		case nil:
 			return nil, errNil
 		case *net.UnixConn:
-			if c == nil {
+			switch {
+			case c == nil:
 				return nil, errNil
+			case q.tcp:
+				return nil, q.wrong("Unix")
 			}
 			return c, nil
 		case *os.File: // sooner than as any syscall.Conn
 			return c, nil
 		case *net.TCPConn:
-			return nil, &ErrNotUnixSocket{ConnType: "TCP"}
+			switch {
+			case !q.tcp:
+				return nil, q.wrong("TCP")
+			case c == nil:
+				return nil, errNil
+			}
+			return c, nil
 		case *net.UDPConn:
-			return nil, &ErrNotUnixSocket{ConnType: "UDP"}
+			return nil, q.wrong("UDP")
 		case syscall.Conn:
 			return c, nil
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
 		case net.Conn:
-			return nil, hidden(c)
+			return nil, q.hidden(c)
 		}
 	}
 	return nil, errTooDeep
@@ -100,20 +112,39 @@ func reach(conn any) (syscall.Conn, error) {
 
 // hidden returns the error for a conn that does not give access to its descriptor. It names
 // the network that the conn itself claims.
-func hidden(conn net.Conn) error {
-	network := ""
+func (q *question[T]) hidden(conn net.Conn) error {
+	network, kind := "", "unknown"
 	if address := conn.LocalAddr(); address != nil {
 		network = address.Network()
 	}
 	switch network {
 	case "tcp", "tcp4", "tcp6":
-		return &ErrNotUnixSocket{ConnType: "TCP"}
+		kind = "TCP"
 	case "udp", "udp4", "udp6":
-		return &ErrNotUnixSocket{ConnType: "UDP"}
+		kind = "UDP"
 	case "unix", "unixpacket", "unixgram":
-		return fmt.Errorf("%T hides its descriptor, give it a method NetConn() net.Conn: %w", conn, &ErrNotUnixSocket{ConnType: "Unix"})
+		kind = "Unix"
 	}
-	return &ErrNotUnixSocket{ConnType: "unknown"}
+	if kind == q.kind() {
+		return fmt.Errorf("%T hides its descriptor, give it a method NetConn() net.Conn: %w", conn, q.wrong(kind))
+	}
+	return q.wrong(kind)
+}
+
+// kind returns the kind of socket that the question is about.
+func (q *question[T]) kind() string {
+	if q.tcp {
+		return "TCP"
+	}
+	return "Unix"
+}
+
+// wrong returns the error for a connection of the kind, which the question is not about.
+func (q *question[T]) wrong(kind string) error {
+	if q.tcp {
+		return &ErrNotLoopback{Got: strings.Replace(kind, "Unix", "a Unix socket", 1)}
+	}
+	return &ErrNotUnixSocket{ConnType: kind}
 }
 
 // ofUnixConn and ofFile do the same for two types, because a call of a concrete method does
@@ -197,16 +228,20 @@ func isConnectedStream(c *net.UnixConn) bool {
 	return ok && peer != nil && peer.Net == "unix"
 }
 
-// askChecked asks about any descriptor. It checks that the descriptor is a Unix socket, and
-// explains the error of a listener.
+// askChecked asks about any descriptor. It checks that the descriptor is a socket of the
+// right kind, and explains the error of a listener.
 func (q *question[T]) askChecked(fd int) (answer T, err error) {
 	switch k, err := kind(fd); {
 	case err != nil:
 		return answer, q.fail(callError("find out the descriptor's family", err))
-	case k != "Unix":
-		return answer, &ErrNotUnixSocket{ConnType: k}
+	case k != q.kind():
+		return answer, q.wrong(k)
 	}
-	answer, err = q.askUnixSocket(fd)
+	if q.tcp {
+		answer, err = q.ask(fd)
+	} else {
+		answer, err = q.askUnixSocket(fd)
+	}
 	if err != nil {
 		if is, _ := listens(fd); is { // false with an error
 			err = fmt.Errorf("%w (this is a listener: ask about the connection that Accept returns)", err)

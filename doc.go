@@ -55,6 +55,10 @@
 //
 // [GetPeerAuditToken] returns the token that macOS uses for code signing.
 //
+// [GetLoopbackPeerUID] returns the uid of the socket at the other end of a TCP connection
+// over loopback, on Linux. That is for servers that cannot use a Unix socket. The uid is of
+// the process that made the socket. It is the only fact, and a proxy hides who is behind it.
+//
 // If a system or kernel does not support a fact, the error wraps
 // *[ErrPeerCredentialsUnavailable]. [Support] reports which facts are available here, and
 // how reliable each is. It requires no connection.

@@ -21,8 +21,21 @@ func (e *ErrNotUnixSocket) Error() string {
 	return "peer credentials only available for Unix sockets, got " + e.ConnType
 }
 
+// ErrNotLoopback says that a connection is not a TCP connection over loopback. Find it with
+// errors.As; it is always a pointer.
+type ErrNotLoopback struct {
+	// Got describes the connection for people: "a Unix socket", "UDP" or "unknown", or
+	// "TCP from 192.0.2.7:4242 to 192.0.2.1:80". It is "TCP" for a wrapper that claims to
+	// be TCP and hides its descriptor.
+	Got string
+}
+
+func (e *ErrNotLoopback) Error() string {
+	return "the peer's uid is only available for TCP over loopback, got " + e.Got
+}
+
 // ErrPeerCredentialsUnavailable says that this system or kernel does not report the
-// credentials of a Unix socket's peer, or another fact about the peer. Find it with
+// credentials of a Unix socket's peer, or another fact about a peer. Find it with
 // errors.As; it is always a pointer. errors.Is(err, errors.ErrUnsupported) is true for it.
 //
 // If another fact is unavailable, an error that names the fact wraps this one, as in

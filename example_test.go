@@ -213,6 +213,34 @@ func ExampleGetPeerAuditToken() {
 	// Output: of another user: false
 }
 
+// A server that must use TCP admits the clients of its own user. If the kernel does not
+// answer, it admits nobody.
+func ExampleGetLoopbackPeerUID() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := listener.Accept()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	uid, err := peercred.GetLoopbackPeerUID(conn)
+	if err != nil {
+		log.Print(err)
+	}
+	admitted := err == nil && uid == uint32(os.Geteuid())
+	fmt.Println("admitted, or not known:", admitted || err != nil)
+	// Output: admitted, or not known: true
+}
+
 func ExampleSupport() {
 	support := peercred.Support()
 	if !support.Groups.Available {

@@ -25,6 +25,7 @@ type role struct {
 	Do      string // a key of roles
 	Network string
 	Address string
+	Local   string  // the address of our own end
 	UID     *uint32 // take these ids first
 	GID     *uint32
 	Groups  int     // take so many supplementary groups, see manyGroups
@@ -73,6 +74,8 @@ var roles = map[string]func(role) error{
 	"forge":                     helperForge,
 	"probe":                     helperProbe,
 	"ask one":                   helperAskOne,
+	"play TCP":                  playTCP,
+	"ask owner":                 helperAskOwner,
 }
 
 func TestMain(m *testing.M) {

@@ -19,6 +19,7 @@ var cpeercredFunctions = implementation{
 	groups:           cpeercred.Groups,
 	securityLabel:    cpeercred.SecurityLabel,
 	auditToken:       cpeercred.AuditToken,
+	loopbackPeerUID:  cpeercred.LoopbackPeerUID,
 	openProcess:      cpeercred.OpenProcess,
 	processExited:    cpeercred.ProcessExited,
 	processPID:       cpeercred.ProcessPID,

@@ -18,6 +18,7 @@ type implementation struct {
 	groups           func(fd int) ([]uint32, error)
 	securityLabel    func(fd int) (string, error)
 	auditToken       func(fd int) ([8]uint32, error)
+	loopbackPeerUID  func(fd int) (uint32, error)
 	openProcess      func(fd int) (pidfd int, err error)
 	processExited    func(pidfd int) (bool, error)
 	processPID       func(pidfd int) (int32, error)
@@ -37,6 +38,7 @@ var nativeFunctions = implementation{
 	groups:           native.Groups,
 	securityLabel:    native.SecurityLabel,
 	auditToken:       native.AuditToken,
+	loopbackPeerUID:  native.LoopbackPeerUID,
 	openProcess:      native.OpenProcess,
 	processExited:    native.ProcessExited,
 	processPID:       native.ProcessPID,

@@ -27,6 +27,9 @@ func groups(fd int) ([]uint32, error)                { return cpeercred.Groups(f
 func securityLabel(fd int) (string, error)           { return cpeercred.SecurityLabel(fd) }
 func auditToken(fd int) (token [8]uint32, err error) { return cpeercred.AuditToken(fd) }
 
+func loopbackPeerUID(fd int) (uid uint32, err error) { return cpeercred.LoopbackPeerUID(fd) }
+func isNotLoopback(err error) bool                   { return cpeercred.IsNotLoopback(err) }
+
 func openProcess(fd int) (pidfd int, err error)       { return cpeercred.OpenProcess(fd) }
 func processExited(pidfd int) (bool, error)           { return cpeercred.ProcessExited(pidfd) }
 func processPID(pidfd int) (int32, error)             { return cpeercred.ProcessPID(pidfd) }

@@ -32,6 +32,9 @@ func groups(fd int) ([]uint32, error)                { return native.Groups(fd) 
 func securityLabel(fd int) (string, error)           { return native.SecurityLabel(fd) }
 func auditToken(fd int) (token [8]uint32, err error) { return native.AuditToken(fd) }
 
+func loopbackPeerUID(fd int) (uid uint32, err error) { return native.LoopbackPeerUID(fd) }
+func isNotLoopback(err error) bool                   { return native.IsNotLoopback(err) }
+
 func openProcess(fd int) (pidfd int, err error)       { return native.OpenProcess(fd) }
 func processExited(pidfd int) (bool, error)           { return native.ProcessExited(pidfd) }
 func processPID(pidfd int) (int32, error)             { return native.ProcessPID(pidfd) }

@@ -257,7 +257,8 @@ func TestSupportJSONNames(t *testing.T) {
 	const none = `{"available":false,"survives_exit":false}`
 	want := `{"system":"s","implementation":"i","pid":{"available":true,"reason":"r","note":"n","call":"c",` +
 		`"server":"connect","client":"listen","pair":"socketpair","survives_exit":true,"limit":16},` +
-		`"uid":` + none + `,"gid":` + none + `,"groups":` + none + `,"security_label":` + none + `,"process":` + none + `,"audit_token":` + none + `}`
+		`"uid":` + none + `,"gid":` + none + `,"groups":` + none + `,"security_label":` + none + `,"process":` + none + `,"audit_token":` + none +
+		`,"loopback_uid":` + none + `}`
 	got, err := json.Marshal(peercred.Info{System: "s", Implementation: "i", PID: full})
 	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
 		t.Errorf("json.Marshal: %v (-want +got):\n%s", err, diff)

@@ -21,6 +21,7 @@ type Info struct {
 	SecurityLabel Fact `json:"security_label"` // GetPeerSecurityLabel
 	Process       Fact `json:"process"`        // OpenPeerProcess
 	AuditToken    Fact `json:"audit_token"`    // GetPeerAuditToken
+	LoopbackUID   Fact `json:"loopback_uid"`   // GetLoopbackPeerUID
 }
 
 // Fact describes one fact about a peer.
@@ -73,7 +74,8 @@ const (
 // Support asks the kernel about a socketpair of its own. That takes some system calls, and
 // at most three descriptors for a moment. If it fails, for example because no descriptor is
 // left, the fact is not available, and Reason is the error. On systems that do not answer
-// about a socketpair, Support returns what is documented.
+// about a socketpair, Support returns what is documented. It does so everywhere for
+// LoopbackUID, which requires a TCP connection.
 //
 // It is safe for concurrent use.
 func Support() Info {
@@ -154,5 +156,6 @@ func (i *Info) facts() []namedFact {
 	return []namedFact{
 		{"pid", &i.PID}, {"uid", &i.UID}, {"gid", &i.GID}, {"groups", &i.Groups},
 		{"security label", &i.SecurityLabel}, {"process", &i.Process}, {"audit token", &i.AuditToken},
+		{"loopback uid", &i.LoopbackUID},
 	}
 }

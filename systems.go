@@ -24,6 +24,8 @@ func untold(fact string) string {
 		return "the system does not report the uid and gid of a socket's peer"
 	case "process":
 		return "the system has no handle on the process of a socket's peer"
+	case "loopback uid":
+		return "the system does not report the uid of a loopback TCP peer"
 	}
 	return "the system does not report the " + fact + " of a socket's peer"
 }
@@ -69,6 +71,10 @@ func onLinux() Info {
 	info.Process.Call = "getsockopt(SO_PEERPIDFD)"
 	info.Process.SurvivesExit = false
 	info.Process.Note = "since Linux 6.5; an open handle stays valid after the exit"
+	info.LoopbackUID = Fact{
+		Call: "sock_diag(7)", Server: AtCreation, Client: AtCreation,
+		Note: "since Linux 5.14, with AF_NETLINK sockets; unavailable between network namespaces, and on gVisor",
+	}
 	return info
 }
 

@@ -44,13 +44,13 @@ var rows = []row{
 // systemsTable renders the facts of supportOn.
 func systemsTable() string {
 	var table strings.Builder
-	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | A client sees the server as of | Answers after the peer's exit |\n|---|---|---|---|---|---|---|---|---|\n")
+	table.WriteString("| System | uid, gid by | pid | Groups | Security label | Process handle | Audit token | Loopback uid | A client sees the server as of | Answers after the peer's exit |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	var notes []string
 	for _, r := range rows {
 		c, native := supportOn(r.systems[0], "cpeercred"), supportOn(r.systems[0], "native")
-		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.title, orDash(calls(c.UID, native.UID)),
+		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.title, orDash(calls(c.UID, native.UID)),
 			cell(c.PID, native.PID), cell(c.Groups, native.Groups), cell(c.SecurityLabel, native.SecurityLabel),
-			cell(c.Process, native.Process), cell(c.AuditToken, native.AuditToken),
+			cell(c.Process, native.Process), cell(c.AuditToken, native.AuditToken), cell(c.LoopbackUID, native.LoopbackUID),
 			orDash(moment(c.UID)), survivors(c))
 		notes = append(notes, notesOf(r.title, c, native)...)
 	}
@@ -182,6 +182,7 @@ func TestSystemsAreWhatIsCompiled(t *testing.T) {
 					{"securityLabel", "cpeercred_security_label", info.SecurityLabel},
 					{"openProcess", "cpeercred_open_process", info.Process},
 					{"auditToken", "cpeercred_audit_token", info.AuditToken},
+					{"loopbackPeerUID", "cpeercred_loopback_peer_uid", info.LoopbackUID},
 				} {
 					defined := regexp.MustCompile(`(?m)^(func \(\w* ?system\) ` + test.method + `|` + test.function + `)\(`).MatchString(source)
 					if refuses := implementation == "native" && test.method == "groups" && test.fact.Reason != untold("groups"); refuses {
@@ -241,6 +242,7 @@ func TestSupportIsWhatIsLinked(t *testing.T) {
 		{info.SecurityLabel, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
 		{info.Process, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
 		{info.AuditToken, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
+		{info.LoopbackUID, func() error { _, err := askLoopbackUID(-1, nil); return err }, "failed to get the loopback peer's uid:"},
 	} {
 		err := test.ask()
 		if unsupported := errors.Is(err, errors.ErrUnsupported); err == nil || unsupported == test.fact.Available {
@@ -357,6 +359,7 @@ func TestUntoldFacts(t *testing.T) {
 		"pid":            "the system does not report the uid and gid of a socket's peer",
 		"process":        "the system has no handle on the process of a socket's peer",
 		"security label": "the system does not report the security label of a socket's peer",
+		"loopback uid":   "the system does not report the uid of a loopback TCP peer",
 	} {
 		if got := untold(fact); got != want {
 			t.Errorf("%s: %q, want %q", fact, got, want)

@@ -22,6 +22,8 @@ package cpeercred
 #cgo nocallback cpeercred_security_label
 #cgo noescape cpeercred_audit_token
 #cgo nocallback cpeercred_audit_token
+#cgo noescape cpeercred_loopback_peer_uid
+#cgo nocallback cpeercred_loopback_peer_uid
 #cgo noescape cpeercred_open_process
 #cgo nocallback cpeercred_open_process
 #cgo noescape cpeercred_process_exited
@@ -43,6 +45,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -238,6 +241,36 @@ func AuditToken(fd int) (token [8]uint32, err error) {
 	}
 	return token, nil
 }
+
+// oneAtATime protects the socket that the shim keeps.
+var oneAtATime sync.Mutex
+
+// LoopbackPeerUID returns the uid of the socket at the other end of the TCP connection fd,
+// both ends of which have a loopback address. The file of each system names its call.
+// EADDRNOTAVAIL means that an address is not a loopback address, and EAGAIN that the server
+// has not accepted the connection yet.
+func LoopbackPeerUID(fd int) (uid uint32, err error) {
+	oneAtATime.Lock()
+	defer oneAtATime.Unlock()
+	var u C.uint32_t
+	switch code := C.cpeercred_loopback_peer_uid(descriptor(fd), &u); code {
+	case 0:
+		return uint32(u), nil
+	case C.CPEERCRED_NO_SOCK_DIAG:
+		return 0, unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
+	case C.CPEERCRED_NO_TCP_DIAG:
+		return 0, unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
+	case C.CPEERCRED_NO_NETNS_COOKIE:
+		return 0, unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
+	case C.CPEERCRED_OTHER_NETNS:
+		return 0, unsupportedError("the connection is in another network namespace than this process")
+	default:
+		return 0, failure(code, owner)
+	}
+}
+
+// IsNotLoopback reports whether err means that an address is not a loopback address.
+func IsNotLoopback(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // OpenProcess returns a pidfd of the process that [Credentials] names, even if another
 // process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes it.

@@ -23,7 +23,12 @@ _Static_assert(sizeof(gid_t) == 4 && (gid_t)-1 > 0, "gid_t");
 /* No errno is negative. */
 enum {
 	CPEERCRED_CONFUSED_ENDS = -1, /* see cpeercred_check_can_have_peer */
-	CPEERCRED_UNSUPPORTED = -2    /* the system has no such call */
+	CPEERCRED_UNSUPPORTED = -2,   /* the system has no such call */
+	/* see cpeercred_loopback_peer_uid */
+	CPEERCRED_NO_SOCK_DIAG = -3,
+	CPEERCRED_NO_TCP_DIAG = -4,
+	CPEERCRED_NO_NETNS_COOKIE = -5,
+	CPEERCRED_OTHER_NETNS = -6
 };
 
 struct cpeercred_ids {
@@ -85,6 +90,14 @@ int cpeercred_groups(int fd, uint32_t *groups, size_t capacity, size_t *count);
  * with the NUL. It may write to the whole buffer, also on failure. Linux.
  */
 int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length);
+
+/*
+ * The uid of the socket at the other end of the TCP connection fd, both ends of which have
+ * a loopback address. EADDRNOTAVAIL if an address is not a loopback address, and EAGAIN if
+ * the server has not accepted the connection yet. Only one thread at a time may call it,
+ * because it keeps a netlink socket for the next question. Linux.
+ */
+int cpeercred_loopback_peer_uid(int fd, uint32_t *uid);
 
 /*
  * A pidfd of the process at the other end of fd, close-on-exec and non-blocking. The

@@ -70,6 +70,7 @@ func TestUntold(t *testing.T) {
 	for fact, want := range map[string]string{
 		ids:      "the system does not report the uid and gid of a socket's peer",
 		"groups": "the system does not report the groups of a socket's peer",
+		owner:    "the system does not report the uid of a loopback TCP peer",
 		handle:   "the system has no handle on the process of a socket's peer",
 	} {
 		if got := untold(fact).Error(); got != want {

@@ -1,5 +1,5 @@
-// Package cpeercred asks the kernel about the peer of a Unix socket through small C shims,
-// one for each system.
+// Package cpeercred asks the kernel about the peer of a Unix socket, or of a TCP connection
+// over loopback, through small C shims, one for each system.
 //
 // It is the plumbing of package peercred and carries no promise of compatibility: any
 // release may change it. Use package peercred. The functions here take a raw descriptor,

@@ -14,6 +14,7 @@ func (e unsupportedError) Is(target error) bool { return target == errors.ErrUns
 const (
 	ids    = "uid and gid"
 	handle = "handle"
+	owner  = "owner"
 )
 
 // untold returns the error for a fact that the system, or this build, does not report.
@@ -23,6 +24,8 @@ func untold(fact string) error {
 		return unsupportedError("no C shim is linked (CGO_ENABLED=0)")
 	case fact == handle:
 		return unsupportedError("the system has no handle on the process of a socket's peer")
+	case fact == owner:
+		return unsupportedError("the system does not report the uid of a loopback TCP peer")
 	}
 	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }

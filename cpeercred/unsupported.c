@@ -15,6 +15,8 @@ int cpeercred_audit_token(int fd, uint32_t token[8]) { return CPEERCRED_UNSUPPOR
 #endif
 
 #if !defined(__linux__)
+int cpeercred_loopback_peer_uid(int fd, uint32_t *uid) { return CPEERCRED_UNSUPPORTED; }
+
 /* Only a kernel that imitates Linux is known to confuse the ends. */
 int cpeercred_check_packet_ends(void) { return 0; }
 

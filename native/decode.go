@@ -23,6 +23,19 @@ const (
 	poisonVersion = ^uint32(0)
 )
 
+// poisoned returns a value of which every bit is set.
+func poisoned[T any]() (value T) {
+	b := bytesOf(&value)
+	for i := range b {
+		b[i] = 0xff
+	}
+	return value
+}
+
+func bytesOf[T any](value *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(value)), unsafe.Sizeof(*value))
+}
+
 // decodeInt decodes an int that fills length bytes of a buffer poisoned with -1.
 func decodeInt(v int32, length uint32) (int, error) {
 	if uintptr(length) != unsafe.Sizeof(v) || v == -1 {

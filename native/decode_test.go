@@ -171,10 +171,6 @@ func overlay[T any](b []byte) *T {
 	return &v
 }
 
-func bytesOf[T any](v *T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
-}
-
 // write is one field of an answer.
 type write struct {
 	offset int

@@ -1,5 +1,5 @@
-// Package native asks the kernel about the peer of a Unix socket through
-// golang.org/x/sys, without cgo.
+// Package native asks the kernel about the peer of a Unix socket, or of a TCP connection
+// over loopback, through golang.org/x/sys, without cgo.
 //
 // It is the plumbing of package peercred and carries no promise of compatibility: any
 // release may change it. Use package peercred. The functions here take a raw descriptor,
@@ -93,6 +93,15 @@ func SecurityLabel(fd int) (string, error) { return kernel.securityLabel(fd) }
 // AuditToken returns macOS's audit token of the process that last used the peer's socket:
 // auid, euid, egid, ruid, rgid, pid, asid, pidversion. The kernel builds it when asked.
 func AuditToken(fd int) (token [8]uint32, err error) { return kernel.auditToken(fd) }
+
+// LoopbackPeerUID returns the uid of the socket at the other end of the TCP connection fd,
+// both ends of which have a loopback address. The file of each system names its call, and
+// describes the errors. EADDRNOTAVAIL means that an address is not a loopback address, and
+// EAGAIN that the server has not accepted the connection yet.
+func LoopbackPeerUID(fd int) (uid uint32, err error) { return kernel.loopbackPeerUID(fd) }
+
+// IsNotLoopback reports whether err means that an address is not a loopback address.
+func IsNotLoopback(err error) bool { return kernel.isNotLoopback(err) }
 
 // OpenProcess returns a pidfd of the process that [Credentials] names, even if another
 // process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes it.

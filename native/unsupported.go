@@ -22,6 +22,8 @@ type questions interface {
 	groups(fd int) ([]uint32, error)
 	securityLabel(fd int) (string, error)
 	auditToken(fd int) ([8]uint32, error)
+	loopbackPeerUID(fd int) (uint32, error)
+	isNotLoopback(err error) bool
 	openProcess(fd int) (pidfd int, err error)
 	processExited(pidfd int) (bool, error)
 	processPID(pidfd int) (int32, error)
@@ -47,6 +49,11 @@ func (unsupported) onSocketpair(func(int)) error    { return errNoCredentials }
 func (unsupported) groups(int) ([]uint32, error)          { return nil, untold("groups") }
 func (unsupported) securityLabel(int) (string, error)     { return "", untold("security label") }
 func (unsupported) auditToken(int) (t [8]uint32, _ error) { return t, untold("audit token") }
+
+const errNoLoopbackPeer = unsupportedError("the system does not report the uid of a loopback TCP peer")
+
+func (unsupported) loopbackPeerUID(int) (uint32, error) { return 0, errNoLoopbackPeer }
+func (unsupported) isNotLoopback(error) bool            { return false }
 
 const errNoHandle = unsupportedError("the system has no handle on the process of a socket's peer")
 

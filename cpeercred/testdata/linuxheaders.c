@@ -1,12 +1,17 @@
 /*
- * The declarations in pidfd.h, which are for old headers, are those of new headers ("make
- * cross-c", with Zig's headers).
+ * The declarations in pidfd.h and inetdiag.h, which are for old headers, are those of new
+ * headers ("make cross-c", with Zig's headers).
  */
 #include "../pidfd.h"
+#include "../inetdiag.h"
 
 #include <asm/socket.h>
 #include <asm/unistd.h>
 #include <linux/pidfd.h>
+#include <linux/in.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 
 _Static_assert(CPEERCRED_SO_PEERPIDFD == SO_PEERPIDFD, "SO_PEERPIDFD");
 _Static_assert(CPEERCRED_SYS_PIDFD_SEND_SIGNAL == __NR_pidfd_send_signal, "pidfd_send_signal");
@@ -30,3 +35,39 @@ SAME(suid);
 SAME(sgid);
 SAME(fsuid);
 SAME(fsgid);
+
+_Static_assert(CPEERCRED_SO_NETNS_COOKIE == SO_NETNS_COOKIE, "SO_NETNS_COOKIE");
+_Static_assert(CPEERCRED_IPPROTO_MPTCP == IPPROTO_MPTCP, "IPPROTO_MPTCP");
+_Static_assert(CPEERCRED_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG");
+_Static_assert(CPEERCRED_SOCK_DIAG_BY_FAMILY == SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY");
+_Static_assert(CPEERCRED_INET_DIAG_NOCOOKIE == INET_DIAG_NOCOOKIE, "INET_DIAG_NOCOOKIE");
+_Static_assert(CPEERCRED_NLMSG_ERROR == NLMSG_ERROR, "NLMSG_ERROR");
+_Static_assert(CPEERCRED_NLM_F_REQUEST == NLM_F_REQUEST, "NLM_F_REQUEST");
+_Static_assert(CPEERCRED_NLM_F_MULTI == NLM_F_MULTI, "NLM_F_MULTI");
+_Static_assert(CPEERCRED_NLM_F_DUMP_INTR == NLM_F_DUMP_INTR, "NLM_F_DUMP_INTR");
+_Static_assert(offsetof(struct nlmsgerr, error) == 0, "nlmsgerr.error");
+
+#define AS(ours, field, theirs, its) \
+	_Static_assert(offsetof(struct ours, field) == offsetof(struct theirs, its) && \
+	    sizeof(((struct ours *)0)->field) == sizeof(((struct theirs *)0)->its), #its)
+AS(cpeercred_netlink_name, family, sockaddr_nl, nl_family);
+AS(cpeercred_netlink_name, pid, sockaddr_nl, nl_pid);
+AS(cpeercred_netlink_header, len, nlmsghdr, nlmsg_len);
+AS(cpeercred_netlink_header, type, nlmsghdr, nlmsg_type);
+AS(cpeercred_netlink_header, flags, nlmsghdr, nlmsg_flags);
+AS(cpeercred_netlink_header, seq, nlmsghdr, nlmsg_seq);
+AS(cpeercred_diag_id, sport, inet_diag_sockid, idiag_sport);
+AS(cpeercred_diag_id, dport, inet_diag_sockid, idiag_dport);
+AS(cpeercred_diag_id, src, inet_diag_sockid, idiag_src);
+AS(cpeercred_diag_id, dst, inet_diag_sockid, idiag_dst);
+AS(cpeercred_diag_id, device, inet_diag_sockid, idiag_if);
+AS(cpeercred_diag_id, cookie, inet_diag_sockid, idiag_cookie);
+AS(cpeercred_diag_request, family, inet_diag_req_v2, sdiag_family);
+AS(cpeercred_diag_request, protocol, inet_diag_req_v2, sdiag_protocol);
+AS(cpeercred_diag_request, states, inet_diag_req_v2, idiag_states);
+AS(cpeercred_diag_request, id, inet_diag_req_v2, id);
+AS(cpeercred_diag_message, family, inet_diag_msg, idiag_family);
+AS(cpeercred_diag_message, state, inet_diag_msg, idiag_state);
+AS(cpeercred_diag_message, id, inet_diag_msg, id);
+AS(cpeercred_diag_message, uid, inet_diag_msg, idiag_uid);
+AS(cpeercred_diag_message, inode, inet_diag_msg, idiag_inode);

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// remembered is the variable in which a shim remembers that the kernel passed a check. The
-// fake kernel clears it for each input.
-const remembered = "packet_ends_are_right"
+// remembered are the variables in which Linux's shims remember that the kernel passed a
+// check, and a socket. The fake kernel clears them for each input.
+var remembered = []string{"--globalize-symbol=packet_ends_are_right", "--globalize-symbol=sock_diag"}
 
 // buildKernel links the system's shims to the fake kernel and its driver, as DIR/SYSTEM. It
 // renames the calls of the shims, so that the driver, its libc and the sanitizers still use
@@ -40,7 +40,7 @@ func (s system) buildKernel(dir, driver, sanitizers string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := run("", nil, "objcopy", "--globalize-symbol="+remembered, "--redefine-syms="+filepath.Join(folder, "symbols"), object); err != nil {
+		if _, err := run("", nil, "objcopy", append(remembered, "--redefine-syms="+filepath.Join(folder, "symbols"), object)...); err != nil {
 			return err
 		}
 		link = append(link, object)

@@ -142,6 +142,17 @@ ask_list(char fact)
 		error = cpeercred_since_boot((int64_t *)room);
 		count = handed_out(error, room, 2);
 		break;
+	case 'u': /* the first word is 1 and the second the uid, and the question follows */
+		told.loopback = 1;
+		told.own = 0;
+		told.peer = 0;
+		error = cpeercred_loopback_peer_uid(3, room + 1);
+		room[0] = error == 0;
+		count = handed_out(error, room, 2);
+		memcpy(room + 2, told.question, told.asked);
+		if (error == 0)
+			count += told.asked / size;
+		break;
 	case 'k':
 		error = cpeercred_kind(3, (int *)room);
 		count = handed_out(error, room, 1);
@@ -171,7 +182,7 @@ ask_list(char fact)
  * A question is a letter and its rest. The letters are c for credentials, g groups, l label,
  * t token, o to open a process, e whether it exited, p its pid, i its ids, b the time since
  * boot, k the kind of a socket, f whether its family is Unix, h whether it can have a peer,
- * and a whether the kernel answers for the caller.
+ * a whether the kernel answers for the caller, and u the uid of a loopback peer.
  */
 static int
 ask(void)
@@ -183,7 +194,7 @@ ask(void)
 		return 0;
 	memset(&told, 0, sizeof(told));
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
-	if (!nothing_allocated() || (fact != 'o' && descriptors_open() != 0))
+	if (!nothing_allocated() || (fact != 'o' && fact != 'u' && descriptors_open() != 0))
 		broken("nothing is left");
 	fflush(stdout);
 	return answered;

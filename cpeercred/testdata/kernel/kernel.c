@@ -423,9 +423,39 @@ hand_out_pidfd(const struct call *c)
 #endif
 }
 
+#if defined(__linux__)
+static void
+option_of_loopback(struct call *c, void *value)
+{
+	const struct reply protocol = { .length = 4, .written = 4, .bytes = { IPPROTO_TCP } };
+	const struct reply stream = { .length = 4, .written = 4, .bytes = { SOCK_STREAM } };
+	const struct reply family = { .length = 4, .written = 4, .bytes = { (unsigned char)script->family } };
+	const struct reply cookie = { .length = 8, .written = 8, .bytes = { 1 } };
+
+	if (c->level == IPPROTO_TCP && c->option == TCP_INFO)
+		follow(c, &script->replies[2], value, 0);
+	else if (c->level == SOL_SOCKET && c->option == SO_DOMAIN)
+		follow(c, &family, value, 0);
+	else if (c->level == SOL_SOCKET && c->option == SO_TYPE)
+		follow(c, &stream, value, 0);
+	else if (c->level == SOL_SOCKET && c->option == SO_PROTOCOL)
+		follow(c, &protocol, value, 0);
+	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_NETNS_COOKIE)
+		follow(c, &cookie, value, 0);
+	else
+		broken("an option is asked that a loopback connection has");
+}
+#endif
+
 static void
 option_as_scripted(struct call *c, void *value)
 {
+#if defined(__linux__)
+	if (script->loopback) {
+		option_of_loopback(c, value);
+		return;
+	}
+#endif
 #if !defined(__linux__)
 	if (c->level == SOL_SOCKET && c->option == SO_TYPE) {
 		struct reply type = { .length = sizeof(script->type), .written = sizeof(script->type) };
@@ -473,6 +503,19 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	return c->result;
 }
 
+#if defined(__linux__)
+static int
+name_of_loopback(struct call *c, uint16_t port, struct sockaddr *address, socklen_t *length)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+
+	*length = script->family == AF_INET ? sizeof(v4) : sizeof(v6);
+	memcpy(address, script->family == AF_INET ? (void *)&v4 : (void *)&v6, *length);
+	return finish(c, 0, 0);
+}
+#endif
+
 /*
  * The first name that is asked for has the family. The bytes after the reported length would
  * read as a name.
@@ -487,6 +530,10 @@ name_as_scripted(struct call *c, enum call_kind kind, struct sockaddr *address, 
 	unsigned char whole[255];
 	size_t size;
 
+#if defined(__linux__)
+	if (script->loopback)
+		return name_of_loopback(c, kind == GETSOCKNAME ? 80 : 4242, address, length);
+#endif
 	if (error != 0)
 		return fail(c, error);
 	if (first)
@@ -801,7 +848,47 @@ kernel_connect(int fd, const struct sockaddr *address, socklen_t length)
 	return c->result;
 }
 
-extern atomic_int packet_ends_are_right; /* as the shim remembers */
+/* What the shim remembers. */
+extern atomic_int packet_ends_are_right;
+extern struct {
+	int open, fd;
+	uint64_t netns;
+	uint32_t serial;
+} sock_diag;
+
+/* Keeps the first question, which the test looks at. */
+ssize_t kernel_sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to, socklen_t length);
+ssize_t
+kernel_sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to, socklen_t length)
+{
+	struct call *c = record(SENDTO);
+
+	touch(bytes, n);
+	if (!descriptor_is_open(fd) || flags != 0 || to != NULL || length != 0)
+		broken("the kernel is asked on one's own socket");
+	if (script != NULL && script->asked == 0 && n <= sizeof(script->question)) {
+		memcpy(script->question, bytes, n);
+		script->asked = n;
+	}
+	return finish(c, 0, (int)n);
+}
+
+ssize_t kernel_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from, socklen_t *length);
+ssize_t
+kernel_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from, socklen_t *length)
+{
+	const struct cpeercred_netlink_name sender = { .family = AF_NETLINK, .pid = (uint32_t)script->own };
+	const struct reply *reply = &script->replies[replies_told++ == 0 ? 0 : 1];
+	struct call *c = record(RECVFROM);
+
+	touch(bytes, n);
+	if (!descriptor_is_open(fd) || flags != (MSG_DONTWAIT | MSG_TRUNC) || *length < sizeof(sender))
+		broken("the kernel's answer is read without waiting");
+	memcpy(from, &sender, sizeof(sender));
+	*length = sizeof(sender);
+	c->capacity = n;
+	return follow(c, reply, bytes, (int)reply->length);
+}
 
 int kernel_ioctl(int fd, unsigned long command, ...);
 int
@@ -892,6 +979,7 @@ kernel_begin(const uint8_t *data, size_t size)
 	ncalls = nhanded_out = nallocated = 0;
 #if defined(__linux__)
 	packet_ends_are_right = 0;
+	memset(&sock_diag, 0, sizeof(sock_diag));
 #endif
 	peer_pid = input_word(4242);
 	peer_uid = input_word(1000);

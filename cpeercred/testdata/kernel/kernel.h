@@ -43,7 +43,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <time.h>
+#include <netinet/tcp.h>
 #include "../../pidfd.h"
+#include "../../inetdiag.h"
 #endif
 
 #ifndef SOL_LOCAL
@@ -57,7 +59,7 @@
 /* The kind of a call. */
 enum call_kind {
 	GETSOCKOPT, GETSOCKNAME, GETPEERNAME, GETPEEREID, GETPEERUCRED, SOCKET, SOCKETPAIR,
-	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK
+	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK, SENDTO, RECVFROM
 };
 
 /* The longest answer, to SO_PEERGROUPS and SO_PEERSEC. */

@@ -29,8 +29,19 @@ struct script {
 	uint32_t euid, egid;
 	int name_error, own, peer;      /* of the names after the family */
 
+	/*
+	 * Not 0 if the socket is a TCP socket of the family over loopback, from port 80 to
+	 * 4242. Then the first two replies are the answers of the netlink socket, whose length
+	 * is the result, and the third is TCP_INFO. All else is honest.
+	 */
+	int loopback;
+
 	/* The first question, and the descriptor that was closed last. */
 	int level, option, closed;
+
+	/* The first that was sent to the kernel, and its size. */
+	unsigned char question[128];
+	size_t asked;
 };
 
 /* Starts over, with a script. */

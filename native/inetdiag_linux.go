@@ -1,0 +1,376 @@
+package native
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// loopbackPeerUID returns the uid of the socket at the other end of the TCP or MPTCP
+// connection fd, both ends of which have a loopback address. It is the file system uid of
+// the process that called socket(2), or accept(2) for a server's end, as fchown(2) may have
+// changed it. A uid that our user namespace does not map is the overflow id, 65534.
+//
+// While our end is open, the kernel lets no other socket of the network namespace be
+// connected with the addresses of its peer. So our end must be connected after the answer
+// too. Data that arrived can be read from an end that was reset, whose addresses are free.
+//
+// The error is
+//   - EAFNOSUPPORT or EPROTOTYPE if fd is not a TCP socket.
+//   - ENOTCONN if our end is not connected, or the peer has closed.
+//   - EADDRNOTAVAIL if an address is not a loopback address.
+//   - EAGAIN if the server has not accepted the connection yet.
+//   - ENOENT if no socket of our network namespace has the peer's addresses.
+//   - errors.ErrUnsupported for a connection of another network namespace, without
+//     NETLINK_SOCK_DIAG or tcp_diag, and before Linux 5.14, which lacks SO_NETNS_COOKIE.
+//
+// Source: sock_diag(7), net/ipv4/inet_diag.c.
+func (system) loopbackPeerUID(fd int) (uint32, error) {
+	if err := checkTCP(fd); err != nil {
+		return 0, err
+	}
+	own, err := inetName(fd, unix.SYS_GETSOCKNAME)
+	if err != nil {
+		return 0, err
+	}
+	peer, err := inetName(fd, unix.SYS_GETPEERNAME)
+	if err != nil {
+		return 0, err
+	}
+	if !own.Addr().IsLoopback() || !peer.Addr().IsLoopback() {
+		return 0, unix.EADDRNOTAVAIL
+	}
+	uid, err := ownerOf(fd, peer, own)
+	if err := checkConnected(fd); err != nil {
+		return 0, err
+	}
+	return uid, err
+}
+
+// isNotLoopback reports whether err says that an address is not a loopback address.
+func (system) isNotLoopback(err error) bool { return errors.Is(err, unix.EADDRNOTAVAIL) }
+
+func checkTCP(fd int) error {
+	family, err := kernel.family(fd)
+	switch {
+	case err != nil:
+		return err
+	case family != unix.AF_INET && family != unix.AF_INET6:
+		return unix.EAFNOSUPPORT
+	}
+	t, err := socketType(fd)
+	if err != nil {
+		return err
+	}
+	protocol, err := socketOption(fd, unix.SO_PROTOCOL)
+	switch {
+	case err != nil:
+		return err
+	case t != unix.SOCK_STREAM || protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_MPTCP:
+		return unix.EPROTOTYPE
+	}
+	return nil
+}
+
+// inetName calls getsockname(2) or getpeername(2).
+func inetName(fd int, call uintptr) (netip.AddrPort, error) {
+	name := poisoned[unix.RawSockaddrInet6]()
+	length := uint32(unsafe.Sizeof(name))
+	if _, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&length))); errno != 0 {
+		return netip.AddrPort{}, errno
+	}
+	return decodeInetName(&name, length)
+}
+
+// decodeInetName returns an IPv4 address that is mapped to IPv6 as IPv4.
+func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort, error) {
+	port := binary.BigEndian.Uint16(bytesOf(&name.Port))
+	switch {
+	case name.Family == unix.AF_INET && length == unix.SizeofSockaddrInet4:
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), port), nil
+	case name.Family == unix.AF_INET6 && length == unix.SizeofSockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), port), nil
+	}
+	return netip.AddrPort{}, unix.EPROTO
+}
+
+// checkConnected asks for the first byte of struct tcp_info, which is the state. That of an
+// MPTCP socket is of its first subflow, whose addresses are those of the socket. getpeername(2)
+// is not enough, because the connection can survive this subflow.
+func checkConnected(fd int) error {
+	state := poisoned[uint8]()
+	length, err := getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, unsafe.Pointer(&state), unsafe.Sizeof(state))
+	switch {
+	case err != nil:
+		return err
+	case length != 1 || state == poisoned[uint8]():
+		return unix.EPROTO
+	case !isConnected(state):
+		return unix.ENOTCONN
+	}
+	return nil
+}
+
+func isConnected(state uint8) bool {
+	switch state {
+	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2,
+		unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
+		return true
+	}
+	return false
+}
+
+const (
+	errNoSockDiag = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
+	errNoTCPDiag  = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
+	errNoCookie   = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
+	errOtherNetns = unsupportedError("the connection is in another network namespace than this process")
+)
+
+// diag is the netlink socket that all questions share, because to make one takes longer
+// than to ask.
+var diag sockDiag
+
+// sockDiag is a socket of NETLINK_SOCK_DIAG, which knows the sockets of one network namespace.
+type sockDiag struct {
+	sync.Mutex
+	open   bool
+	fd     int
+	netns  uint64 // the cookie of its network namespace
+	serial uint32 // of the last question
+}
+
+// ownerOf returns the uid of the socket from one address to another, in the network
+// namespace of the socket fd.
+//
+// The kernel reads the owner of a socket before its inode. accept(2) may set both between
+// the two, and the owner of a socket that was not accepted reads as root before Linux 6.17.
+// So the socket must have an inode in one answer, and the next tells the uid.
+func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
+	netns, err := netnsCookie(fd)
+	if err != nil {
+		return 0, err
+	}
+	diag.Lock()
+	defer diag.Unlock()
+	if err := diag.enter(netns); err != nil {
+		return 0, err
+	}
+	_, err = diag.ask(from, to)
+	if errors.Is(err, unix.ENOENT) {
+		// Without tcp_diag there is no answer about our own end either.
+		if _, err := diag.ask(to, from); errors.Is(err, unix.ENOENT) {
+			return 0, errNoTCPDiag
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return diag.ask(from, to)
+}
+
+func netnsCookie(fd int) (uint64, error) {
+	cookie := poisoned[uint64]()
+	length, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE, unsafe.Pointer(&cookie), unsafe.Sizeof(cookie))
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return 0, errNoCookie
+	case err != nil:
+		return 0, err
+	case uintptr(length) != unsafe.Sizeof(cookie) || cookie == poisoned[uint64]():
+		return 0, unix.EPROTO
+	}
+	return cookie, nil
+}
+
+// enter makes d a socket of the network namespace, if this thread is in it.
+func (d *sockDiag) enter(netns uint64) error {
+	if d.open && d.netns == netns {
+		return nil
+	}
+	d.close()
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	switch {
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
+		return errNoSockDiag
+	case err != nil:
+		return err
+	}
+	d.open, d.fd = true, fd
+	if d.netns, err = netnsCookie(fd); err != nil {
+		d.close()
+		return err
+	}
+	if d.netns != netns {
+		return errOtherNetns
+	}
+	return nil
+}
+
+func (d *sockDiag) close() {
+	if d.open {
+		d.open = false
+		unix.Close(d.fd)
+	}
+}
+
+// ask returns the uid of the connected socket from one address to another. It closes d if
+// the kernel does not answer, so that no later question gets a late answer.
+func (d *sockDiag) ask(from, to netip.AddrPort) (uint32, error) {
+	d.serial++
+	question := newDiagQuestion(from, to, d.serial)
+	buffer := poisoned[[diagRoom]byte]()
+	length, err := d.exchange(&question, &buffer)
+	if err != nil {
+		d.close()
+		return 0, err
+	}
+	uid, err := question.decode(buffer[:length])
+	if errors.Is(err, unix.EPROTO) {
+		d.close()
+	}
+	return uid, err
+}
+
+// exchange returns the length of the answer. The kernel answers during sendto(2).
+func (d *sockDiag) exchange(question *diagQuestion, answer *[diagRoom]byte) (length int, err error) {
+	size := unsafe.Sizeof(*question)
+	sent, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(question)), size, 0, 0, 0)
+	switch {
+	case errno != 0:
+		return 0, errno
+	case sent != size:
+		return 0, unix.EPROTO
+	}
+	sender := poisoned[unix.RawSockaddrNetlink]()
+	senderSize := uint32(unsafe.Sizeof(sender))
+	received, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(d.fd), uintptr(unsafe.Pointer(answer)), diagRoom,
+		unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&sender)), uintptr(unsafe.Pointer(&senderSize)))
+	switch {
+	case errno == unix.EAGAIN: // there is none
+		return 0, unix.EPROTO
+	case errno != 0:
+		return 0, errno
+	case received > diagRoom, senderSize != unix.SizeofSockaddrNetlink, sender.Family != unix.AF_NETLINK, sender.Pid != 0:
+		return 0, unix.EPROTO
+	}
+	return int(received), nil
+}
+
+// diagRoom is enough for struct inet_diag_msg and the attributes that nobody asked for.
+const diagRoom = 1024
+
+// diagID is struct inet_diag_sockid (linux/inet_diag.h). Numbers that are arrays here are
+// big-endian.
+type diagID struct {
+	sport, dport [2]byte
+	src, dst     [16]byte
+	device       uint32
+	cookie       [2]uint32
+}
+
+// diagQuestion is struct nlmsghdr and struct inet_diag_req_v2.
+type diagQuestion struct {
+	unix.NlMsghdr
+	family, protocol, extensions, _ uint8
+	states                          uint32
+	id                              diagID
+}
+
+// diagAnswer is struct nlmsghdr and struct inet_diag_msg.
+type diagAnswer struct {
+	unix.NlMsghdr
+	family, state, timer, retransmits uint8
+	id                                diagID
+	expires, receiving, sending       uint32
+	uid, inode                        uint32
+}
+
+var (
+	_ [16 + 56]byte = [unsafe.Sizeof(diagQuestion{})]byte{}
+	_ [16 + 72]byte = [unsafe.Sizeof(diagAnswer{})]byte{}
+)
+
+// newDiagQuestion returns the question for the one socket from one address to another. A
+// socket that is bound to the loopback device, whose index is 1 in every network namespace,
+// is found with this index alone, and a socket that is bound to no device with any.
+func newDiagQuestion(from, to netip.AddrPort, serial uint32) (q diagQuestion) {
+	q.NlMsghdr = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(q)), Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST, Seq: serial}
+	q.family, q.protocol, q.states = unix.AF_INET6, unix.IPPROTO_TCP, ^uint32(0)
+	if from.Addr().Is4() {
+		q.family = unix.AF_INET
+	}
+	q.id.device = 1
+	q.id.cookie = [2]uint32{^uint32(0), ^uint32(0)} // INET_DIAG_NOCOOKIE
+	copy(q.id.src[:], from.Addr().AsSlice())
+	copy(q.id.dst[:], to.Addr().AsSlice())
+	binary.BigEndian.PutUint16(q.id.sport[:], from.Port())
+	binary.BigEndian.PutUint16(q.id.dport[:], to.Port())
+	return q
+}
+
+// names returns the addresses of a socket of the family.
+func (id *diagID) names(family uint8) (from, to netip.AddrPort, err error) {
+	src, dst := netip.AddrFrom16(id.src).Unmap(), netip.AddrFrom16(id.dst).Unmap()
+	switch family {
+	case unix.AF_INET:
+		src, dst = netip.AddrFrom4([4]byte(id.src[:4])), netip.AddrFrom4([4]byte(id.dst[:4]))
+	case unix.AF_INET6:
+	default:
+		return from, to, unix.EPROTO
+	}
+	from = netip.AddrPortFrom(src, binary.BigEndian.Uint16(id.sport[:]))
+	to = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(id.dport[:]))
+	return from, to, nil
+}
+
+// decode decodes what the kernel says to q. EPROTO means that it is not an answer to q.
+//
+// If there is no such socket, the kernel may answer with a listening one. A socket without
+// an inode belongs to no process. Its uid reads as root, except on newer kernels.
+func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
+	var a diagAnswer
+	copy(bytesOf(&a), message)
+	switch {
+	case len(message) < unix.SizeofNlMsghdr, uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
+		a.Flags&(unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR) != 0:
+		return 0, unix.EPROTO
+	case a.Type == unix.NLMSG_ERROR:
+		return 0, decodeDiagError(message[unix.SizeofNlMsghdr:])
+	case a.Type != unix.SOCK_DIAG_BY_FAMILY, uintptr(len(message)) < unsafe.Sizeof(a):
+		return 0, unix.EPROTO
+	case a.state == unix.BPF_TCP_SYN_RECV: // a connection for which the listener has no room yet
+		return 0, unix.EAGAIN
+	case !isConnected(a.state):
+		return 0, unix.ENOTCONN
+	}
+	from, to, err := a.id.names(a.family)
+	askedFrom, askedTo, _ := q.id.names(q.family)
+	switch {
+	case err != nil, from != askedFrom, to != askedTo, a.uid == noID:
+		return 0, unix.EPROTO
+	case a.inode == 0 && a.state == unix.BPF_TCP_ESTABLISHED:
+		return 0, unix.EAGAIN
+	case a.inode == 0:
+		return 0, unix.ENOTCONN
+	}
+	return a.uid, nil
+}
+
+// decodeDiagError decodes struct nlmsgerr, which begins with a negative errno.
+func decodeDiagError(payload []byte) error {
+	if len(payload) < 4 {
+		return unix.EPROTO
+	}
+	const maxErrno = 4095
+	errno := -int64(int32(binary.NativeEndian.Uint32(payload)))
+	if errno < 1 || errno > maxErrno {
+		return unix.EPROTO
+	}
+	return unix.Errno(errno)
+}

@@ -1,0 +1,87 @@
+//go:build shims && linux && amd64
+
+package native
+
+import (
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The shim for the peer of a TCP connection over loopback, on the same kernel. It asks twice,
+// and then whether our end is connected.
+
+var shimEnds = map[int][2]netip.AddrPort{
+	unix.AF_INET:  {netip.MustParseAddrPort("127.0.0.1:4242"), netip.MustParseAddrPort("127.0.0.1:80")},
+	unix.AF_INET6: {netip.MustParseAddrPort("[::1]:4242"), netip.MustParseAddrPort("[::1]:80")},
+}
+
+func TestShimsLoopback(t *testing.T) {
+	s := shimNamed(t, "linux")
+	established := says([]byte{unix.BPF_TCP_ESTABLISHED}, 1)
+	for family, ends := range shimEnds {
+		first, second := newDiagQuestion(ends[0], ends[1], 1), newDiagQuestion(ends[0], ends[1], 2)
+		// want is what native decides. The question that was asked follows the uid.
+		want := func(uid uint32, err error) list {
+			if err != nil {
+				return failed(err)
+			}
+			got := handedOut([]uint32{1, uid}, nil)
+			question := handedOut(wordsOf(bytesOf(&first)), nil)
+			return list{Count: got.Count + question.Count, Bytes: got.Bytes + question.Bytes}
+		}
+		message := func(b []byte) reply { return says(b, len(b)) }
+		good := listQuestion{fact: 'u', aSocket: aSocket{family: family}, first: message(diagMessage(first)), second: message(diagMessage(second)), third: established}
+		s.compareList(t, "a peer", good, want(1000, nil))
+		for _, test := range diagTests() {
+			q := good
+			q.first = message(test.message(first))
+			if _, err := first.decode(test.message(first)); err == nil {
+				s.compareList(t, "first, "+test.name, q, want(1000, nil))
+			} else if err != unix.ENOENT { // which needs another question
+				s.compareList(t, "first, "+test.name, q, want(0, err))
+			}
+			q = good
+			q.second = message(test.message(second))
+			s.compareList(t, "second, "+test.name, q, want(second.decode(test.message(second))))
+		}
+		q := good
+		q.first, q.second = message(diagError(first, -2)), message(diagError(second, -2))
+		s.compareList(t, "nobody, not even ourselves", q, failed(noTCPDiag))
+		q.second = message(diagMessage(newDiagQuestion(ends[1], ends[0], 2)))
+		s.compareList(t, "nobody but ourselves", q, want(0, unix.ENOENT))
+		q = good
+		q.first.length = diagRoom + 1
+		s.compareList(t, "more than there is room for", q, want(0, unix.EPROTO))
+		for errno, err := range map[unix.Errno]error{unix.EAGAIN: unix.EPROTO, unix.ENOBUFS: unix.ENOBUFS, unix.EINTR: unix.EINTR} {
+			q := good
+			q.first = reply{errno: int(errno)}
+			s.compareList(t, "no answer", q, want(0, err))
+		}
+		for state := range byte(14) {
+			q := good
+			q.third = says([]byte{state}, 1)
+			if isConnected(state) {
+				s.compareList(t, "our end is connected", q, want(1000, nil))
+			} else {
+				s.compareList(t, "our end is not connected", q, want(0, unix.ENOTCONN))
+			}
+		}
+		for name, bad := range map[string]reply{"unwritten": says(nil, 1), "of no length": says([]byte{1}, 0), "too long": says([]byte{1}, 2)} {
+			q := good
+			q.third = bad
+			s.compareList(t, "the state of our end is "+name, q, want(0, unix.EPROTO))
+		}
+	}
+}
+
+// noTCPDiag is CPEERCRED_NO_TCP_DIAG.
+const noTCPDiag = unix.Errno(1<<64 - 4)
+
+func wordsOf(b []byte) (words []uint32) {
+	for at := 0; at+4 <= len(b); at += 4 {
+		words = append(words, word(b, at))
+	}
+	return words
+}
