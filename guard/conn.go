@@ -220,8 +220,9 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // On TCP the address is a host and a port, as for [Listen]. It is refused before Dial
 // connects if it is not loopback. The server is the user that accepted the connection. The
 // kernel knows that user once the server has accepted, so Dial waits for that, with pauses
-// of 1 to 100 ms, until ctx ends. So ctx must have a deadline, because a server can accept
-// late or never. A server that closes at once can be denied as unknown. Multipath TCP is off.
+// of 1 to 100 ms, until ctx ends. So give ctx a deadline: a server can accept late or never.
+// If the server closes the connection before Dial has asked, it is not known, and denied.
+// Multipath TCP is off.
 //
 // On an error nothing has been sent. The error is a *[net.OpError] that wraps:
 //

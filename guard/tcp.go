@@ -54,8 +54,12 @@ func (notOnTCP) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // admitTCP is admit for a TCP connection.
 func admitTCP(conn net.Conn, policy Policy) (*Conn, *Denied) {
+	return admitByUID(conn, policy, peercred.GetLoopbackPeerUID)
+}
+
+func admitByUID(conn net.Conn, policy Policy, ask func(net.Conn) (uint32, error)) (*Conn, *Denied) {
 	c, denied := admitAs(conn, policy, func(c *Conn) (err error) {
-		c.uid, err = peercred.GetLoopbackPeerUID(conn)
+		c.uid, err = ask(conn)
 		c.address = remoteAddress(conn)
 		return err
 	})
@@ -227,13 +231,12 @@ func dialTCP(ctx context.Context, network, address string, policy Policy) (*Conn
 	if err != nil {
 		return nil, err
 	}
-	if err := awaitAccept(ctx, conn); err != nil {
-		conn.Close()
-		return nil, failed(err)
-	}
-	admitted, denied := admitTCP(conn, policy)
+	admitted, denied := admitByUID(conn, policy, func(conn net.Conn) (uint32, error) { return serverUID(ctx, conn) })
 	if denied != nil {
 		conn.Close()
+		if errors.Is(denied.Err, errNotAccepted) {
+			return nil, failed(denied.Err) // which is not about who serves
+		}
 		return nil, failed(denied)
 	}
 	admitted.quick = true
@@ -263,20 +266,22 @@ const (
 	longestLook = 100 * time.Millisecond
 )
 
-// awaitAccept waits until the server has accepted the connection. Until then its socket
-// belongs to nobody. Any other reason not to know the server is for [admitTCP] to find.
-func awaitAccept(ctx context.Context, conn net.Conn) error {
+var errNotAccepted = errors.New("the server did not accept the connection, so its user is not known")
+
+// serverUID waits until the server has accepted the connection. Until then the server's end
+// belongs to nobody.
+func serverUID(ctx context.Context, conn net.Conn) (uint32, error) {
 	for pause := firstLook; ; pause = min(2*pause, longestLook) {
-		_, err := peercred.GetLoopbackPeerUID(conn)
+		uid, err := peercred.GetLoopbackPeerUID(conn)
 		if !isNotAccepted(err) {
-			return nil
+			return uid, err
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("the server did not accept the connection, so its user is not known: %w", ctx.Err())
+			return 0, fmt.Errorf("%w: %w", errNotAccepted, ctx.Err())
 		}
 	}
 }
