@@ -1,6 +1,6 @@
 // Package guard admits the peers that a local server means to serve, and denies all others.
 // It wraps the listener of a Unix socket, asks the kernel who connects, and returns only the
-// connections of peers that a [Policy] admits.
+// connections of peers that a [Policy] admits. On Linux it also guards loopback TCP.
 //
 //	listener, err := guard.Listen(ctx, "unix", path, guard.Config{
 //		Policy: guard.CurrentUser(),
@@ -37,6 +37,29 @@
 // Listener, and put Require around all routes.
 //
 // For gRPC there is example.com/peercred/grpcpeer, a separate module.
+//
+// # Loopback TCP
+//
+// Use a Unix socket if you can. For programs that can only use TCP, such as browsers, Listen
+// and Dial also take a loopback address, on Linux since 5.14. Every user of the machine can
+// connect, and the kernel reports only the uid: see [peercred.GetLoopbackPeerUID].
+//
+//	listener, err := guard.Listen(ctx, "tcp", "127.0.0.1:8080", guard.Config{Policy: guard.CurrentUser()})
+//
+// The policies [UIDs], [Users] and [CurrentUser] decide on it, and so can a [Func] that calls
+// [Peer.UID]. [GIDs], [Groups], [GroupNames], [PIDs] and [Labels] cannot decide, and admit
+// nobody. Limits, HTTP and TLS work as on a Unix socket.
+//
+// The uid says which user connects, and not which program:
+//
+//   - A browser is a process of its user, and web pages make it send requests. So check the
+//     Host header against DNS rebinding, and the origin: see the example of Listen, and
+//     [net/http.CrossOriginProtection].
+//   - A proxy is the peer of the connections that it makes, such as docker-proxy, ssh -L,
+//     kubectl port-forward and slirp4netns. A server that admits the proxy's user admits
+//     everybody whom the proxy serves.
+//   - In another network namespace 127.0.0.1 is another machine. Processes there cannot
+//     connect, except through a proxy.
 package guard
 
 import (
