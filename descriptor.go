@@ -45,14 +45,14 @@ func (q *question[T]) ofAny(conn any) (answer T, err error) {
 
 func (q *question[T]) ofConn(conn any) (nothing T, err error) {
 	reached, err := q.reach(conn)
-	switch err.(type) {
-	case *ErrNotUnixSocket, *ErrNotLoopback:
-		return nothing, err
-	}
-	switch {
-	case err != nil:
+	if err != nil {
+		switch err.(type) {
+		case *ErrNotUnixSocket, *ErrNotLoopback:
+			return nothing, err
+		}
 		return nothing, q.fail(err)
-	case !supported:
+	}
+	if !supported {
 		return q.ask(-1)
 	}
 	switch c := reached.(type) {
@@ -125,18 +125,10 @@ func (q *question[T]) hidden(conn net.Conn) error {
 	case "unix", "unixpacket", "unixgram":
 		kind = "Unix"
 	}
-	if kind == q.kind() {
+	if q.tcp && kind == "TCP" || !q.tcp && kind == "Unix" {
 		return fmt.Errorf("%T hides its descriptor, give it a method NetConn() net.Conn: %w", conn, q.wrong(kind))
 	}
 	return q.wrong(kind)
-}
-
-// kind returns the kind of socket that the question is about.
-func (q *question[T]) kind() string {
-	if q.tcp {
-		return "TCP"
-	}
-	return "Unix"
 }
 
 // wrong returns the error for a connection of the kind, which the question is not about.
@@ -231,16 +223,16 @@ func isConnectedStream(c *net.UnixConn) bool {
 // askChecked asks about any descriptor. It checks that the descriptor is a socket of the
 // right kind, and explains the error of a listener.
 func (q *question[T]) askChecked(fd int) (answer T, err error) {
-	switch k, err := kind(fd); {
+	k, err := kind(fd)
+	switch {
 	case err != nil:
 		return answer, q.fail(callError("find out the descriptor's family", err))
-	case k != q.kind():
-		return answer, q.wrong(k)
-	}
-	if q.tcp {
-		answer, err = q.ask(fd)
-	} else {
+	case !q.tcp && k == "Unix":
 		answer, err = q.askUnixSocket(fd)
+	case q.tcp && k == "TCP":
+		answer, err = q.ask(fd)
+	default:
+		return answer, q.wrong(k)
 	}
 	if err != nil {
 		if is, _ := listens(fd); is { // false with an error
