@@ -85,6 +85,8 @@ var publicFunctions = map[string]func(victim) (any, error){
 		return answerOf(p != nil, err)
 	},
 	"Support: uid": func(victim) (any, error) { return answerOf(factOf(peercred.Support().UID)) },
+	"Support: gid": func(victim) (any, error) { return answerOf(factOf(peercred.Support().GID)) },
+	"Support: pid": func(victim) (any, error) { return answerOf(factOf(peercred.Support().PID)) },
 	"Support: groups": func(victim) (any, error) {
 		return answerOf(factOf(peercred.Support().Groups))
 	},
@@ -327,6 +329,8 @@ func TestForgedAnswers(t *testing.T) {
 		{"Support: process", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
 		{"Support: security label", "socketpair", call(unix.SYS_SOCKETPAIR), supported, silently},
 		{"Support: uid", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, silently},
+		{"Support: gid", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, silently},
+		{"Support: pid", "SO_PEERCRED", option(unix.SO_PEERCRED), peerCred, silently},
 		{"Support: groups", "SO_PEERGROUPS", option(unix.SO_PEERGROUPS), peerGroups, silently},
 		{"Support: process", "SO_PEERPIDFD", option(unix.SO_PEERPIDFD), peerPidfd, silently},
 

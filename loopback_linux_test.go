@@ -293,7 +293,7 @@ const (
 // Both ends see who is at the other, over every kind of loopback connection. A client sees
 // nobody until the server has accepted.
 func TestLoopbackPeers(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	for _, test := range []struct{ name, listen, address, dial, client, steps string }{
 		{"IPv4", "tcp4", "127.0.0.1", "tcp4", "", ""},
@@ -358,7 +358,7 @@ func TestLoopbackPeers(t *testing.T) {
 
 // The uid is that of the process that called socket(2), unless root changed it.
 func TestLoopbackOwner(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	uid, later := uint32(tcpClient), uint32(tcpImpostor)
 	for _, test := range []struct {
@@ -384,7 +384,7 @@ func TestLoopbackOwner(t *testing.T) {
 // A client sees who accepted, not who listened. A descriptor that was passed on keeps its
 // owner.
 func TestLoopbackHandedOn(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	listener := listenTCP(t, "tcp4", "127.0.0.1")
 	file, err := listener.File()
@@ -449,7 +449,7 @@ func TestLoopbackUserNamespaces(t *testing.T) {
 // inNetworkNamespace runs f on a thread in a new network namespace with a loopback device.
 func inNetworkNamespace(t *testing.T, f func()) {
 	t.Helper()
-	needRoot(t)
+	reexec.NeedRoot(t)
 	var failed error
 	var thread sync.WaitGroup
 	thread.Go(func() {
@@ -519,7 +519,7 @@ func barePair(t *testing.T, address [4]byte) (server, client int) {
 // A connection of another network namespace is an error, because the same addresses can
 // belong to somebody else in ours. On a thread that has moved there it has an answer.
 func TestLoopbackNetworkNamespaces(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	ours, theirs := barePair(t, [4]byte{127, 0, 0, 1})
 	if err := unix.Fchown(theirs, tcpClient, -1); err != nil {
@@ -553,7 +553,7 @@ func TestLoopbackNetworkNamespaces(t *testing.T) {
 
 // Both ends must have a loopback address, even if they are on the loopback device.
 func TestLoopbackOtherAddresses(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	inNetworkNamespace(t, func() {
 		if err := setLoopback("lo:1", [4]byte{192, 0, 2, 1}); err != nil {
@@ -593,7 +593,7 @@ func second[T any](_ T, err error) error { return err }
 
 // After the peer has closed, or our end was reset, nobody is at the other end.
 func TestLoopbackPeerGone(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	closeWrite := func(c *net.TCPConn) error { return c.CloseWrite() }
 	for _, test := range []struct {
@@ -647,7 +647,7 @@ func TestLoopbackPeerGone(t *testing.T) {
 // kernel connects nobody with the same addresses. But a process can begin to connect, and
 // drop our end's refusal.
 func TestLoopbackPortReused(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	uid, impostor := uint32(tcpClient), uint32(tcpImpostor)
 	for _, test := range []struct {
@@ -733,7 +733,7 @@ func TestLoopbackDeferred(t *testing.T) {
 
 // A socket can be connected to itself, and two can connect to each other at once.
 func TestLoopbackWithoutAListener(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	itself := boundSocket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	name, err := unix.Getsockname(itself)
@@ -821,7 +821,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 
 // The public functions take the conns that GetPeerCredentials takes.
 func TestGetLoopbackPeerUID(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	server, client := tcpPair(t)
 	if err := unix.Fchown(descriptor(t, client), tcpClient, -1); err != nil {
@@ -915,7 +915,7 @@ func TestNotLoopback(t *testing.T) {
 // Questions about connections of several users get the right uid each, while other
 // connections are closed.
 func TestLoopbackConcurrently(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	const users, rounds = 16, 100
 	listener := listenTCP(t, "tcp4", "127.0.0.1")
@@ -1025,7 +1025,7 @@ func tcpFile(t *testing.T) *os.File {
 
 // A kernel, or a sandbox, that fails a call or reports success without a write.
 func TestLoopbackForged(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	seccomp.Need(t)
 	file := tcpFile(t)
@@ -1088,7 +1088,7 @@ func askOwnerForged(t *testing.T, file *os.File, answer callAnswer) (forged, the
 
 // An answer that comes too late is not that of the next question.
 func TestLoopbackLateAnswer(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
 	for when := 1; when <= 2; when++ {
@@ -1102,7 +1102,7 @@ func TestLoopbackLateAnswer(t *testing.T) {
 // While the server accepts, a kernel can answer with an inode and with the uid of before,
 // which is root's. The second answer counts.
 func TestLoopbackAcceptedMeanwhile(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
 	answer, err := bareDiagAnswer(descriptor(t, file))
@@ -1121,7 +1121,7 @@ func TestLoopbackAcceptedMeanwhile(t *testing.T) {
 
 // If our end is no longer connected after the answer, the answer does not count.
 func TestLoopbackLostMeanwhile(t *testing.T) {
-	needRoot(t)
+	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
 	const tcpInfo = 6 // the getsockopt(2) by this number, if the netlink socket is opened too

@@ -54,6 +54,7 @@ func TestParseStart(t *testing.T) {
 		// boot of our time namespace.
 		{"7 (name)" + fields + "1844674407270 0", -1009551616, true},
 		{"7 (name)" + fields + "1844674407056 0", -3149551616, true},
+		{"7 (name)" + fields + "1844674407370 0", -9551616, true}, // the greatest, a nanosecond before
 		{"7 (name)" + fields, 0, false},
 		{"7 (name)" + fields + "-1 0", 0, false},
 		{"7 (name)" + fields + "1844674407371 0", 0, false}, // more than 64 bits of nanoseconds

@@ -314,9 +314,10 @@ func TestSettle(t *testing.T) {
 		{"refused", "linux", known, unavailable(failedGroups, "too old"), Fact{Reason: "too old"}},
 		{"another error", "freebsd", known, os.ErrClosed, known},
 		{"another error, where every socketpair answers", "linux", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error()}},
+		{"another error, on the other such system", "android", shown, os.ErrClosed, Fact{Reason: os.ErrClosed.Error()}},
 		{"another error, where newer kernels answer", "openbsd", shown, os.ErrClosed, known},
 		{"answered, where newer kernels answer", "openbsd", shown, nil, shown},
-		{"not there", "linux", unknown, unavailable(failedGroups, "no call"), unknown},
+		{"not there", "linux", unknown, unavailable(failedGroups, "too old"), unknown},
 	} {
 		got := test.fact
 		got.settle(test.err, everyPairAnswers(test.system))
@@ -344,6 +345,11 @@ func TestDocumentedFacts(t *testing.T) {
 	linux := supportOn("linux", "native")
 	if got := linux.SecurityLabel.Client; got != AtConnect {
 		t.Errorf("Linux: a client sees the security label as of %q, want %q", got, AtConnect)
+	}
+	for system, want := range map[string]Moment{"linux": AtSocketpair, "openbsd": AtSocketpair, "freebsd": ""} {
+		if got := supportOn(system, "native").UID.Pair; got != want {
+			t.Errorf("%s: an end of a socketpair sees the uid as of %q, want %q", system, got, want)
+		}
 	}
 	const reason = "DragonFly does not report the pid"
 	if got := supportOn("dragonfly", "native").PID; got.Available || got.Reason != reason {

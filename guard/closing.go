@@ -104,11 +104,9 @@ func (c *closer) close(conn net.Conn) {
 	if _, atOnce := c.add(conn); atOnce {
 		return
 	}
-	timer := time.NewTimer(waitForCloser)
-	defer timer.Stop()
 	select {
 	case <-c.took:
-	case <-timer.C:
+	case <-time.After(waitForCloser):
 	}
 }
 

@@ -181,17 +181,15 @@ func descriptorsAreRefused(socket syscall.Conn) bool {
 // hasNoDescriptors shuts a connection down, so that its peer can send nothing more, and
 // reports whether it holds no descriptors. On a stream they come with at least one byte.
 func hasNoDescriptors(conn net.Conn) bool {
-	socket, ok := conn.(*net.UnixConn)
-	if !ok || socket == nil || socket.LocalAddr().Network() != "unix" {
+	socket, _ := conn.(*net.UnixConn)
+	if socket == nil || socket.LocalAddr().Network() != "unix" {
 		return false
 	}
 	unread := -1
 	err := onDescriptor(socket, func(fd int) (err error) {
-		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
-			return err
-		}
+		shut := unix.Shutdown(fd, unix.SHUT_RDWR)
 		unread, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
-		return err
+		return errors.Join(shut, err)
 	})
 	return err == nil && unread == 0
 }
@@ -202,15 +200,16 @@ func hasNoDescriptors(conn net.Conn) bool {
 //
 // Source: pidfd_open(2), epoll(7).
 type watch struct {
-	epoll *os.File
+	epoll  *os.File
+	closer *closer
 
 	mu     sync.Mutex
 	conns  map[int32]*Conn // by pidfd
 	closed bool            // the listener is closed, and no connection is added
 }
 
-// closerOfEnded returns the closer that all watches of the process share. It is another than
-// that of denied peers, so that these delay nothing here.
+// closerOfEnded returns the closer that all watches of the process share. Denied peers have
+// another, so they delay nothing here.
 var closerOfEnded = sync.OnceValue(func() *closer { return newCloser(descriptorLimit()) })
 
 func newWatch() (*watch, error) {
@@ -222,7 +221,7 @@ func newWatch() (*watch, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl(F_SETFL)", err)
 	}
-	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), conns: map[int32]*Conn{}}
+	w := &watch{epoll: os.NewFile(uintptr(fd), "epoll"), closer: closerOfEnded(), conns: map[int32]*Conn{}}
 	go w.run()
 	return w, nil
 }
@@ -287,10 +286,7 @@ func (w *watch) endIfDone() {
 }
 
 func (w *watch) run() {
-	raw, err := w.epoll.SyscallConn()
-	if err != nil {
-		return // closed already
-	}
+	raw, _ := w.epoll.SyscallConn() // fails only for a nil *os.File
 	var events [64]unix.EpollEvent
 	for {
 		var n int
@@ -316,15 +312,14 @@ func (w *watch) ended(pidfd int32) {
 	if c == nil {
 		return
 	}
-	if process, err := c.peer.Process(); err == nil {
-		if alive, err := process.Alive(); err == nil && alive {
-			return
-		}
+	process, _ := c.peer.Process()          // which add has opened
+	if alive, _ := process.Alive(); alive { // false with an error
+		return
 	}
 	if !c.quick {
 		shutDown(c)
 	}
-	closerOfEnded().close(c)
+	w.closer.close(c)
 }
 
 // shutDown ends a connection for its peer at once, however long its close takes.

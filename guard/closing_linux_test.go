@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -18,10 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 )
 
 func init() {
 	roles["linger"] = helperLinger
+	roles["use a connection"] = helperUse
 }
 
 // In these tests a peer makes the kernel take long to close a connection. The peer sends a
@@ -117,23 +121,47 @@ func TestReadOfAConnection(t *testing.T) {
 	if n, err := conn.Read(nil); n != 0 || err != nil {
 		t.Errorf("Read of nothing = %d, %v", n, err)
 	}
-	if err := conn.SetReadDeadline(time.Now()); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil { // a Read of no data waits
 		t.Fatal(err)
 	}
 	var op *net.OpError
 	if n, err := conn.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &op) || op.Op != "read" || !op.Timeout() {
-		t.Errorf("Read after its deadline = %d, %v, want that error, of read", n, err)
+		t.Errorf("Read until its deadline = %d, %v, want that error, of read", n, err)
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := io.WriteString(conn, "which nobody reads"); err != nil {
+		t.Fatal(err)
+	}
 	client.Close()
+	if n, err := conn.Read(b); n != 0 || !errors.Is(err, syscall.ECONNRESET) || !errors.As(err, &op) || op.Op != "read" {
+		t.Errorf("Read = %d, %v, want ECONNRESET, of read", n, err)
+	}
 	if n, err := conn.Read(b); n != 0 || err != io.EOF {
 		t.Errorf("Read at the end = %d, %v, want io.EOF", n, err)
 	}
 	conn.Close()
-	if n, err := conn.Read(b); n != 0 || !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Read after Close = %d, %v, want net.ErrClosed", n, err)
+	n, err := conn.Read(b)
+	_, want := conn.NetConn().Read(b)
+	if n != 0 || !errors.Is(err, net.ErrClosed) || err.Error() != want.Error() {
+		t.Errorf("Read after Close = %d, %v, want %v, as of package net", n, err, want)
+	}
+}
+
+// A Read of a connection that another type wraps is that type's.
+func TestReadOfAWrappedConnection(t *testing.T) {
+	listener := listenAs(t, Config{Policy: everybody()})
+	conn, err := Admit(wrapper{dialPlain(t, listener)}, everybody())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(acceptPeer(t, listener), "hello"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 10)
+	if n, err := conn.Read(b); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("Read = %q, %v", b[:n], err)
 	}
 }
 
@@ -165,17 +193,49 @@ func TestServingAfterFile(t *testing.T) {
 	})
 }
 
-// The connection of a denied peer that has sent nothing is closed at once, even while all
-// closers are busy.
-func TestDeniedWithoutData(t *testing.T) {
-	listener := newGuarded(t, listenOpenly(t), Config{Policy: Nobody(), OnDeny: func(*Denied) {}, ReceiveDescriptors: true})
-	listener.closer = newCloser(0)
-	listener.closer.most = 0
-	client := dialPlain(t, listener)
-	go listener.Accept()
-	isClosed(t, client)
-	if waiting := len(listener.closer.waiting); waiting != 0 {
-		t.Errorf("%d connections wait to be closed", waiting)
+// A denied peer is closed in the background only if its connection can hold descriptors. On
+// a stream they come with data, and a packet can be empty.
+func TestClosedInTheBackground(t *testing.T) {
+	for _, test := range []struct {
+		name, network string
+		receives      bool // descriptors
+		said          string
+		background    bool
+	}{
+		{"a stream", "unix", true, "", false},
+		{"a stream with data", "unix", true, "x", true},
+		{"packets", "unixpacket", true, "", true},
+		{"a stream with data that refuses descriptors", "unix", false, "x", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !test.receives {
+				needPassRights(t)
+			}
+			reports := make(chan *Denied)
+			listener, err := Listen(t.Context(), test.network, abstract(), Config{Policy: Nobody(), OnDeny: func(d *Denied) { reports <- d }, ReceiveDescriptors: test.receives})
+			if err != nil {
+				t.Fatal(err)
+			}
+			background := false
+			listener.closer = newCloser(0)
+			listener.closer.do = func(conn net.Conn) { background = true; closeForeign(conn) }
+			client, err := net.Dial(test.network, listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			if _, err := client.Write([]byte(test.said)); err != nil {
+				t.Fatal(err)
+			}
+			go listener.Accept()
+			<-reports
+			listener.Close()
+			listener.settle()
+			isClosed(t, client)
+			if background != test.background {
+				t.Errorf("closed in the background: %v, want %v", background, test.background)
+			}
+		})
 	}
 }
 
@@ -295,6 +355,41 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	}
 }
 
+// A close is not taken for quick if the program can let peers send descriptors at any time,
+// if the connection gives no access to its socket, or if the peer was earlier than NewListener.
+func TestCloseThatMayTakeLong(t *testing.T) {
+	needPassRights(t)
+	for _, receives := range []bool{true, false} {
+		inner := listenOpenly(t)
+		raw, err := inner.SyscallConn()
+		if err := errors.Join(err, refuseDescriptors("", "", raw)); err != nil {
+			t.Fatal(err)
+		}
+		var outer net.Listener = inner
+		if !receives {
+			outer = hiding{unwrapping{inner}}
+		}
+		listener := newGuarded(t, outer, Config{Policy: everybody(), ReceiveDescriptors: receives})
+		dialPlain(t, listener)
+		if conn := acceptPeer(t, listener); conn.quick || listener.quick.Load() {
+			t.Errorf("receives descriptors %v: a close is taken for quick", receives)
+		}
+	}
+	inner := listenOpenly(t)
+	dialPlain(t, inner)
+	if conn := acceptPeer(t, newGuarded(t, inner, Config{Policy: everybody()})); conn.quick {
+		t.Error("a close is taken for quick, although the peer connected before the socket refused descriptors")
+	}
+}
+
+// hiding accepts connections that hide their sockets.
+type hiding struct{ unwrapping }
+
+func (h hiding) Accept() (net.Conn, error) {
+	conn, err := h.Listener.Accept()
+	return wrapper{conn}, err
+}
+
 // A socket that cannot refuse descriptors is an error, unless no socket of this kernel can.
 func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 	if err := refuseDescriptors("", "", noDescriptor{}); !errors.Is(err, unix.EBADF) {
@@ -303,6 +398,48 @@ func TestDescriptorsThatCannotBeRefused(t *testing.T) {
 	if descriptorsAreRefused(unasked{}) {
 		t.Error("descriptorsAreRefused = true, and the kernel could not be asked")
 	}
+	if descriptorsAreRefused(listenOpenly(t)) {
+		t.Error("descriptors are refused on a socket that was not told to refuse them")
+	}
+}
+
+// helperUse makes calls fail on a connection to itself.
+func helperUse(r role) error {
+	inner, err := net.Listen("unix", r.Address)
+	if err != nil {
+		return err
+	}
+	conn, err := Dial(context.Background(), "unix", r.Address, everybody())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := seccomp.Forge(unix.EPERM, seccomp.Any(unix.SYS_SHUTDOWN)); err != nil {
+		return err
+	}
+	if hasNoDescriptors(conn.Conn) {
+		return errors.New("a connection that could not be shut down holds no descriptors")
+	}
+	conn.quick = false
+	err = onDescriptor(conn, func(fd int) error {
+		return seccomp.Forge(unix.EINTR, seccomp.Call{Number: unix.SYS_READ, Argument: 0, Value: uint32(fd)})
+	})
+	if err := errors.Join(err, conn.SetReadDeadline(time.Now().Add(10*time.Millisecond))); err != nil {
+		return err
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("read(2) is interrupted, and Read = %w, want that it goes on until its deadline", err)
+	}
+	fmt.Println("done")
+	return inner.Close()
+}
+
+// A connection that could not be shut down can get descriptors. A Read goes on after a signal.
+func TestCallsThatFailOnAConnection(t *testing.T) {
+	seccomp.Need(t)
+	helper := reexec.Start(t, role{Do: "use a connection", Address: abstract()})
+	helper.Expect("done")
+	helper.Finish()
 }
 
 // unasked has an invalid descriptor, so the kernel cannot be asked about it.
@@ -653,6 +790,39 @@ func TestCloseThatEndsItsGoroutine(t *testing.T) {
 type exiting struct{ wrapper }
 
 func (exiting) Close() error { runtime.Goexit(); return nil }
+
+// The last close is interrupted even if there is no descriptor left for a duplicate.
+func TestCloseWithoutADuplicate(t *testing.T) {
+	for _, socket := range []syscall.Conn{nil, unasked{}} {
+		during := ""
+		want := errors.New("an error")
+		err := closeLast(socket, func() error { during = string(debug.Stack()); return want })
+		const locked = "locked to thread"
+		if after := string(debug.Stack()); err != want || !strings.Contains(during, locked) || strings.Contains(after, locked) {
+			t.Errorf("%T: %v, want %v, on a thread that has the goroutine until then:\n%s\n%s", socket, err, want, during, after)
+		}
+	}
+}
+
+// An interrupter goes on with pauses that grow, and not after stop.
+func TestInterrupter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &interrupter{thread: unix.Gettid(), pause: firstInterrupt}
+		i.start()
+		for _, want := range []time.Duration{2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000} {
+			time.Sleep(i.pause)
+			synctest.Wait()
+			if want *= firstInterrupt; i.pause != want {
+				t.Errorf("its pause is %v, want %v", i.pause, want)
+			}
+		}
+		i.stop()
+		i.interrupt() // as if it had waited for stop
+		if i.timer.Stop() {
+			t.Error("it goes on after stop")
+		}
+	})
+}
 
 // promptly returns the error of the close. A thread outside of system calls survives the signal.
 func TestPromptly(t *testing.T) {

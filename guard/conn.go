@@ -250,9 +250,7 @@ func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, e
 		closeForeign(conn)
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: givenAddress(network, address), Err: denied}
 	}
-	if socket, ok := conn.(syscall.Conn); ok {
-		admitted.quick = descriptorsAreRefused(socket)
-	}
+	admitted.quick = descriptorsAreRefused(conn.(*net.UnixConn))
 	return admitted, nil
 }
 

@@ -75,6 +75,9 @@ func TestDialRefusesDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	if !client.quick {
+		t.Error("a close of the client is not taken for quick")
+	}
 	server, err := inner.AcceptUnix()
 	if err != nil {
 		t.Fatal(err)

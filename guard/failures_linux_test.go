@@ -61,6 +61,9 @@ func helperListen(r role) error {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {
 			return fmt.Errorf("the socket file: %v, %v, want mode %v", info, statErr, mode)
 		}
+		if quick := listener.quick.Load(); quick != descriptorsAreRefused(listener) {
+			return fmt.Errorf("a close is taken for quick: %v", quick)
+		}
 		err = listener.Close()
 	} else if listener != nil {
 		return errors.New("a listener and an error")
@@ -101,21 +104,28 @@ func TestListenWhereCallsFail(t *testing.T) {
 		{"the kernel is older", "unix", passRights, unix.ENOPROTOOPT, "", ""},
 		{"an emulator knows no such option", "unix", passRights, unix.EINVAL, "", ""},
 		{"another emulator knows no such option", "unix", passRights, unix.EOPNOTSUPP, "", ""},
+		{"handles on processes are not asked for", "unix", seccomp.Option(unix.SO_PEERPIDFD), unix.ENOPROTOOPT, "", ""},
 		{"packets are not asked for", "unix", packets, unix.EMFILE, "", ""},
 		{"a link cannot be read", "unix", seccomp.Any(unix.SYS_READLINKAT), unix.EIO, "readlink ", "input/output error"},
 		{"a directory cannot be read", "unix", seccomp.Any(unix.SYS_GETDENTS64), unix.EIO, "", ""},
 		{"another process is quicker", "unix", seccomp.Any(unix.SYS_BIND), unix.EADDRINUSE, "bind: address already in use: another process made a file at ", "meanwhile"},
 		{"the directory may not be written", "unix", seccomp.Any(unix.SYS_BIND), unix.EACCES, "bind: permission denied: uid ", "$XDG_RUNTIME_DIR"},
+		{"the file system is read-only", "unix", seccomp.Any(unix.SYS_BIND), unix.EROFS, "bind: read-only file system: ", "use a directory such as /run"},
 		{"the file system has no sockets", "unix", seccomp.Any(unix.SYS_BIND), unix.EPERM, "bind: operation not permitted: ", "such as a tmpfs"},
+		{"another file system has no sockets", "unix", seccomp.Any(unix.SYS_BIND), unix.EOPNOTSUPP, "bind: operation not supported: ", "such as a tmpfs"},
 		{"the socket is removed at once", "unix", seccomp.Any(unix.SYS_BIND), 0, "another process removed the socket that was bound there", "no such file or directory"},
 		{"there are no hard links", "unix", seccomp.Any(unix.SYS_LINKAT), unix.EPERM, "", ""},
 		{"directories may not be made", "unix", seccomp.Any(unix.SYS_MKDIRAT), unix.EACCES, "", ""},
 		{"a socket has no mode", "unix", seccomp.Any(unix.SYS_FCHMOD), unix.EINVAL, "fchmod: ", "invalid argument"},
 		{"the mode cannot be set", "unix", seccomp.Any(unix.SYS_FCHMOD), 0, "", ""},
+		{"the file system ignores modes", "unix", seccomp.Any(unix.SYS_FCHMODAT2), 0, "the file system of ", "such as a tmpfs"},
+		{"owners cannot be set", "unix", seccomp.Any(unix.SYS_FCHOWNAT), unix.EPERM, "", ""},
 		{"the table of sockets does not answer", "unix", seccomp.Any(unix.SYS_SENDTO), 0, "", ""},
 		{"lists cannot be found", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EIO, "has an access control list: ", "input/output error"},
 		{"a file system has no lists", "unix", seccomp.Any(unix.SYS_GETXATTR), unix.EOPNOTSUPP, "", ""},
+		{"no list can be removed", "unix", seccomp.Any(unix.SYS_REMOVEXATTR), unix.EOPNOTSUPP, "", ""},
 		{"there are no locks", "unix", seccomp.Any(unix.SYS_FLOCK), unix.ENOLCK, "", ""},
+		{"the socket has no type", "unix", seccomp.Option(unix.SO_TYPE), unix.EPERM, "getsockopt: ", "operation not permitted"},
 		{"it cannot listen", "unix", seccomp.Any(unix.SYS_LISTEN), unix.EOPNOTSUPP, "listen: ", "operation not supported"},
 		{"there is no socket", "unix", seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, unix.EMFILE, "socket: ", "too many open files"},
 	} {
@@ -141,13 +151,54 @@ func TestListenWhereCallsFail(t *testing.T) {
 // Before Linux 6.6 there is no fchmodat2(2), and the umask removes bits of the mode.
 func TestListenWithoutFchmodat2(t *testing.T) {
 	seccomp.Need(t)
-	var got forgedEntry
-	helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s"), Umask: 0o077,
-		Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHMODAT2)}, Errnos: []syscall.Errno{unix.ENOSYS}})
-	helper.Decode(&got) // helperListen compares the mode
-	helper.Finish()
-	if got.Err != "" {
-		t.Errorf("%q, want a listener", got.Err)
+	fchmodat, fchmodat2 := seccomp.Any(unix.SYS_FCHMODAT), seccomp.Any(unix.SYS_FCHMODAT2)
+	for _, test := range []struct {
+		calls []seccomp.Call
+		errno syscall.Errno
+		mode  uint32
+		want  string
+	}{
+		{[]seccomp.Call{fchmodat2}, unix.ENOSYS, 0o660, ""},
+		{[]seccomp.Call{fchmodat2, fchmodat}, unix.EPERM, 0o660, "/s to 0660: operation not permitted"},
+		{[]seccomp.Call{fchmodat2, fchmodat}, unix.EPERM, 0o600, ""}, // which needs neither
+	} {
+		path := stalePath(t)
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, Umask: 0o077, Mode: test.mode,
+			Calls: test.calls, Errnos: []syscall.Errno{test.errno}})
+		helper.Decode(&got) // helperListen compares the mode
+		helper.Finish()
+		if (got.Err == "") != (test.want == "") || !strings.HasSuffix(got.Err, test.want) {
+			t.Errorf("mode %#o: %q, want %q", test.mode, got.Err, test.want)
+		}
+		assertEmpty(t, filepath.Dir(path))
+	}
+}
+
+// A socket file that cannot be looked at is neither used nor replaced.
+func TestSocketFileThatCannotBeLookedAt(t *testing.T) {
+	seccomp.Need(t)
+	open := seccomp.Call{Number: unix.SYS_OPENAT, Argument: 2, Value: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_LARGEFILE}
+	probe := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}
+	for _, test := range []struct {
+		name, path string
+		call       seccomp.Call
+		want       string // before the errno
+	}{
+		{"a new one", filepath.Join(t.TempDir(), "s"), open, "/s: "},
+		{"a stale one", stalePath(t), open, "/s: "},
+		{"a stale one, without a probe", stalePath(t), probe, ": socket: "},
+	} {
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: test.path, Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{unix.EMFILE}})
+		helper.Decode(&got)
+		helper.Finish()
+		if want := test.want + "too many open files"; !strings.HasSuffix(got.Err, want) {
+			t.Errorf("%s: %q, want %q", test.name, got.Err, want)
+		}
+		if _, err := os.Lstat(test.path); err != nil {
+			t.Errorf("%s: %v, want that it stays", test.name, err)
+		}
 	}
 }
 
@@ -169,15 +220,44 @@ func TestListenWherePeersCannotBeWatched(t *testing.T) {
 
 // A listener that Listen does not return is closed.
 func TestFailedListenLeavesNothingOpen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path, locked := filepath.Join(t.TempDir(), "s"), stalePath(t)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := descriptors(t)
-	if listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
+	lock, err := os.Open(filepath.Dir(locked))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if after := descriptors(t); after > before { // fewer, if those of another test were collected
-		t.Errorf("%d descriptors are open, and were %d", after, before)
+	defer lock.Close()
+	if err := tryLock(lock); err != nil {
+		t.Fatal(err)
+	}
+	// A link of /proc to a directory that is gone has a text that can be another's name.
+	gone := filepath.Join(t.TempDir(), "d")
+	if err := errors.Join(os.Mkdir(gone, 0o700), os.Mkdir(gone+" (deleted)", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	directory, err := os.Open(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for path, want := range map[string]string{
+		path:   "address already in use",
+		locked: "context canceled",
+		fmt.Sprintf("/proc/self/fd/%d/s", directory.Fd()): "use a path without such links",
+	} {
+		before := descriptors(t)
+		if listener, err := Listen(cancelled, "unix", path, Config{Policy: Nobody()}); listener != nil || err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("Listen = %v, %v, want %q", listener, err, want)
+		}
+		if after := descriptors(t); after > before { // fewer, if those of another test were collected
+			t.Errorf("%s: %d descriptors are open, and were %d", want, after, before)
+		}
 	}
 }

@@ -134,18 +134,18 @@ func inheritedNames() ([]string, error) {
 
 // findInherited returns the descriptor that has the name.
 func findInherited(name string, names []string) (int, error) {
-	found := -1
+	found := 0 // none: the first is firstInherited
 	for n, has := range names {
 		switch {
 		case name != "" && has != name:
-		case found >= 0:
-			return -1, fmt.Errorf("guard: several sockets match the name %q, out of %q: set a different FileDescriptorName= in each socket unit, and give Inherited that name: %w", name, names, syscall.EINVAL)
+		case found != 0:
+			return 0, fmt.Errorf("guard: several sockets match the name %q, out of %q: set a different FileDescriptorName= in each socket unit, and give Inherited that name: %w", name, names, syscall.EINVAL)
 		default:
 			found = firstInherited + n
 		}
 	}
-	if found < 0 {
-		return -1, fmt.Errorf("guard: no socket has the name %q, the names are %q: set FileDescriptorName=%s in the socket unit, or use one of these names: %w", name, names, name, syscall.EINVAL)
+	if found == 0 {
+		return 0, fmt.Errorf("guard: no socket has the name %q, the names are %q: set FileDescriptorName=%s in the socket unit, or use one of these names: %w", name, names, name, syscall.EINVAL)
 	}
 	return found, nil
 }

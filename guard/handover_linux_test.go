@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -38,10 +39,23 @@ type inheritance struct {
 // result. If Count is 1, it first sends "welcome" to one client.
 func helperInherit(r role) error {
 	// After an error because of the config the socket can still be taken.
-	listener, err := Inherited(r.Names[0], Config{})
-	if listener != nil || err == nil || strings.Contains(err.Error(), "not on a Unix socket") {
-		return fmt.Errorf("Inherited without a policy = %v, %v", listener, err)
+	var files map[int]*os.File
+	before := openDescriptors()
+	for range 2 {
+		listener, err := Inherited(r.Names[0], Config{})
+		if listener != nil || err == nil || strings.Contains(err.Error(), "not on a Unix socket") {
+			return fmt.Errorf("Inherited without a policy = %v, %v", listener, err)
+		}
+		if after := openDescriptors(); after != before {
+			return fmt.Errorf("after a failure %d descriptors are open, and were %d", after, before)
+		}
+		if files != nil && !maps.Equal(files, inherited.files) {
+			return errors.New("a descriptor has a second file, and the garbage collector closes the first")
+		}
+		files = maps.Clone(inherited.files)
 	}
+	var listener *Listener
+	var err error
 	for _, name := range r.Names {
 		listener, err = Inherited(name, Config{Policy: everybody(), OnDeny: func(*Denied) {}, MaxConns: r.Count})
 	}
@@ -54,6 +68,11 @@ func helperInherit(r role) error {
 		return reexec.Report(said)
 	}
 	said.Address = listener.Addr().String()
+	for fd := range inherited.taken {
+		if len(inherited.taken) == 1 && setCloseOnExec(fd) == nil { // else the number can be that of a later duplicate
+			return fmt.Errorf("descriptor %d is still open, although the listener has a duplicate", fd)
+		}
+	}
 	for fd := range 10 {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if fd >= firstInherited && err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -152,6 +171,7 @@ func TestInherited(t *testing.T) {
 		{"another pid", "LISTEN_PID=1 LISTEN_FDS=1", "unix", []string{""}, notActivated, `LISTEN_PID is "1" and this process is `},
 		{"no number", "LISTEN_PID=$$ LISTEN_FDS=many", "unix", []string{""}, invalid, `LISTEN_FDS is "many"`},
 		{"none", "LISTEN_PID=$$ LISTEN_FDS=0", "", []string{""}, invalid, `LISTEN_FDS is "0"`},
+		{"as many as there can be", "LISTEN_PID=$$ LISTEN_FDS=1048576", "", []string{""}, "", "which LISTEN_FDS=1048576 names: fcntl(F_SETFD): bad file descriptor"},
 		{"very many", "LISTEN_PID=$$ LISTEN_FDS=1048577", "", []string{""}, invalid, `LISTEN_FDS is "1048577"`},
 		{"too few names", "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a", "unix unix", []string{"a"}, invalid, `LISTEN_FDNAMES has 1 names, "a", and LISTEN_FDS is 2`},
 		{"no such name", "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a", "unix", []string{"b"}, invalid, `no socket has the name "b", the names are ["a"]: set FileDescriptorName=b`},

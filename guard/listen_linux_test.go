@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 )
 
 func init() {
@@ -245,6 +247,27 @@ func TestOwnerThatWeMayNotGive(t *testing.T) {
 	assertEmpty(t, dir)
 }
 
+// A directory in which we may write need not be one that we may read.
+func TestDirectoryThatWeMayNotRead(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Run("under another user", func(t *testing.T) { runAs(t, 4242, "^TestDirectoryThatWeMayNotRead$") })
+		return
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o300); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(dir, 0o700) })
+	for range 2 { // the second time at a stale file
+		listener, err := Listen(t.Context(), "unix", filepath.Join(dir, "s"), Config{Policy: Nobody()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.SetUnlinkOnClose(false)
+		listener.Close()
+	}
+}
+
 // A live socket that we may not connect to is not stale.
 func TestSocketThatMayNotBeProbed(t *testing.T) {
 	if os.Geteuid() == 0 {
@@ -253,14 +276,14 @@ func TestSocketThatMayNotBeProbed(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "s")
 	live := place(t, path, serve)
-	if err := os.Chmod(path, 0); err != nil {
+	if err := os.Chmod(path, 0o440); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody()})
 	if listener != nil || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("Listen = %v, %v, want EADDRINUSE", listener, err)
 	}
-	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) || now.Mode() != os.ModeSocket {
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(live, now) || now.Mode() != os.ModeSocket|0o440 {
 		t.Errorf("it was replaced, or has another mode: %v", err)
 	}
 }
@@ -355,13 +378,52 @@ func TestACLOfTheDirectory(t *testing.T) {
 		t.Skipf("needs a file system with access control lists: %v", err)
 	}
 	path := filepath.Join(dir, "s")
-	listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: 0o660})
-	if err != nil {
-		t.Fatal(err)
+	for _, mode := range []fs.FileMode{0o600, 0o660} {
+		listener, err := Listen(t.Context(), "unix", path, Config{Policy: Nobody(), Mode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
+			t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+		}
+		listener.Close()
 	}
-	defer listener.Close()
-	if size, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
-		t.Errorf("the socket has an access control list: %d bytes, %v", size, err)
+	t.Run("that cannot be removed", func(t *testing.T) {
+		seccomp.Need(t)
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_REMOVEXATTR)}, Errnos: []syscall.Errno{unix.EPERM}})
+		helper.Decode(&got)
+		helper.Finish()
+		if want := "remove the access control list of " + path + ", which comes from its directory: operation not permitted"; !strings.HasSuffix(got.Err, want) {
+			t.Errorf("%q, want %q", got.Err, want)
+		}
+		assertEmpty(t, dir)
+	})
+}
+
+// The advice to map our group is given only if the group is not mapped, and if the kernel
+// says so.
+func TestGroupThatCannotBeGiven(t *testing.T) {
+	reexec.NeedRoot(t)
+	needUserNamespaces(t)
+	seccomp.Need(t)
+	unmapped := func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }
+	for errno, where := range map[syscall.Errno][]reexec.Option{unix.EINVAL: nil, unix.EPERM: {unmapped}} {
+		dir := openDirectory(t)
+		if err := errors.Join(os.Chown(dir, 0, 4242), os.Chmod(dir, 0o755|os.ModeSetgid)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "s")
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, Shared: true,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHOWNAT)}, Errnos: []syscall.Errno{errno}}, where...)
+		helper.Decode(&got)
+		helper.Finish()
+		if !strings.Contains(got.Err, ": give "+path+" to gid ") || !strings.HasSuffix(got.Err, ": "+errno.Error()) {
+			t.Errorf("%v: %q, want which group it is", errno, got.Err)
+		}
+		assertEmpty(t, dir)
 	}
 }
 
@@ -383,6 +445,7 @@ func TestGroupThatIsNotMapped(t *testing.T) {
 		{"mapped", true, 0o660, "", base + nobody},
 		{"not mapped", false, 0o660, "only if gid 65534 is mapped", 0},
 		{"not mapped, for the owner alone", false, 0o600, "", eves},
+		{"not mapped, for all but the group", false, 0o707, "", eves},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, owner := openDirectory(t), 0

@@ -177,7 +177,7 @@ func (p *socketPath) setAttributes(inode socketInode, stat *unix.Stat_t, socket 
 			return fmt.Errorf("give %s to gid %d: %w", p.path, want.gid, err)
 		}
 	}
-	if hasACL || permissions(stat) != want.mode {
+	if permissions(stat) != want.mode {
 		if err := inode.chmod(uint32(want.mode)); err != nil {
 			return fmt.Errorf("chmod %s to %#o: %w", p.path, want.mode, err)
 		}

@@ -161,7 +161,7 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	if config.OnDeny == nil {
 		l.reporter = newReporter(new(sparingLog).deny)
 	}
-	l.refuses = !config.ReceiveDescriptors && l.socket != nil && descriptorsAreRefused(l.socket)
+	l.refuses = !config.ReceiveDescriptors && descriptorsAreRefused(l.socket) // checkListener required the socket
 	if config.CloseOnExit {
 		var err error
 		if l.watch, err = newWatch(); err != nil {
@@ -316,10 +316,8 @@ func longer(pause time.Duration) time.Duration {
 
 // sleep returns early, with an error, if the listener is closed.
 func (l *Listener) sleep(pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(pause):
 		return nil
 	case <-l.closed:
 		return &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}

@@ -381,7 +381,10 @@ func TestListenersThatAreRefused(t *testing.T) {
 		{"hides its socket", struct{ net.Listener }{unix}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a SyscallConn method, or a NetListener or Unwrap method"},
 		{"keeps its socket to itself", secretive{&script{}}, Config{Policy: everybody()}, errors.ErrUnsupported, "or set ReceiveDescriptors"},
 		{"wraps itself", endlessListener{}, Config{Policy: everybody()}, errors.ErrUnsupported, "give it a SyscallConn method"},
-		{"a file", unix, Config{Policy: everybody(), Mode: 0o600}, syscall.EINVAL, "the socket file that Listen makes"},
+		{"a mode", unix, Config{Policy: everybody(), Mode: 0o600}, syscall.EINVAL, "the socket file that Listen makes"},
+		{"an owner", unix, Config{Policy: everybody(), Owner: "0"}, syscall.EINVAL, "the socket file that Listen makes"},
+		{"a group", unix, Config{Policy: everybody(), Group: "0"}, syscall.EINVAL, "the socket file that Listen makes"},
+		{"a shared directory", unix, Config{Policy: everybody(), AllowSharedDirectory: true}, syscall.EINVAL, "the socket file that Listen makes"},
 	} {
 		listener, err := NewListener(test.inner, test.config)
 		if listener != nil || err == nil || !strings.HasPrefix(err.Error(), "guard: ") || !strings.Contains(err.Error(), test.says) || test.wraps != nil && !errors.Is(err, test.wraps) {
@@ -465,16 +468,18 @@ func TestOddConnections(t *testing.T) {
 
 // A listener that gives no access to its descriptor is guarded if peers may send descriptors.
 func TestListenerWithoutADescriptor(t *testing.T) {
-	listener := guardScript(t, secretive{&script{answers: []scripted{{}}}})
-	if _, err := listener.SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("SyscallConn: %v, want ErrUnsupported", err)
-	}
-	if _, err := listener.File(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("File: %v, want ErrUnsupported", err)
-	}
-	listener.SetUnlinkOnClose(true) // does nothing
-	if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
-		t.Errorf("Accept = %v, %v, want that the peer is denied, and then io.EOF", conn, err)
+	for _, inner := range []net.Listener{secretive{&script{answers: []scripted{{}}}}, &script{answers: []scripted{{}}}} {
+		listener := guardScript(t, inner)
+		if _, err := listener.SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%T: SyscallConn: %v, want ErrUnsupported", inner, err)
+		}
+		if _, err := listener.File(); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%T: File: %v, want ErrUnsupported", inner, err)
+		}
+		listener.SetUnlinkOnClose(true) // does nothing
+		if conn, err := listener.Accept(); conn != nil || err != io.EOF || listener.Counts().Failed != 1 {
+			t.Errorf("%T: Accept = %v, %v, want that the peer is denied, and then io.EOF", inner, conn, err)
+		}
 	}
 }
 

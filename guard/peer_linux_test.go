@@ -54,6 +54,11 @@ func TestHandleAskedForDuringClose(t *testing.T) {
 			asked := false
 			inner.during = func() {
 				asked = true
+				_, groups := conn.Peer().Groups()
+				_, label := conn.Peer().SecurityLabel()
+				if name == "no fact is known" && !(errors.Is(groups, net.ErrClosed) && errors.Is(label, net.ErrClosed)) {
+					t.Errorf("Groups and SecurityLabel during Close: %v, %v, want net.ErrClosed", groups, label)
+				}
 				if process, err := conn.Peer().Process(); process != nil || !errors.Is(err, net.ErrClosed) {
 					t.Errorf("Process during Close: %v, %v, want net.ErrClosed", process, err)
 				}

@@ -157,6 +157,21 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// Only the zero Policy counts as a mistake. A combination of one policy is that policy.
+func TestZeroPolicy(t *testing.T) {
+	for n, test := range []struct {
+		policy Policy
+		want   bool
+	}{
+		{Policy{}, true}, {AllOf(Policy{}), true}, {AnyOf(Policy{}), true},
+		{Nobody(), false}, {Func("nil", nil), false}, {Func("", UIDs(0).Allow), false}, {AllOf(), false}, {AnyOf(), false},
+	} {
+		if got := test.policy.isZero(); got != test.want {
+			t.Errorf("%d, %v: %v, want %v", n, test.policy, got, test.want)
+		}
+	}
+}
+
 // panicError panics whenever it is asked.
 type panicError struct{}
 
@@ -164,9 +179,9 @@ func (panicError) Error() string { panic("out of order") }
 
 // The list that a policy was made from can change, and the policy does not.
 func TestPoliciesCopy(t *testing.T) {
-	ids, pids, labels, policies := []uint32{1}, []int32{1}, []string{"a"}, []Policy{UIDs(1)}
+	ids, pids, labels, policies := []uint32{1}, []int32{1}, []string{"a"}, []Policy{UIDs(1), UIDs(1)}
 	made := []Policy{UIDs(ids...), GIDs(ids...), Groups(ids...), PIDs(pids...), Labels(labels...), AllOf(policies...), AnyOf(policies...)}
-	ids[0], pids[0], labels[0], policies[0] = 2, 2, "b", UIDs(2)
+	ids[0], pids[0], labels[0], policies[0], policies[1] = 2, 2, "b", UIDs(2), UIDs(2)
 	peer := peerWith(peercred.PeerCredentials{PID: 2, UID: 2, GID: 2}, []uint32{2}, "b")
 	for _, policy := range made {
 		if policy.Allow(peer) == nil {

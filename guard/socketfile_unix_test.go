@@ -291,6 +291,23 @@ func TestReplacedMeanwhile(t *testing.T) {
 	}
 }
 
+// A file that cannot be removed, or not be looked at, is an error.
+func TestRemoveFails(t *testing.T) {
+	dir := t.TempDir()
+	at := openAt(t, dir)
+	stat, err := at.stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := at.remove(idOfFile(stat)); err == nil || !strings.HasPrefix(err.Error(), "remove "+dir+": ") {
+		t.Errorf("a directory: %v, want an error", err)
+	}
+	at.close()
+	if err := at.remove(idOfFile(stat)); !errors.Is(err, unix.EBADF) {
+		t.Errorf("in a directory that was closed: %v, want EBADF", err)
+	}
+}
+
 func openAt(t *testing.T, path string) *socketPath {
 	t.Helper()
 	at, err := openSocketPath(path, true)
@@ -315,6 +332,20 @@ func TestNothingToReplace(t *testing.T) {
 	defer socket.Close()
 	if err := openAt(t, none).replaceStale(t.Context(), socket); err != nil {
 		t.Errorf("replacing a file that is gone: %v, want that it binds", err)
+	}
+	another, err := newSocket("unix", ours(0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer another.Close()
+	stale := stalePath(t)
+	at := openAt(t, stale)
+	at.path = none + "2" // as if the file had gone between open and bind
+	if err := at.replaceStale(t.Context(), another); err != nil {
+		t.Errorf("to replace what goes away meanwhile: %v, want that it binds", err)
+	}
+	if _, err := os.Lstat(stale); err != nil {
+		t.Errorf("it bound without need to remove a file, and did: %v", err)
 	}
 	if listener, err := Listen(t.Context(), "unix", file+"/s", Config{Policy: Nobody()}); listener != nil || !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("Listen below a file = %v, %v, want ENOTDIR", listener, err)
@@ -347,8 +378,15 @@ func TestReplacedAfterBind(t *testing.T) {
 			if test.make != nil {
 				place(t, path, test.make)
 			}
-			if _, err := at.settle(socket, ours(0o666)); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want an error that says %q", err, test.want)
+			unbound, err := newSocket("unix", ours(0o666))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unbound.Close()
+			for _, socket := range []*os.File{socket, unbound} { // of which the kernel tells no file
+				if _, err := at.settle(socket, ours(0o666)); err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%v, want an error that says %q", err, test.want)
+				}
 			}
 			if _, err := os.Lstat(path); (err == nil) != (test.make != nil) {
 				t.Errorf("what took its place: %v", err)
@@ -462,7 +500,11 @@ func TestAddressesThatAreNone(t *testing.T) {
 // A path can be as long as bind(2) allows, and a client finds the socket there.
 func TestLongestPath(t *testing.T) {
 	dir := t.TempDir()
-	slashes := maxPath - len(dir+"/s")
+	longest := maxPath
+	if isLinux {
+		longest = 107 // as Listen documents
+	}
+	slashes := longest - len(dir+"/s")
 	for longer, want := range map[int]string{0: "", 1: "has at most"} {
 		path := strings.Repeat("/", slashes+longer) + dir + "/s"
 		listener, err := Listen(t.Context(), "unix", path, Config{Policy: CurrentUser()})
@@ -578,6 +620,16 @@ func TestReplacingIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
+	var stat, locked unix.Stat_t
+	if err := unix.Fstat(int(directory.Fd()), &stat); err != nil {
+		t.Fatal(err)
+	}
+	for fd := range 100 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && unix.Fstat(fd, &locked) == nil && idOfFile(&locked) == idOfFile(&stat) {
+			t.Errorf("a child would have descriptor %d, and so the lock", fd)
+		}
+	}
 	before, err := os.Lstat(path)
 	if err != nil {
 		t.Fatal(err)

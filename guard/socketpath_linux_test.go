@@ -115,6 +115,17 @@ func TestStaleFileThatWeMayNotWrite(t *testing.T) {
 	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Close(fd), os.Chmod(path, 0), os.Chown(path, int(id), int(id))); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("and whose mode we may not change", func(t *testing.T) {
+		seccomp.Need(t)
+		var got forgedEntry
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: path, UID: &id, GID: &id,
+			Calls: []seccomp.Call{seccomp.Any(unix.SYS_FCHMODAT), seccomp.Any(unix.SYS_FCHMODAT2)}, Errnos: []syscall.Errno{unix.EPERM}})
+		helper.Decode(&got)
+		helper.Finish()
+		if want := "chmod " + path + ": operation not permitted"; !strings.HasSuffix(got.Err, want) {
+			t.Errorf("%q, want %q", got.Err, want)
+		}
+	})
 	start := reexec.Start(t, role{Do: "start", Address: path, UID: &id, GID: &id})
 	start.Expect("ready")
 	start.Proceed()
@@ -183,16 +194,25 @@ func TestDirectoryOfOverflowID(t *testing.T) {
 	reexec.NeedRoot(t)
 	needUserNamespaces(t)
 	for _, test := range []struct {
-		name  string
-		where reexec.Option
-		says  string
+		name   string
+		where  reexec.Option
+		owner  int
+		shared bool
+		says   string
 	}{
-		{"we are mapped", inUserNamespace(0, 0), ""},
-		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, "/ belongs to uid 65534"},
+		{"we are mapped", inUserNamespace(0, 0), 0, false, ""},
+		{"nobody is mapped", func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }, 0, false, "/ belongs to uid 65534"},
+		{"root is not mapped", inUserNamespace(0, 4242), 4242, false, "/ belongs to uid 65534"},
+		{"root is not mapped, and trusted", inUserNamespace(0, 4242), 4242, true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			dir := openDirectory(t)
+			if err := os.Chown(dir, test.owner, test.owner); err != nil {
+				t.Fatal(err)
+			}
 			var got forgedEntry
-			reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(openDirectory(t), "s")}, test.where).Decode(&got)
+			r := role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: 0o600, Shared: test.shared}
+			reexec.Start(t, r, test.where).Decode(&got)
 			if (got.Err == "") != (test.says == "") || !strings.Contains(got.Err, test.says) {
 				t.Errorf("%q, want %q", got.Err, test.says)
 			}
@@ -272,17 +292,24 @@ func TestSharedDirectories(t *testing.T) {
 	mkdir(0o777|fs.ModeSticky, 0, "sticky")
 	mkdir(0o755, 4242, "sticky", "eve")
 	mkdir(0o777, 0, "sticky", "open")
+	mkdir(0o755, 0, "mine")
+	link := filepath.Join(base, "link")
+	if err := errors.Join(os.Symlink("mine", link), os.Lchown(link, 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		"eve":         "",
 		"open":        "",
 		"sticky":      "",
 		"sticky/open": "",
+		"open/.":      "",
 		// Its owner can put another directory in its place.
 		"sticky/eve": "belongs to uid 4242",
 		"eve/mine":   "belongs to uid 4242",
 		"open/mine":  "can be written by others",
+		"link":       "belongs to uid 4242",
 	} {
-		listener, err := Listen(t.Context(), "unix", filepath.Join(base, path, "s"), Config{Policy: Nobody(), AllowSharedDirectory: true})
+		listener, err := Listen(t.Context(), "unix", base+"/"+path+"/s", Config{Policy: Nobody(), AllowSharedDirectory: true})
 		if err == nil {
 			listener.Close()
 		}
@@ -346,18 +373,36 @@ func TestExchangedInASharedDirectory(t *testing.T) {
 func TestSharedDirectoryWithoutUnixDiag(t *testing.T) {
 	seccomp.Need(t)
 	netlink := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 0, Value: unix.AF_NETLINK}
-	for mode, want := range map[uint32]string{0o600: "", 0o660: "use a directory of your own"} {
+	datagrams := seccomp.Call{Number: unix.SYS_SOCKET, Argument: 1, Value: unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}
+	for _, test := range []struct {
+		dir   fs.FileMode
+		mode  uint32
+		call  seccomp.Call
+		errno syscall.Errno
+		want  string // before what to do
+	}{
+		{0o755, 0o660, netlink, unix.EAFNOSUPPORT, ""}, // which is not shared
+		{0o777, 0o600, netlink, unix.EAFNOSUPPORT, ""},
+		{0o777, 0o660, netlink, unix.EAFNOSUPPORT, "socket(NETLINK_SOCK_DIAG): address family not supported by protocol"},
+		{0o777, 0o660, datagrams, unix.EMFILE, "socket(NETLINK_SOCK_DIAG): too many open files"},
+		{0o777, 0o660, seccomp.Any(unix.SYS_SENDTO), unix.EPERM, "sendto: operation not permitted"},
+		{0o777, 0o660, seccomp.Any(unix.SYS_SENDTO), 0, "recvfrom: resource temporarily unavailable"},
+		{0o777, 0o660, seccomp.Option(unix.SO_COOKIE), unix.EPERM, "getsockopt(SO_COOKIE): operation not permitted"},
+	} {
 		dir := openDirectory(t)
-		if err := os.Chmod(dir, 0o777); err != nil {
+		if err := os.Chmod(dir, test.dir); err != nil {
 			t.Fatal(err)
 		}
 		var got forgedEntry
-		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: mode, Shared: true,
-			Calls: []seccomp.Call{netlink}, Errnos: []syscall.Errno{unix.EAFNOSUPPORT}})
+		helper := reexec.Start(t, role{Do: "listen", Network: "unix", Address: filepath.Join(dir, "s"), Mode: test.mode, Shared: true,
+			Calls: []seccomp.Call{test.call}, Errnos: []syscall.Errno{test.errno}})
 		helper.Decode(&got)
 		helper.Finish()
-		if (got.Err == "") != (want == "") || !strings.HasSuffix(got.Err, want) {
-			t.Errorf("mode %#o: %q, want %q", mode, got.Err, want)
+		if test.want != "" {
+			test.want += ": use a directory of your own"
+		}
+		if (got.Err == "") != (test.want == "") || !strings.HasSuffix(got.Err, test.want) {
+			t.Errorf("mode %#o in %#o: %q, want %q", test.mode, test.dir, got.Err, test.want)
 		}
 		assertEmpty(t, dir)
 	}
@@ -792,5 +837,8 @@ func TestPathOfASocketFile(t *testing.T) {
 		if got := (socketInode{&socketPath{path: "/dir/s", shared: test.shared}, test.fd}).path(); got != test.want {
 			t.Errorf("descriptor %d, shared: %v: %q, want %q", test.fd, test.shared, got, test.want)
 		}
+	}
+	if _, err := (socketInode{&socketPath{shared: true}, -1}).hasACL(); err == nil || !strings.HasSuffix(err.Error(), ": mount /proc") {
+		t.Errorf("without /proc: %v, want that it must be mounted", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -368,12 +367,9 @@ func (p *socketPath) checkStale(inode socketInode, stat *unix.Stat_t) error {
 	}
 	mode := permissions(stat)
 	if err := inode.chmod(uint32(mode | 0o200)); err != nil {
-		return err
+		return &os.PathError{Op: "chmod", Path: p.path, Err: err}
 	}
-	if err = p.probe(inode); err != nil {
-		err = errors.Join(err, restoreMode(inode, mode))
-	}
-	return err
+	return errors.Join(p.probe(inode), restoreMode(inode, mode))
 }
 
 // restoreMode gives a socket file back the mode that it had before checkStale, unless its
@@ -394,25 +390,21 @@ func restoreMode(inode socketInode, mode fs.FileMode) error {
 // server that does not listen yet would refuse it, and so would a busy server on systems
 // other than Linux.
 func (p *socketPath) probe(inode socketInode) error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: inode.path(), Net: "unixgram"})
-	switch {
-	case err == nil:
-		conn.Close()
+	fd, err := socketCloseOnExec(unix.SOCK_DGRAM)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: inode.path()}); err {
+	case nil:
 		return fmt.Errorf("%s belongs to a datagram socket: %w", p.path, syscall.EADDRINUSE)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case unix.ECONNREFUSED:
 		return nil
-	case errors.Is(err, syscall.EPROTOTYPE):
+	case unix.EPROTOTYPE:
 		return fmt.Errorf("another process listens on %s: stop it, or use another path: %w", p.path, syscall.EADDRINUSE)
+	default:
+		return fmt.Errorf("%s exists, and it is not known whether another process listens on it (connect: %w): remove it if none does: %w", p.path, err, syscall.EADDRINUSE)
 	}
-	return fmt.Errorf("%s exists, and it is not known whether another process listens on it (%w): remove it if none does: %w", p.path, errnoOf(err), syscall.EADDRINUSE)
-}
-
-// errnoOf drops the name that package net gives to the probe.
-func errnoOf(err error) error {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return os.NewSyscallError("connect", errno)
-	}
-	return err
 }
 
 // lockDirectory takes a lock on a directory. Only other calls of Listen respect it. It
@@ -426,21 +418,18 @@ func lockDirectory(ctx context.Context, parent *os.File) (unlock func(), err err
 		return func() {}, nil
 	}
 	directory := os.NewFile(uintptr(fd), parent.Name())
-	for began := time.Now(); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
-		if ctx.Err() != nil {
-			directory.Close()
-			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", parent.Name(), ctx.Err())
-		}
-		if time.Since(began) > longestLock {
-			directory.Close()
-			return func() {}, nil
-		}
+	unlock = func() { directory.Close() }
+	for enough := time.After(longestLock); errors.Is(tryLock(directory), unix.EWOULDBLOCK); {
 		select {
 		case <-ctx.Done():
+			unlock()
+			return nil, fmt.Errorf("another process has locked %s to replace a socket in it: %w", parent.Name(), ctx.Err())
+		case <-enough:
+			return unlock, nil
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return func() { directory.Close() }, nil
+	return unlock, nil
 }
 
 // flock locks a file, or fails if another process has the lock. It is nil on systems where

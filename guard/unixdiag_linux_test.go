@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -88,5 +89,47 @@ func TestParseUnixDiag(t *testing.T) {
 		t.Error(err)
 	} else if inode, ok := parseUnixDiag(none); ok {
 		t.Errorf("the kernel reports %d about no socket", inode)
+	}
+}
+
+// Only a complete attribute for the file tells its inode number.
+func TestParseUnixDiagAttributes(t *testing.T) {
+	order := binary.NativeEndian
+	attribute := func(length, kind uint16, value ...byte) []byte {
+		return append(order.AppendUint16(order.AppendUint16(nil, length), kind), value...)
+	}
+	const other = unixDiagVFS + 1
+	value := order.AppendUint32(order.AppendUint32(nil, 7), 0) // inode, device
+	file := attribute(12, unixDiagVFS, value...)
+	for _, test := range []struct {
+		name       string
+		message    uint16
+		attributes [][]byte
+		want       uint32 // 0 if none is told
+	}{
+		{"the file", unix.SOCK_DIAG_BY_FAMILY, [][]byte{file}, 7},
+		{"after an empty one", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(4, other), file}, 7},
+		{"after one with padding", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(5, other, 0, 0, 0, 0), file}, 7},
+		{"after another of its length", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(12, other, make([]byte, 8)...), file}, 7},
+		{"after one that is too short", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(3, other), file}, 0},
+		{"one that is too long", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(13, unixDiagVFS, value...)}, 0},
+		{"a part of it", unix.SOCK_DIAG_BY_FAMILY, [][]byte{attribute(11, unixDiagVFS, value...)}, 0},
+		{"nothing", unix.SOCK_DIAG_BY_FAMILY, nil, 0},
+		{"an error", unix.NLMSG_ERROR, [][]byte{file}, 0},
+	} {
+		answer := make([]byte, unix.NLMSG_HDRLEN+diagMsgLen)
+		order.PutUint16(answer[4:], test.message)
+		inode, ok := parseUnixDiag(append(answer, bytes.Join(test.attributes, nil)...))
+		if inode != test.want || ok != (inode != 0) {
+			t.Errorf("%s: %d, %v, want %d", test.name, inode, ok, test.want)
+		}
+	}
+}
+
+// The kernel compares both halves of the cookie.
+func TestCookieInUnixDiagRequest(t *testing.T) {
+	order, request := binary.NativeEndian, unixDiagRequest(1, 3<<32|2)
+	if low, high := order.Uint32(request[32:]), order.Uint32(request[36:]); len(request) != 40 || low != 2 || high != 3 {
+		t.Errorf("%d bytes, the cookie is %d and %d, want 2 and 3", len(request), low, high)
 	}
 }

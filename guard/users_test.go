@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"os/user"
 	"runtime"
 	"strings"
@@ -31,6 +32,14 @@ func TestIDsThatCannotBeLookedUp(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%q, of which the look-up says %v: %d, %v, want %d", test.text, test.err, got, err, test.want)
 		}
+	}
+}
+
+// A look-up that fails does not say that the name is unknown.
+func TestLookUpThatFails(t *testing.T) {
+	_, err := lookUp("user", "/etc/passwd", "alice", user.UnknownUserError("alice"), func() (string, error) { return "", syscall.EIO })
+	if isUnknown(err) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("lookUp = %v, want EIO, and not that the user is unknown", err)
 	}
 }
 

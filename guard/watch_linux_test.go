@@ -165,8 +165,8 @@ func TestPeerThatEndedBefore(t *testing.T) {
 			if d.Rule != ruleLiving || d.Failed || !gone || d.Credentials == nil || d.Credentials.PID != pid {
 				t.Errorf("reported: %+v, want that pid %d has ended", d, pid)
 			}
-			if got := listener.limits.open; got != 0 {
-				t.Errorf("%d slots are taken", got)
+			if got, counted := listener.limits.open, listener.Counts().Denied[ruleLiving]; got != 0 || counted != 1 {
+				t.Errorf("%d slots are taken, and %d peers were counted as denied", got, counted)
 			}
 		})
 	}
@@ -283,6 +283,88 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
+// The watch goes on without a connection, and waits while nothing happens.
+func TestWatchRests(t *testing.T) {
+	needProcess(t)
+	listener := listenAs(t, Config{Policy: everybody(), CloseOnExit: true})
+	for range 2 {
+		dialPlain(t, listener)
+		acceptPeer(t, listener).Close()
+	}
+	stacks := make([]byte, 1<<20)
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "[IO wait") && strings.Contains(stack, "(*watch).run(") {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the watch does not wait")
+		}
+	}
+}
+
+// A process is watched even if the listener was closed, but none is watched anew. One that
+// cannot be asked about is not said to have ended.
+func TestWatchOfAClosedListener(t *testing.T) {
+	needProcess(t)
+	listener := listenAs(t, Config{Policy: everybody(), CloseOnExit: true})
+	process, client := passOn(t, listener.Addr().String())
+	conn := acceptPeer(t, listener)
+	late, asked, unasked := dialPlain(t, listener), dialPlain(t, listener), dialPlain(t, listener)
+	listener.Close()
+	for _, test := range []struct {
+		conn  *net.UnixConn
+		close func(*Conn)
+		want  error
+	}{
+		{late, func(*Conn) {}, os.ErrClosed},
+		{asked, func(c *Conn) { c.Peer().Process(); c.Close() }, os.ErrClosed}, // of the handle
+		{unasked, func(c *Conn) { c.Close() }, net.ErrClosed},
+	} {
+		c, err := Admit(test.conn, everybody())
+		if err != nil {
+			t.Fatal(err)
+		}
+		test.close(c)
+		if err := listener.watch.add(c); !errors.Is(err, test.want) {
+			t.Errorf("add = %v, want %v", err, test.want)
+		}
+		c.Close()
+	}
+	process.Finish()
+	isClosed(t, client)
+	awaitClosed(t, conn)
+}
+
+// A connection that was closed leaves the watch of another, which has its pidfd by now.
+func TestWatchOfAReusedNumber(t *testing.T) {
+	needProcess(t)
+	listener := listenAs(t, Config{Policy: everybody(), CloseOnExit: true})
+	dialPlain(t, listener)
+	closed := acceptPeer(t, listener)
+	process, client := passOn(t, listener.Addr().String())
+	conn := acceptPeer(t, listener)
+	closed.pidfd = conn.pidfd
+	closed.Close()
+	process.Finish()
+	isClosed(t, client)
+	awaitClosed(t, conn)
+}
+
+// A connection ends for its peer at once, even while all closers are busy.
+func TestShutDownOnExit(t *testing.T) {
+	needProcess(t)
+	listener := newGuarded(t, listenOpenly(t), Config{Policy: everybody(), CloseOnExit: true, ReceiveDescriptors: true})
+	defer listener.Close()
+	listener.watch.closer = newCloser(0)
+	listener.watch.closer.most = 0
+	process, client := passOn(t, listener.Addr().String())
+	acceptPeer(t, listener)
+	process.Finish()
+	isClosed(t, client)
+}
+
 // A late event closes nothing if another descriptor has the number by now.
 func TestLateEvent(t *testing.T) {
 	needProcess(t)
@@ -291,7 +373,7 @@ func TestLateEvent(t *testing.T) {
 	conn := acceptPeer(t, listener)
 	listener.watch.ended(conn.pidfd)
 	listener.watch.ended(-1)
-	listener.closer.wait()
+	listener.watch.closer.wait()
 	if _, err := client.Write([]byte{0}); err != nil {
 		t.Fatal(err)
 	}

@@ -281,3 +281,9 @@ func TestShimsTrap13OnNetBSD(t *testing.T) {
 	s.compareList(t, "no peer", listQuestion{fact: 'a', first: reply{errno: int(unix.EINVAL)}}, oneWord(0, nil))
 	s.compareList(t, "refused", listQuestion{fact: 'a', first: reply{errno: int(unix.EPERM)}}, failed(unix.EPERM))
 }
+
+// The socket that is made without SOCK_CLOEXEC, which macOS does not have, is close-on-exec
+// too. The kernel stops the shim if it is not.
+func TestShimsCloseOnExec(t *testing.T) {
+	shimNamed(t, "darwin").compareList(t, "refused", listQuestion{fact: 'a', first: reply{errno: int(unix.EPERM)}}, failed(unix.EPERM))
+}

@@ -120,7 +120,7 @@ func (g *goFinder) statements(list []ast.Stmt) {
 // constant changes a number, an operand of |, or a path.
 func (g *goFinder) constant(n ast.Node) bool {
 	switch n := n.(type) {
-	case *ast.ImportSpec:
+	case *ast.ImportSpec, *ast.FuncType: // type parameters have operands of | too
 		return false
 	case *ast.ArrayType: // the compiler checks its length
 		ast.Inspect(n.Elt, g.visit)

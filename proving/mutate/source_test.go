@@ -17,6 +17,7 @@ const goExample = `package p
 import "fmt"
 const small = 1 < 2 // want small: 1 => one more; small: 2 => one more
 const mode, first = 0o600 | 1<<iota, "const" // want mode: 0o600 => cleared, one more; mode: 1<<iota => cleared; mode: 1 => one more
+func widen[T int8 | int16](n T) int { return int(n) }
 var paths = [2]string{"/etc/passwd", "no path"} // want paths: "/etc/passwd" => another path
 func (t *T[X]) f(a, b int, ok bool) bool {
 	if a < c || ok && !(b == c) { // want a < c || ok && !(b == c) => true, false; a < c => false, inverted, boundary; ok && !(b == c) => false; ok => true, inverted; !(b == c) => true, inverted

@@ -261,16 +261,29 @@ touch(const void *value, size_t size)
 /* The process at the other end, which an honest kernel would report in every call. */
 static uint32_t peer_pid, peer_uid, peer_gid;
 
-/* Descriptors: those that were handed out, and whether they are open. */
+/* The open descriptors. A child of the process inherits those that are not close-on-exec. */
 enum { FIRST_DESCRIPTOR = 100 };
-static int handed_out[8];
+static struct { int fd, inherited; } handed_out[8];
 static size_t nhanded_out;
 
 static void
-hand_out(int fd)
+hand_out(int fd, int inherited)
 {
-	if (nhanded_out < sizeof(handed_out) / sizeof(handed_out[0]))
-		handed_out[nhanded_out++] = fd;
+	if (nhanded_out == sizeof(handed_out) / sizeof(handed_out[0]))
+		return;
+	handed_out[nhanded_out].fd = fd;
+	handed_out[nhanded_out++].inherited = inherited;
+}
+
+/* The index of an open descriptor, or nhanded_out. */
+static size_t
+index_of(int fd)
+{
+	size_t i;
+
+	for (i = 0; i < nhanded_out && handed_out[i].fd != fd; i++)
+		;
+	return i;
 }
 
 size_t
@@ -282,24 +295,19 @@ descriptors_open(void)
 int
 descriptor_is_open(int fd)
 {
-	size_t i;
-
-	for (i = 0; i < nhanded_out; i++)
-		if (handed_out[i] == fd)
-			return 1;
-	return 0;
+	return index_of(fd) < nhanded_out;
 }
 
 int kernel_close(int fd);
 int
 kernel_close(int fd)
 {
-	size_t i;
+	size_t i = index_of(fd);
 
-	for (i = 0; i < nhanded_out && handed_out[i] != fd; i++)
-		;
 	if (i == nhanded_out)
 		broken("what is closed is one's own, and is closed once");
+	if (handed_out[i].inherited)
+		broken("every descriptor is close-on-exec");
 	handed_out[i] = handed_out[--nhanded_out];
 	if (script != NULL)
 		script->closed = fd;
@@ -417,7 +425,7 @@ hand_out_pidfd(const struct call *c)
 	uint32_t descriptor;
 
 	if (c->option == CPEERCRED_SO_PEERPIDFD && c->length == 4 && told_word(c, 0, &descriptor) && descriptor <= INT32_MAX)
-		hand_out((int)descriptor);
+		hand_out((int)descriptor, 0);
 #else
 	(void)c;
 #endif
@@ -761,15 +769,21 @@ kernel_ucred_free(ucred_t *cred)
 }
 #endif
 
+#if defined(SOCK_CLOEXEC)
+#define CLOSE_ON_EXEC SOCK_CLOEXEC
+#else
+#define CLOSE_ON_EXEC 0
+#endif
+
 int kernel_socket(int domain, int type, int protocol);
 int
 kernel_socket(int domain, int type, int protocol)
 {
 	struct call *c = record(SOCKET);
 
-	(void)domain, (void)type, (void)protocol;
+	(void)domain, (void)protocol;
 	if (finish(c, input_byte() & FAIL, FIRST_DESCRIPTOR) != -1)
-		hand_out(c->result);
+		hand_out(c->result, !(type & CLOSE_ON_EXEC));
 	return c->result;
 }
 ALSO(kernel___socket30, kernel_socket);
@@ -783,7 +797,7 @@ kernel_socketpair(int domain, int type, int protocol, int *pair)
 	uint32_t first, second;
 	unsigned lies = input_byte();
 
-	(void)domain, (void)type, (void)protocol;
+	(void)domain, (void)protocol;
 	put_word(answer, 0, FIRST_DESCRIPTOR);
 	put_word(answer, 4, FIRST_DESCRIPTOR + 1);
 	c->capacity = c->length = sizeof(answer);
@@ -791,8 +805,8 @@ kernel_socketpair(int domain, int type, int protocol, int *pair)
 	write_answer(c, lies, pair, answer, sizeof(answer));
 	if (finish(c, lies & ~(unsigned)RESULT, 0) != -1 && told_word(c, 0, &first) && told_word(c, 4, &second) &&
 	    first <= INT32_MAX && second <= INT32_MAX && first != second) {
-		hand_out((int)first);
-		hand_out((int)second);
+		hand_out((int)first, !(type & CLOSE_ON_EXEC));
+		hand_out((int)second, !(type & CLOSE_ON_EXEC));
 	}
 	return c->result;
 }
@@ -807,6 +821,9 @@ kernel_fcntl(int fd, int command, ...)
 	if (!descriptor_is_open(fd))
 		broken("only descriptors of the shim are changed");
 	c->option = command;
+#if !defined(SOCK_CLOEXEC)
+	handed_out[index_of(fd)].inherited &= command != F_SETFD;
+#endif
 	/* The second reply's error is that of the command whose number is its length. */
 	if (script != NULL && script->replies[1].error != 0 && script->replies[1].length == (uint32_t)command)
 		return fail(c, script->replies[1].error);

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,6 @@
 #include <mach/message.h>
 #endif
 #if defined(__linux__)
-#include <fcntl.h>
 #include <poll.h>
 #include <time.h>
 #include <netinet/tcp.h>
