@@ -13,7 +13,8 @@ import (
 // [NewClientCredentials]. It is in the [peer.Peer] of a call. A server gets the process from
 // it with [PeerFromContext]. A client gets it with the call option [grpc.Peer].
 type AuthInfo struct {
-	// CommonAuthInfo has the security level PrivacyAndIntegrity.
+	// CommonAuthInfo has the security level PrivacyAndIntegrity on a Unix socket, and
+	// NoSecurity on TCP.
 	credentials.CommonAuthInfo
 	// Peer is the process at the other end. Facts about it can be asked for while the
 	// connection is open.
@@ -26,7 +27,11 @@ var (
 )
 
 func authInfo(peer guard.Peer) AuthInfo {
-	return AuthInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}, peer}
+	level := credentials.PrivacyAndIntegrity
+	if peer.Credentials() == nil { // TCP
+		level = credentials.NoSecurity
+	}
+	return AuthInfo{credentials.CommonAuthInfo{SecurityLevel: level}, peer}
 }
 
 // AuthType returns "peercred".

@@ -12,8 +12,9 @@ import (
 
 // NewClientCredentials returns credentials for [grpc.WithTransportCredentials] of a client.
 // They connect only to a server that policy admits. Nothing is sent to another server, no
-// call and no token. The zero Policy denies every server, and every target that is not a
-// Unix socket is denied.
+// call and no token. The zero Policy denies every server. A target is also denied if
+// it is not a Unix socket, unless [guard.Dial] makes the connection, as a function of
+// [grpc.WithContextDialer] on loopback TCP.
 //
 // The server is the process that called listen(2). Under socket activation that is the
 // service manager. On NetBSD every server is denied, because some releases name the caller

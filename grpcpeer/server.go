@@ -11,8 +11,9 @@ import (
 )
 
 // NewServerCredentials returns credentials for [grpc.Creds] of a server. They admit the
-// clients that policy admits. The zero Policy denies every client, and every connection
-// that is not on a Unix socket is denied. [PeerFromContext] returns an admitted client.
+// clients that policy admits. The zero Policy denies every client. A connection is also
+// denied if it is neither on a Unix socket nor from a [guard.Listener] on loopback TCP.
+// [PeerFromContext] returns an admitted client.
 //
 // The connections of denied clients are closed, and nothing is sent. The handshake returns
 // after the connection is closed. So the Close of gRPC waits for nothing, whatever

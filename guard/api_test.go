@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"syscall"
 
@@ -46,6 +47,9 @@ var (
 	_ func(guard.Policy, guard.Peer) error                                                      = guard.Policy.Allow
 	_ func(guard.Policy) string                                                                 = guard.Policy.String
 	_ func(guard.Peer) *peercred.PeerCredentials                                                = guard.Peer.Credentials
+	_ func(guard.Peer) (uint32, error)                                                          = guard.Peer.UID
+	_ func(*guard.LoopbackPeer) string                                                          = (*guard.LoopbackPeer).String
+	_ func(*guard.LoopbackPeer) slog.Value                                                      = (*guard.LoopbackPeer).LogValue
 	_ func(guard.Peer) ([]uint32, error)                                                        = guard.Peer.Groups
 	_ func(guard.Peer) (string, error)                                                          = guard.Peer.SecurityLabel
 	_ func(guard.Peer) (*peercred.PeerProcess, error)                                           = guard.Peer.Process
@@ -77,9 +81,11 @@ var (
 		Policy: guard.Policy{}, Mode: fs.FileMode(0), Owner: "", Group: "", AllowSharedDirectory: false,
 		MaxConnsPerUID: int(0), MaxConns: int(0), CloseOnExit: false,
 		Prefetch: guard.Prefetch(0), OnDeny: func(*guard.Denied) {}, ReceiveDescriptors: false,
+		AllowLoopbackTCP: false,
 	}
 	_ = []guard.Prefetch{guard.PrefetchGroups, guard.PrefetchSecurityLabel, guard.PrefetchProcess}
-	_ = guard.Denied{Credentials: (*peercred.PeerCredentials)(nil), Rule: "", Failed: false, Err: error(nil)}
+	_ = guard.Denied{Credentials: (*peercred.PeerCredentials)(nil), Loopback: (*guard.LoopbackPeer)(nil), Rule: "", Failed: false, Err: error(nil)}
+	_ = guard.LoopbackPeer{Address: netip.AddrPort{}, UID: (*uint32)(nil)}
 	_ = guard.Counts{
 		Accepted: uint64(0), Denied: map[string]uint64(nil), Failed: uint64(0), Limited: uint64(0),
 		Unreported: uint64(0), Retried: uint64(0),

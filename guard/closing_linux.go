@@ -237,7 +237,8 @@ func (w *watch) add(c *Conn) error {
 	case err != nil:
 		return err
 	case !alive:
-		return &peercred.ErrPeerProcessGone{PID: c.peer.conn.credentials.PID}
+		pid, _ := c.peer.pid() // 0 means that it is not known
+		return &peercred.ErrPeerProcessGone{PID: pid}
 	}
 	return onDescriptor(process, func(fd int) error { return w.addDescriptor(int32(fd), c) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -21,13 +22,15 @@ import (
 // Close, its user loses the slot until the process ends.
 type Conn struct {
 	net.Conn
-	peer        Peer // of this Conn, or of the Conn that it wraps
-	credentials peercred.PeerCredentials
-	facts       atomic.Pointer[facts] // nil until a fact is asked for
-	listener    *Listener             // has the slot of this Conn; nil if there is none
-	left        atomic.Bool           // the slot was given back
-	pidfd       int32                 // its key in listener.watch
-	quick       bool                  // the peer could never send descriptors, so a close takes no time
+	peer        Peer                      // of this Conn, or of the Conn that it wraps
+	uid         uint32                    // of the peer; known once there is a peer
+	credentials *peercred.PeerCredentials // nil on TCP
+	address     netip.AddrPort            // of the peer on TCP
+	facts       atomic.Pointer[facts]     // nil until a fact is asked for
+	listener    *Listener                 // has the slot of this Conn; nil if there is none
+	left        atomic.Bool               // the slot was given back
+	pidfd       int32                     // its key in listener.watch
+	quick       bool                      // the peer could never send descriptors, so a close takes no time
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
@@ -35,8 +38,9 @@ type Conn struct {
 // [peercred.GetPeerCredentials] failed, the *Denied wraps its error. The caller can close
 // conn again, which returns at once.
 //
-// [Listener] and [Dial] do the same. Admit is for a connection that comes from elsewhere.
-// If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
+// [Listener] and [Dial] do the same. Admit is for a connection on a Unix socket that comes
+// from elsewhere. A TCP connection is denied, with *[peercred.ErrNotUnixSocket], unless it
+// comes from a Listener or Dial. If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
 // is not asked for again.
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy)
@@ -49,7 +53,17 @@ func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 
 // admit leaves it to the caller to close the connection of a denied peer.
 func admit(conn net.Conn, policy Policy) (*Conn, *Denied) {
-	c, err := ask(conn)
+	return admitAs(conn, policy, func(c *Conn) (err error) {
+		if c.credentials, err = peercred.GetPeerCredentials(conn); err == nil {
+			c.uid = c.credentials.UID
+		}
+		return err
+	})
+}
+
+// admitAs calls ask to find out who is at the other end of conn.
+func admitAs(conn net.Conn, policy Policy, ask func(*Conn) error) (*Conn, *Denied) {
+	c, err := identify(conn, ask)
 	if err != nil {
 		return nil, &Denied{Rule: ruleKnown, Failed: true, Err: err}
 	}
@@ -60,8 +74,8 @@ func admit(conn net.Conn, policy Policy) (*Conn, *Denied) {
 	return c, nil
 }
 
-// ask finds out who is at the other end of conn.
-func ask(conn net.Conn) (*Conn, error) {
+// identify does not ask again about a connection that is or wraps a *Conn.
+func identify(conn net.Conn, ask func(*Conn) error) (*Conn, error) {
 	c := &Conn{Conn: conn}
 	if _, plain := conn.(*net.UnixConn); !plain {
 		if inner := find(conn); inner != nil {
@@ -69,11 +83,9 @@ func ask(conn net.Conn) (*Conn, error) {
 			return c, nil
 		}
 	}
-	credentials, err := peercred.GetPeerCredentials(conn)
-	if err != nil {
+	if err := ask(c); err != nil {
 		return nil, err
 	}
-	c.credentials = *credentials
 	c.peer = Peer{c}
 	return c, nil
 }
@@ -113,7 +125,8 @@ func (c *Conn) guarded() *Conn { return c }
 // Peer returns who is at the other end.
 func (c *Conn) Peer() Peer { return c.peer }
 
-// NetConn returns the connection that was accepted or dialled, usually a *[net.UnixConn].
+// NetConn returns the connection that was accepted or dialled, usually a *[net.UnixConn]
+// or a *[net.TCPConn].
 // Reading, writing, deadlines and options are those of that connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
@@ -163,7 +176,7 @@ func (c *Conn) leave() {
 	if c.listener.watch != nil {
 		c.listener.watch.remove(c)
 	}
-	c.listener.limits.leave(c.peer.conn.credentials.UID)
+	c.listener.limits.leave(c.peer.conn.uid)
 }
 
 // closeFacts closes the handle on the process. No fact can be asked for afterwards.
@@ -194,7 +207,7 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 
 // Dial connects to the Unix socket at address. It returns the connection if policy admits
 // the process that serves there. So a client can check its server before it sends a secret.
-// The network is "unix" or "unixpacket".
+// The network is "unix" or "unixpacket", or "tcp", "tcp4" or "tcp6" for loopback TCP.
 //
 // The server is the process that called listen(2). Under socket activation that is the
 // service manager. On NetBSD every server is denied, because some releases name the caller
@@ -204,15 +217,28 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // gets EPERM: see [Config].ReceiveDescriptors. A client that wants to receive descriptors
 // connects with package net, and checks the server with [Admit].
 //
+// On TCP the address is a host and a port, as for [Listen]. It is refused before Dial
+// connects if it is not loopback. The server is the user that accepted the connection. The
+// kernel knows that user once the server has accepted, so Dial waits for that, with pauses
+// of 1 to 100 ms, until ctx ends. So give ctx a deadline: a server can accept late or never.
+// If the server closes the connection before Dial has asked, it is not known, and denied.
+// Multipath TCP is off.
+//
 // On an error nothing has been sent. The error is a *[net.OpError] that wraps:
 //
 //   - *[Denied] if policy does not admit the server.
 //   - [net.UnknownNetworkError] for any other network.
-//   - [syscall.EINVAL] for an address that is too long or has a NUL byte.
+//   - [syscall.EINVAL] for an address that is too long or has a NUL byte, and for a TCP
+//     address that is not loopback.
+//   - *[net.DNSError] if the host of a TCP address is unknown.
+//   - The error of ctx if it ended before a TCP server accepted the connection.
 //   - Otherwise the error of [net.Dialer.DialContext].
 func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, error) {
+	if isTCP(network) {
+		return dialTCP(ctx, network, address, policy)
+	}
 	if err := checkTarget(network, address); err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: givenAddress(network, address), Err: err}
 	}
 	dialer := net.Dialer{Control: refuseDescriptors}
 	conn, err := dialer.DialContext(ctx, network, address)
@@ -222,7 +248,7 @@ func Dial(ctx context.Context, network, address string, policy Policy) (*Conn, e
 	admitted, denied := admit(conn, policy)
 	if denied != nil {
 		closeForeign(conn)
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: denied}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: givenAddress(network, address), Err: denied}
 	}
 	admitted.quick = descriptorsAreRefused(conn.(*net.UnixConn))
 	return admitted, nil
@@ -233,7 +259,7 @@ func isStream(network string) bool { return network == "unix" || network == "uni
 
 // unknownNetwork names the networks that guard knows.
 func unknownNetwork(network string) error {
-	return fmt.Errorf(`%w: it must be "unix" or "unixpacket"`, net.UnknownNetworkError(network))
+	return fmt.Errorf(`%w: it must be "unix", "unixpacket", "tcp", "tcp4" or "tcp6"`, net.UnknownNetworkError(network))
 }
 
 // checkTarget refuses an address that package net would misread, or refuse without a reason.

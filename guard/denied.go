@@ -17,8 +17,12 @@ import (
 //
 //	if denied, ok := errors.AsType[*guard.Denied](err); ok { ... }
 type Denied struct {
-	// Credentials are the peer's. They are nil if the kernel did not report them.
+	// Credentials are the peer's. They are nil if the kernel did not report them, and on
+	// TCP.
 	Credentials *peercred.PeerCredentials
+	// Loopback is what is known about the peer of a TCP connection. It is nil on a Unix
+	// socket.
+	Loopback *LoopbackPeer
 	// Rule is the rule that denied the peer, as [Policy.String] returns it.
 	Rule string
 	// Failed is true if the rule could not decide: the kernel did not report a fact, or the
@@ -30,8 +34,11 @@ type Denied struct {
 
 func (d *Denied) Error() string {
 	text := "peer denied"
-	if d.Credentials != nil {
+	switch {
+	case d.Credentials != nil:
 		text += ", " + d.Credentials.String()
+	case d.Loopback != nil:
+		text += ", " + d.Loopback.String()
 	}
 	text += ", by the rule " + strconv.Quote(d.Rule)
 	if d.Err != nil {
@@ -49,8 +56,12 @@ func (d *Denied) Unwrap() error { return d.Err }
 
 // LogValue returns a slog group of peer, rule, failed and, if there is one, reason.
 func (d *Denied) LogValue() slog.Value {
+	peer := slog.Any("peer", d.Credentials)
+	if d.Loopback != nil {
+		peer = slog.Any("peer", d.Loopback)
+	}
 	attributes := []slog.Attr{
-		slog.Any("peer", d.Credentials), slog.String("rule", d.Rule), slog.Bool("failed", d.Failed),
+		peer, slog.String("rule", d.Rule), slog.Bool("failed", d.Failed),
 	}
 	if d.Err != nil {
 		attributes = append(attributes, slog.String("reason", d.Err.Error()))

@@ -49,6 +49,13 @@ func helperListen(r role) error {
 		}
 	}
 	before := openDescriptors()
+	if isTCP(r.Network) {
+		listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody()})
+		if err == nil {
+			err = listener.Close()
+		}
+		return reexec.Report(forgedEntryOf(errno, err))
+	}
 	listener, err := Listen(context.Background(), r.Network, r.Address, Config{Policy: Nobody(), AllowSharedDirectory: r.Shared, Mode: mode, CloseOnExit: r.CloseOnExit})
 	if err == nil {
 		if info, statErr := os.Lstat(r.Address); statErr != nil || info.Mode() != os.ModeSocket|mode {

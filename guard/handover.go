@@ -87,7 +87,7 @@ func guardFile(file *os.File, config Config) (*Listener, error) {
 		return l, nil
 	}
 	if other, ok := errors.AsType[*peercred.ErrNotUnixSocket](err); ok {
-		err = fmt.Errorf("it listens on %v, not on a Unix socket: set ListenStream= in the socket unit to a path: %w", inner.Addr(), other)
+		err = fmt.Errorf("it listens on %v, not on a Unix socket: set ListenStream= in the socket unit to a path, or set AllowLoopbackTCP for an address on loopback: %w", inner.Addr(), other)
 	}
 	inner.Close()
 	return nil, err

@@ -180,7 +180,7 @@ func TestInherited(t *testing.T) {
 		{"twice", "LISTEN_PID=$$ LISTEN_FDS=1", "unix", []string{"", ""}, invalid, `the socket "unknown" was taken by an earlier call`},
 		{"a descriptor that is not there", "LISTEN_PID=$$ LISTEN_FDS=30", "unix", []string{""}, "", "which LISTEN_FDS=30 names: fcntl(F_SETFD): bad file descriptor"},
 		{"TCP", "LISTEN_PID=$$ LISTEN_FDS=1", "tcp", []string{""}, "", `guard: descriptor 3, the socket "unknown": it listens on 127.0.0.1:`},
-		{"TCP", "LISTEN_PID=$$ LISTEN_FDS=1", "tcp", []string{""}, "", "not on a Unix socket: set ListenStream= in the socket unit to a path: peer credentials only available for Unix sockets, got TCP"},
+		{"TCP", "LISTEN_PID=$$ LISTEN_FDS=1", "tcp", []string{""}, "", "not on a Unix socket: set ListenStream= in the socket unit to a path, or set AllowLoopbackTCP for an address on loopback: peer credentials only available for Unix sockets, got TCP"},
 		{"datagrams", "LISTEN_PID=$$ LISTEN_FDS=1", "unixgram", []string{""}, invalid, "the socket does not listen: "},
 		{"a connection, as of Accept=yes", "LISTEN_PID=$$ LISTEN_FDS=1", "connected", []string{""}, invalid, "the socket does not listen: "},
 		{"no socket", "LISTEN_PID=$$ LISTEN_FDS=1", "file", []string{""}, "", "getsockopt(SO_ACCEPTCONN): socket operation on non-socket"},

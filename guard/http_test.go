@@ -52,13 +52,13 @@ func clientOf(t *testing.T, listener net.Listener, protocols *http.Protocols) *h
 	t.Helper()
 	insecure := &tls.Config{InsecureSkipVerify: true}
 	if protocols == nil {
-		conn := dialPlain(t, listener)
+		conn := dialAny(t, listener)
 		return &http.Client{Transport: &oneConnection{plain: conn, secure: tls.Client(conn, insecure)}}
 	}
 	transport := &http.Transport{
 		Protocols: protocols,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", listener.Addr().String())
+			return new(net.Dialer).DialContext(ctx, listener.Addr().Network(), listener.Addr().String())
 		},
 		TLSClientConfig: insecure,
 	}

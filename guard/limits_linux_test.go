@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func helperServeHTTP(r role) error {
 // helperHold connects Count times and keeps all open.
 func helperHold(r role) error {
 	for range r.Count {
-		conn, err := net.Dial("unix", r.Address)
+		conn, err := net.Dial(stdcmp.Or(r.Network, "unix"), r.Address)
 		if err != nil {
 			return err
 		}

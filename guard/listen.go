@@ -1,6 +1,6 @@
 // Package guard admits the peers that a local server means to serve, and denies all others.
 // It wraps the listener of a Unix socket, asks the kernel who connects, and returns only the
-// connections of peers that a [Policy] admits.
+// connections of peers that a [Policy] admits. On Linux it also guards loopback TCP.
 //
 //	listener, err := guard.Listen(ctx, "unix", path, guard.Config{
 //		Policy: guard.CurrentUser(),
@@ -37,6 +37,29 @@
 // Listener, and put Require around all routes.
 //
 // For gRPC there is example.com/peercred/grpcpeer, a separate module.
+//
+// # Loopback TCP
+//
+// Use a Unix socket if you can. For programs that can only use TCP, such as browsers, Listen
+// and Dial also take a loopback address, on Linux since 5.14. Every user of the machine can
+// connect, and the kernel reports only the uid: see [peercred.GetLoopbackPeerUID].
+//
+//	listener, err := guard.Listen(ctx, "tcp", "127.0.0.1:8080", guard.Config{Policy: guard.CurrentUser()})
+//
+// The policies [UIDs], [Users] and [CurrentUser] decide on it, and so can a [Func] that calls
+// [Peer.UID]. [GIDs], [Groups], [GroupNames], [PIDs] and [Labels] cannot decide, and admit
+// nobody. Limits, HTTP and TLS work as on a Unix socket.
+//
+// The uid says which user connects, and not which program:
+//
+//   - A browser is a process of its user, and web pages make it send requests. So check the
+//     Host header against DNS rebinding, and the origin: see the example of Listen, and
+//     [net/http.CrossOriginProtection].
+//   - A proxy is the peer of the connections that it makes, such as docker-proxy, ssh -L,
+//     kubectl port-forward and slirp4netns. A server that admits the proxy's user admits
+//     everybody whom the proxy serves.
+//   - In another network namespace 127.0.0.1 is another machine. Processes there cannot
+//     connect, except through a proxy.
 package guard
 
 import (
@@ -134,10 +157,15 @@ type Config struct {
 	// Accept by up to 10 ms. So use Listen on Linux 6.16 or newer. It refuses descriptors
 	// from the start, and a listener of package net does not.
 	ReceiveDescriptors bool
+	// AllowLoopbackTCP lets [NewListener] and [Inherited] guard a TCP listener whose address
+	// is loopback. The kernel then reports the uid of a peer and nothing else: see the
+	// package documentation. Listen ignores it, because its network says whether to use TCP.
+	AllowLoopbackTCP bool
 }
 
 // Listen listens on the Unix socket at address. The listener accepts only peers that
-// config.Policy admits. The network is "unix" or "unixpacket".
+// config.Policy admits. The network is "unix" or "unixpacket", or "tcp", "tcp4" or "tcp6"
+// for loopback TCP.
 //
 // Listen makes the socket file at address. The file gets its group, mode and owner before
 // the socket listens. Until then nobody can connect. On Linux the file starts with
@@ -163,8 +191,15 @@ type Config struct {
 // process that binds the name has it. So the Policy alone decides, and a Mode, Owner or
 // Group is an error.
 //
+// On TCP the address is a host and a port, such as "127.0.0.1:0", "[::1]:8080" or
+// "localhost:8080". The host must be a loopback address, or a name all of whose addresses
+// are loopback. Listen checks that before it listens on one of them, and prefers IPv4. Every
+// user of the machine can connect, so the Policy alone decides, on the uid. A Mode, Owner,
+// Group, AllowSharedDirectory, CloseOnExit, Prefetch or ReceiveDescriptors is an error.
+// Multipath TCP is off. A client that closes its end before it is accepted is denied.
+//
 // The context ends the wait for another Listen that replaces a socket file in the same
-// directory. It does nothing to the listener.
+// directory, and the lookup of a host. It does nothing to the listener.
 //
 // Listen returns a listener, or a *[net.OpError] with:
 //
@@ -173,8 +208,10 @@ type Config struct {
 //   - [net.UnknownNetworkError] for any other network.
 //   - [syscall.EADDRINUSE] if something else is at the address already.
 //   - [syscall.EINVAL] if config has no Policy, if Mode has more than permission bits, if a
-//     name in the abstract namespace comes with a Mode, Owner or Group, and if the address
-//     has a NUL byte.
+//     name in the abstract namespace comes with a Mode, Owner or Group, if the address has a
+//     NUL byte, if a field of config has no meaning on TCP, and if a TCP address is not
+//     loopback.
+//   - *[net.DNSError] if the host of a TCP address is unknown.
 //   - [os/user.UnknownUserError] or [os/user.UnknownGroupError] if Owner or Group is
 //     unknown.
 //   - The error of ctx, wrapped, if ctx ended first.
@@ -186,7 +223,7 @@ type Config struct {
 func Listen(ctx context.Context, network, address string, config Config) (*Listener, error) {
 	l, err := listenGuarded(ctx, network, address, config)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: err}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: givenAddress(network, address), Err: err}
 	}
 	return l, nil
 }
@@ -205,10 +242,19 @@ func listenGuarded(ctx context.Context, network, address string, config Config) 
 		return nil, err
 	}
 	l.quick.Store(l.refuses) // descriptors were also refused when it began to listen
+	if isTCP(network) {
+		l.isOnTCP()
+	}
 	return l, nil
 }
 
 func listen(ctx context.Context, network, address string, config Config) (net.Listener, error) {
+	if isTCP(network) {
+		return listenTCP(ctx, network, address, config)
+	}
+	if err := config.checkUnix(); err != nil {
+		return nil, err
+	}
 	switch {
 	case !isStream(network):
 		return nil, unknownNetwork(network)

@@ -288,5 +288,9 @@ func isShortage(err error) bool {
 	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)
 }
 
+// isNotAccepted recognizes the errno of [peercred.GetLoopbackPeerUID] for a connection that
+// the server has not accepted.
+func isNotAccepted(err error) bool { return errors.Is(err, unix.EAGAIN) }
+
 // isInUse recognizes the errno of bind(2) for an address that is taken.
 func isInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }

@@ -22,6 +22,7 @@ type Listener struct {
 	refuses  bool         // the kernel refuses descriptors that peers send
 	quick    atomic.Bool  // it does so on all connections that are accepted from now on
 	policy   Policy
+	identify func(net.Conn, Policy) (*Conn, *Denied) // admit, or admitTCP
 	wanted   Prefetch
 	limits   *limits
 	watch    *watch // nil unless CloseOnExit
@@ -43,8 +44,9 @@ type Listener struct {
 //
 //   - [syscall.EINVAL] if config has no Policy, if config has a Mode, Owner, Group or
 //     AllowSharedDirectory (they are for the socket file that [Listen] makes), and if inner
-//     is nil or does not listen.
-//   - *[peercred.ErrNotUnixSocket] for TCP and the like.
+//     is nil or does not listen. With AllowLoopbackTCP also if a TCP listener's address is
+//     not loopback, or if a field of config has no meaning on TCP.
+//   - *[peercred.ErrNotUnixSocket] for TCP without [Config].AllowLoopbackTCP, and the like.
 //   - *[peercred.ErrPeerCredentialsUnavailable] if the system does not report who connects,
 //     or has no handle on a process for CloseOnExit.
 //   - [errors.ErrUnsupported] if inner gives no access to its socket and ReceiveDescriptors
@@ -65,10 +67,15 @@ func guardListener(inner net.Listener, config Config) (*Listener, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if err := checkListener(inner, config); err != nil {
+	tcp, err := checkListener(inner, config)
+	if err != nil {
 		return nil, err
 	}
-	return newListener(inner, config)
+	l, err := newListener(inner, config)
+	if err == nil && tcp {
+		l.isOnTCP()
+	}
+	return l, err
 }
 
 // check refuses a config that can serve nobody.
@@ -76,6 +83,12 @@ func (c Config) check() error {
 	if c.Policy.isZero() {
 		return fmt.Errorf("the Config has no Policy: set one such as CurrentUser(), or Nobody() to deny every peer: %w", syscall.EINVAL)
 	}
+	return nil
+}
+
+// checkUnix refuses a system that does not report what the config requires of the peers of
+// a Unix socket.
+func (c Config) checkUnix() error {
 	support := peercred.Support()
 	if !support.UID.Available {
 		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: support.UID.Reason}
@@ -86,26 +99,31 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkListener refuses a listener that is not on a Unix socket. It makes the socket refuse
-// descriptors, unless config lets peers send them.
-func checkListener(inner net.Listener, config Config) error {
+// checkListener refuses a listener that is neither on a Unix socket nor, if config allows
+// that, on loopback TCP. It makes a Unix socket refuse descriptors, unless config lets peers
+// send them.
+func checkListener(inner net.Listener, config Config) (tcp bool, err error) {
 	if inner == nil {
-		return fmt.Errorf("the listener is nil: %w", syscall.EINVAL)
+		return false, fmt.Errorf("the listener is nil: %w", syscall.EINVAL)
 	}
 	if v := reflect.ValueOf(inner); v.Kind() == reflect.Pointer && v.IsNil() {
-		return fmt.Errorf("the listener is a nil %T: check the error of the call that made it: %w", inner, syscall.EINVAL)
+		return false, fmt.Errorf("the listener is a nil %T: check the error of the call that made it: %w", inner, syscall.EINVAL)
 	}
 	raw, err := rawSocket(inner)
 	switch {
 	case err == nil:
-		if err := checkUnix(inner, socketWithin(inner)); err != nil || config.ReceiveDescriptors {
-			return err
+		tcp, err := checkFamily(inner, socketWithin(inner), config)
+		if err != nil || tcp {
+			return tcp, err
 		}
-		return refuseDescriptors("", "", raw)
+		if err := config.checkUnix(); err != nil || config.ReceiveDescriptors {
+			return false, err
+		}
+		return false, refuseDescriptors("", "", raw)
 	case config.ReceiveDescriptors:
-		return nil
+		return false, config.checkUnix()
 	}
-	return fmt.Errorf("the listener, a %T, gives no access to its socket, so guard cannot make the socket refuse descriptors from peers: give it a SyscallConn method, or a NetListener or Unwrap method that returns a listener with SyscallConn, or set ReceiveDescriptors: %w", inner, err)
+	return false, fmt.Errorf("the listener, a %T, gives no access to its socket, so guard cannot make the socket refuse descriptors from peers: give it a SyscallConn method, or a NetListener or Unwrap method that returns a listener with SyscallConn, or set ReceiveDescriptors: %w", inner, err)
 }
 
 func rawSocket(inner net.Listener) (syscall.RawConn, error) {
@@ -116,23 +134,27 @@ func rawSocket(inner net.Listener) (syscall.RawConn, error) {
 	return socket.SyscallConn()
 }
 
-// checkUnix asks the kernel about the family of a listening socket.
-func checkUnix(inner net.Listener, socket syscall.Conn) error {
-	_, err := peercred.GetPeerCredentialsOf(socket)
+// checkFamily asks the kernel about the family of a listening socket.
+func checkFamily(inner net.Listener, socket syscall.Conn, config Config) (tcp bool, err error) {
+	_, err = peercred.GetPeerCredentialsOf(socket)
 	if err == nil {
-		return fmt.Errorf("the socket is a connection and does not listen: %w", syscall.EINVAL)
+		return false, fmt.Errorf("the socket is a connection and does not listen: %w", syscall.EINVAL)
 	}
-	if _, other := errors.AsType[*peercred.ErrNotUnixSocket](err); other {
-		return fmt.Errorf("the listener on %v is not on a Unix socket, so the kernel does not know its peers: listen with guard.Listen, or with net.Listen(\"unix\", path): %w", inner.Addr(), err)
+	other, ok := errors.AsType[*peercred.ErrNotUnixSocket](err)
+	switch {
+	case ok && other.ConnType == "TCP" && config.AllowLoopbackTCP:
+		return true, config.checkTCPListener(inner)
+	case ok:
+		return false, fmt.Errorf("the listener on %v is not on a Unix socket, so the kernel does not know its peers: listen with guard.Listen, or with net.Listen(\"unix\", path), or set AllowLoopbackTCP for a TCP listener on loopback: %w", inner.Addr(), err)
 	}
-	return nil // any other error says that a listening socket has no peer
+	return false, nil // any other error says that a listening socket has no peer
 }
 
 // newListener expects a config that was checked. The listener must refuse descriptors
 // already, if config asks for that.
 func newListener(inner net.Listener, config Config) (*Listener, error) {
 	l := &Listener{
-		inner: inner, socket: socketWithin(inner), policy: config.Policy, wanted: config.Prefetch,
+		inner: inner, socket: socketWithin(inner), policy: config.Policy, identify: admit, wanted: config.Prefetch,
 		limits: config.limits(descriptorLimit()), closer: closerOfDenied(),
 		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
 	}
@@ -200,17 +222,16 @@ func (l *Listener) AcceptPeer() (*Conn, error) {
 
 // admit returns nil for a denied peer.
 func (l *Listener) admit(conn net.Conn) *Conn {
-	c, denied := admit(conn, l.policy)
+	c, denied := l.identify(conn, l.policy)
 	if denied != nil {
 		l.counters.deny(denied)
 		l.closeDenied(conn, denied)
 		return nil
 	}
-	uid := c.peer.conn.credentials.UID
-	if rule, ok := l.limits.enter(uid); !ok {
+	if rule, ok := l.limits.enter(c.peer.conn.uid); !ok {
 		c.closeFacts()
 		l.counters.limited.Add(1)
-		l.closeDenied(conn, &Denied{Credentials: c.peer.Credentials(), Rule: rule})
+		l.closeDenied(conn, c.peer.denied(rule, false, nil))
 		return nil
 	}
 	c.listener = l
@@ -267,7 +288,7 @@ func (l *Listener) watchExit(c *Conn) *Denied {
 		return nil
 	}
 	_, ended := errors.AsType[*peercred.ErrPeerProcessGone](err)
-	return &Denied{Credentials: c.peer.Credentials(), Rule: ruleLiving, Failed: !ended, Err: err}
+	return c.peer.denied(ruleLiving, !ended, err)
 }
 
 // goesBy reports whether an error of Accept is temporary.

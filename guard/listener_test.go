@@ -95,12 +95,18 @@ func isDenied(err error) bool {
 
 func dialPlain(t testing.TB, listener net.Listener) *net.UnixConn {
 	t.Helper()
-	conn, err := net.Dial("unix", listener.Addr().String())
+	return dialAny(t, listener).(*net.UnixConn)
+}
+
+// dialAny connects to a listener on any network.
+func dialAny(t testing.TB, listener net.Listener) net.Conn {
+	t.Helper()
+	conn, err := net.Dial(listener.Addr().Network(), listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return conn.(*net.UnixConn)
+	return conn
 }
 
 // patience ends a wait that would never end. If the code is correct, the wait ends earlier,

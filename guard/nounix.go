@@ -33,6 +33,8 @@ func isShortage(error) bool { return false }
 
 func isInUse(error) bool { return false }
 
+func isNotAccepted(error) bool { return false }
+
 // refuseDescriptors does nothing: only Linux can refuse descriptors.
 func refuseDescriptors(string, string, syscall.RawConn) error { return nil }
 

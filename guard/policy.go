@@ -34,7 +34,7 @@ func (p Policy) decideOn(peer Peer) *Denied {
 	case peer.conn == nil:
 		return &Denied{Rule: ruleKnown, Failed: true, Err: errZeroPeer}
 	case p.decide == nil:
-		return &Denied{Credentials: peer.Credentials(), Rule: p.String()}
+		return peer.denied(p.String(), false, nil)
 	}
 	return p.decideGuarded(peer)
 }
@@ -85,7 +85,7 @@ func (p Policy) denied(peer Peer, err error) *Denied {
 		_ = err.Error()
 	}
 	_, failed := errors.AsType[undecided](err)
-	return &Denied{Credentials: peer.Credentials(), Rule: p.String(), Failed: failed, Err: err}
+	return peer.denied(p.String(), failed, err)
 }
 
 // errDenied is a denial that the rule alone explains.
@@ -121,7 +121,7 @@ func UIDs(uids ...uint32) Policy {
 }
 
 func uidPolicy(rule string, uids []uint32) Policy {
-	return Policy{rule, func(p Peer) error { return allowUID(p.conn.credentials.UID, uids) }}
+	return Policy{rule, func(p Peer) error { return allowUID(p.conn.uid, uids) }}
 }
 
 func allowUID(uid uint32, uids []uint32) error {
@@ -136,7 +136,16 @@ func allowUID(uid uint32, uids []uint32) error {
 // supplementary groups: see [Groups]. See [UIDs] for the overflow id.
 func GIDs(gids ...uint32) Policy {
 	gids = slices.Clone(gids)
-	return Policy{"gid " + listed(gids), func(p Peer) error { return allowGID(p.conn.credentials.GID, gids) }}
+	return Policy{"gid " + listed(gids), func(p Peer) error {
+		if len(gids) == 0 {
+			return errDenied
+		}
+		gid, err := p.gid()
+		if err != nil {
+			return undecided{err}
+		}
+		return allowGID(gid, gids)
+	}}
 }
 
 func allowGID(gid uint32, gids []uint32) error {
@@ -162,8 +171,11 @@ func allowGroups(p Peer, gids []uint32) error {
 	if len(gids) == 0 {
 		return errDenied
 	}
-	err := allowGID(p.conn.credentials.GID, gids)
-	if err == nil {
+	gid, err := p.gid()
+	if err != nil {
+		return undecided{err}
+	}
+	if err = allowGID(gid, gids); err == nil {
 		return nil
 	}
 	groups, groupsErr := p.groups()
@@ -189,9 +201,15 @@ func allowGroups(p Peer, gids []uint32) error {
 func PIDs(pids ...int32) Policy {
 	pids = slices.Clone(pids)
 	return Policy{"pid " + listed(pids), func(p Peer) error {
-		pid := p.conn.credentials.PID
-		if pid == 0 && len(pids) > 0 {
-			return undecided{errors.New("the kernel does not report the pid")}
+		if len(pids) == 0 {
+			return errDenied
+		}
+		pid, err := p.pid()
+		if err == nil && pid == 0 {
+			err = errors.New("the kernel does not report the pid")
+		}
+		if err != nil {
+			return undecided{err}
 		}
 		return denyUnless(slices.Contains(pids, pid))
 	}}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	stdcmp "cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ func init() {
 // time. The server sends "welcome" to peers that it admits.
 func helperConnect(r role) error {
 	for range max(1, r.Count) {
-		conn, err := net.Dial("unix", r.Address)
+		conn, err := net.Dial(stdcmp.Or(r.Network, "unix"), r.Address)
 		if err != nil {
 			return err
 		}

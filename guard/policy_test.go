@@ -18,7 +18,7 @@ import (
 
 // peerWith is a peer about which everything is known.
 func peerWith(credentials peercred.PeerCredentials, groups []uint32, label string) Peer {
-	c := &Conn{credentials: credentials}
+	c := &Conn{uid: credentials.UID, credentials: &credentials}
 	c.known().groups.settle(groups, nil)
 	c.known().label.settle(label, nil)
 	return Peer{c}
@@ -28,7 +28,7 @@ var errUntold = &peercred.ErrPeerCredentialsUnavailable{Platform: "test", Reason
 
 // reticent is a peer about which only the ids are known.
 func reticent(uid, gid uint32) Peer {
-	c := &Conn{credentials: peercred.PeerCredentials{UID: uid, GID: gid}}
+	c := &Conn{uid: uid, credentials: &peercred.PeerCredentials{UID: uid, GID: gid}}
 	c.known().groups.settle(nil, errUntold)
 	c.known().label.settle("", errUntold)
 	return Peer{c}

@@ -472,7 +472,6 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"unix", "\x00s", Config{Policy: Nobody()}, "NUL byte"},
 		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody()}, "does not exist: make it first"},
 		{"unix", filepath.Join(filepath.Dir(long), "no/s"), Config{Policy: Nobody(), AllowSharedDirectory: true}, "does not exist: make it first"},
-		{"tcp", "127.0.0.1:0", Config{Policy: Nobody()}, "unknown network tcp"},
 		{"unixgram", long, Config{Policy: Nobody()}, "unknown network unixgram"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: fs.ModeSetuid | 0o600}, "the mode 0o40000600 has more than permission bits: use a number such as 0o660"},
 		{"unix", "s", Config{Policy: Nobody(), Mode: 660}, "the mode 660 has more than permission bits: write 0o660"},

@@ -219,9 +219,9 @@ func helperWatchExits(r role) error {
 	if err != nil {
 		return err
 	}
-	credentials, err := ask(conn)
-	if err != nil {
-		return err
+	credentials, denied := admit(conn, everybody())
+	if denied != nil {
+		return denied
 	}
 	if r.Calls[0].Number == unix.SYS_EPOLL_CTL { // after the runtime's poller has what it needs
 		if _, err := credentials.peer.Process(); err != nil {

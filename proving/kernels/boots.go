@@ -122,7 +122,7 @@ func (b boot) skips() []string {
 		"needs strace, ", "needs strace: ", "needs a C compiler ", "needs the source beside the test: ",
 		"needs systemd-tmpfiles: ", "needs systemd-socket-activate, ", "needs ss: ", "needs lsof: ", "needs fuser: ",
 		"needs setpriv: ", "needs mkfs.ext4: ", "needs curl: ", "needs sh: ", "needs unshare(1), ",
-		"needs unix_diag: ", "needs tcp_diag: ", "needs autofs in /proc/filesystems: ", // they are modules of Debian's kernels
+		"needs unix_diag: ", "needs tcp_diag: ", "needs tcp on localhost:0: ", "needs autofs in /proc/filesystems: ", // they are modules of Debian's kernels
 	}
 	for reason, applies := range map[string]bool{
 		"needs a profile of AppArmor: ":          !b.is("apparmor"),
