@@ -40,8 +40,8 @@ type Conn struct {
 //
 // [Listener] and [Dial] do the same. Admit is for a connection on a Unix socket that comes
 // from elsewhere. A TCP connection is denied, with *[peercred.ErrNotUnixSocket], unless it
-// comes from a Listener or Dial. If conn is a *Conn, embeds one, or wraps one by NetConn() net.Conn, as TLS does, the peer
-// is not asked for again.
+// comes from a Listener or Dial. If conn is a *Conn, embeds one, or wraps one by NetConn()
+// net.Conn, as TLS does, the peer is not asked for again.
 func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 	admitted, denied := admit(conn, policy)
 	if denied != nil {
@@ -125,9 +125,8 @@ func (c *Conn) guarded() *Conn { return c }
 // Peer returns who is at the other end.
 func (c *Conn) Peer() Peer { return c.peer }
 
-// NetConn returns the connection that was accepted or dialled, usually a *[net.UnixConn]
-// or a *[net.TCPConn].
-// Reading, writing, deadlines and options are those of that connection.
+// NetConn returns the connection that was accepted or dialled, usually a *[net.UnixConn] or
+// a *[net.TCPConn]. Reading, writing, deadlines and options are those of that connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Read reads from the connection. On Linux it does not wait for descriptors that the peer
