@@ -24,13 +24,14 @@ type Conn struct {
 	net.Conn
 	peer        Peer                      // of this Conn, or of the Conn that it wraps
 	uid         uint32                    // of the peer; known once there is a peer
-	credentials *peercred.PeerCredentials // nil on TCP
-	address     netip.AddrPort            // of the peer on TCP
-	facts       atomic.Pointer[facts]     // nil until a fact is asked for
-	listener    *Listener                 // has the slot of this Conn; nil if there is none
-	left        atomic.Bool               // the slot was given back
-	pidfd       int32                     // its key in listener.watch
-	quick       bool                      // the peer could never send descriptors, so a close takes no time
+	credentials *peercred.PeerCredentials // nil on TCP, else &ids
+	ids         peercred.PeerCredentials
+	address     netip.AddrPort        // of the peer on TCP
+	facts       atomic.Pointer[facts] // nil until a fact is asked for
+	listener    *Listener             // has the slot of this Conn; nil if there is none
+	left        atomic.Bool           // the slot was given back
+	pidfd       int32                 // its key in listener.watch
+	quick       bool                  // the peer could never send descriptors, so a close takes no time
 }
 
 // Admit asks who is at the other end of conn, and returns conn as a *Conn if policy admits
@@ -53,11 +54,14 @@ func Admit(conn net.Conn, policy Policy) (*Conn, error) {
 
 // admit leaves it to the caller to close the connection of a denied peer.
 func admit(conn net.Conn, policy Policy) (*Conn, *Denied) {
-	return admitAs(conn, policy, func(c *Conn) (err error) {
-		if c.credentials, err = peercred.GetPeerCredentials(conn); err == nil {
-			c.uid = c.credentials.UID
+	return admitAs(conn, policy, func(c *Conn) error {
+		credentials, err := peercred.GetPeerCredentials(conn)
+		if err != nil {
+			return err
 		}
-		return err
+		c.ids = *credentials
+		c.credentials, c.uid = &c.ids, c.ids.UID
+		return nil
 	})
 }
 
