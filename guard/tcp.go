@@ -109,7 +109,7 @@ func (c Config) checkTCP() error {
 		{"ReceiveDescriptors", c.ReceiveDescriptors},
 	} {
 		if field.set {
-			return fmt.Errorf("Config.%s has no meaning on TCP: leave it out, or listen on a Unix socket: %w", field.name, syscall.EINVAL)
+			return fmt.Errorf("the field %s of the Config has no meaning on TCP: leave it out, or listen on a Unix socket: %w", field.name, syscall.EINVAL)
 		}
 	}
 	if c.CloseOnExit {

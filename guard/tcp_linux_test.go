@@ -304,12 +304,12 @@ func TestListenTCPRefuses(t *testing.T) {
 		{"tcp4", "[::1]:0", Config{}, "::1 has no address for the network tcp4", syscall.EINVAL},
 		{"tcp6", ok, Config{}, "127.0.0.1 has no address for the network tcp6", syscall.EINVAL},
 		{"tcp", "127.0.0.1:no-such-service", Config{}, "no-such-service", nil},
-		{"tcp", ok, Config{Mode: 0o600}, "Config.Mode has no meaning on TCP", syscall.EINVAL},
-		{"tcp", ok, Config{Owner: "root"}, "Config.Owner has no meaning on TCP", syscall.EINVAL},
-		{"tcp", ok, Config{Group: "root"}, "Config.Group has no meaning on TCP", syscall.EINVAL},
-		{"tcp", ok, Config{AllowSharedDirectory: true}, "Config.AllowSharedDirectory has no meaning on TCP", syscall.EINVAL},
-		{"tcp", ok, Config{Prefetch: PrefetchGroups}, "Config.Prefetch has no meaning on TCP", syscall.EINVAL},
-		{"tcp", ok, Config{ReceiveDescriptors: true}, "Config.ReceiveDescriptors has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{Mode: 0o600}, "Mode of the Config has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{Owner: "root"}, "Owner of the Config has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{Group: "root"}, "Group of the Config has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{AllowSharedDirectory: true}, "AllowSharedDirectory of the Config has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{Prefetch: PrefetchGroups}, "Prefetch of the Config has no meaning on TCP", syscall.EINVAL},
+		{"tcp", ok, Config{ReceiveDescriptors: true}, "ReceiveDescriptors of the Config has no meaning on TCP", syscall.EINVAL},
 		{"tcp", ok, Config{CloseOnExit: true}, "CloseOnExit requires a handle on the peer's process, and a TCP connection does not report the process", errors.ErrUnsupported},
 	} {
 		test.config.Policy = Nobody()
@@ -409,7 +409,7 @@ func TestListenTCPWithoutAnswers(t *testing.T) {
 func TestNewListenerOnTCP(t *testing.T) {
 	needTCP(t, "127.0.0.1:0")
 	config := Config{Policy: CurrentUser(), AllowLoopbackTCP: true}
-	everywhere, err := net.Listen("tcp", "0.0.0.0:0")
+	everywhere, err := net.ListenTCP("tcp4", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
