@@ -57,7 +57,7 @@ func helperInherit(r role) error {
 	var listener *Listener
 	var err error
 	for _, name := range r.Names {
-		listener, err = Inherited(name, Config{Policy: everybody(), OnDeny: func(*Denied) {}, MaxConns: r.Count})
+		listener, err = Inherited(name, Config{Policy: everybody(), OnDeny: func(*Denied) {}, MaxConns: r.Count, AllowLoopbackTCP: isTCP(r.Network)})
 	}
 	said := inheritance{CloseOnExec: true}
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -203,7 +202,7 @@ func loopbackAddresses(ctx context.Context, network, address string) ([]netip.Ad
 	for _, ip := range found {
 		ip = ip.Unmap()
 		switch {
-		case !ip.IsLoopback() && strings.Trim(host, "[]") == ip.String():
+		case !ip.IsLoopback() && host == ip.String():
 			return nil, notLoopback(host)
 		case !ip.IsLoopback():
 			return nil, notLoopback(fmt.Sprintf("the address %v of %s", ip, host))

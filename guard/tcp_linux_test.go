@@ -467,6 +467,31 @@ func TestNewListenerOnTCP(t *testing.T) {
 	}
 }
 
+// Inherited takes a TCP socket if it is asked to, and only on loopback.
+func TestInheritedOnTCP(t *testing.T) {
+	needTool(t, "sh", "dash")
+	needTCP(t, "127.0.0.1:0")
+	for address, says := range map[string]string{"127.0.0.1:0": "", "0.0.0.0:0": "is not a loopback address"} {
+		inner, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inner.Close()
+		file, err := inner.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		var said inheritance
+		helper := reexec.Start(t, role{Do: "inherit", Network: "tcp", Names: []string{""}, Count: 5}, asService("LISTEN_PID=$$ LISTEN_FDS=1", file))
+		helper.Decode(&said)
+		helper.Finish()
+		if (said.Err == "") != (says == "") || !strings.Contains(said.Err, says) || says == "" && said.Address != inner.Addr().String() || said.Invalid != (says != "") {
+			t.Errorf("%s: %+v, want %q", inner.Addr(), said, says)
+		}
+	}
+}
+
 // Admit does not ask for the peer of a TCP connection. It knows that of a *Conn.
 func TestAdmitOnTCP(t *testing.T) {
 	conn, client := peerOnTCP(t)

@@ -226,7 +226,7 @@ func demoServe(ctx context.Context, _ []string, stdout io.Writer) error {
 	if _, err := fmt.Fprintln(stdout, demoListens+path); err != nil {
 		return err
 	}
-	return showPeers(listener, false, func(p peer) error { return p.show(stdout, true, nil) })
+	return showPeers(listener, false, func(p shown) error { return p.show(stdout, true, nil) })
 }
 
 // demoClient has the ids under which a client connects.

@@ -8,15 +8,13 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"example.com/peercred/guard"
 )
 
 const defaultTimeout = 2 * time.Second
 
 var dialHelp = help{
 	synopsis: "dial [--json] [--timeout DURATION] " + allowSynopsis + " ADDRESS",
-	description: `Connects to the Unix socket ADDRESS and shows who serves: the process that called
+	description: `Connects to the socket ADDRESS and shows who serves: the process that called
 listen(2). Under socket activation that is the service manager. Executable and start
 time are as of now. A dash marks a fact that this system does not report. The reason is
 below. With --allow flags, which can be repeated, any other server is a failure.
@@ -27,6 +25,10 @@ Then it sends nothing, and waits for the server:
   it does neither during --timeout  it admitted us and waits for a request, or it has
                                     not looked yet; stderr says so
 "peercred listen" sends "admitted" to clients that it admits.
+
+On tcp:HOST:PORT, a loopback address on Linux, it shows uid and address of the server.
+The kernel reports nothing else, and that only once the server has accepted. So dial
+first waits for that, up to --timeout.
 
 Exit status: 0 the server was shown and did not deny us; 1 it denied us, the --allow
 flags do not name it, or something else failed; 2 wrong usage.
@@ -43,12 +45,21 @@ func runDial(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	conn, err := guard.Dial(ctx, "unix", operands[0], allowed.policy())
+	network, address := networkOf(operands[0])
+	if network == "tcp" && timeout == 0 {
+		fmt.Fprintln(stderr, "peercred dial: --timeout 0 is not for TCP: the server is known only once it has accepted")
+		return errUsage
+	}
+	conn, err := connect(ctx, network, address, allowed.policy(), time.Duration(timeout))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := describe(conn).show(stdout, *asJSON, new(footnotes)); err != nil || timeout == 0 {
+	p, err := look(conn)
+	if err != nil {
+		return err
+	}
+	if err := p.show(stdout, *asJSON, new(footnotes)); err != nil || timeout == 0 {
 		return err
 	}
 	err = awaitAdmission(ctx, conn, time.Duration(timeout))

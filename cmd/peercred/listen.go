@@ -9,13 +9,14 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"example.com/peercred/guard"
 )
 
 var listenHelp = help{
 	synopsis: "listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
-	description: `Listens on the Unix socket ADDRESS and shows who connects, one line each. Ids, groups
+	description: `Listens on the socket ADDRESS and shows who connects, one line each. Ids, groups
 and security label are as of connect time. Executable and start time of the process
 are as of now. A dash marks a fact that this system does not report. The reason is
 below. If the system labels no sockets, one line says so.
@@ -24,6 +25,10 @@ Each client gets "admitted", and then its connection is closed. With --allow fla
 which can be repeated, all other clients are denied, and shown on stderr. A stale
 socket file is replaced. The socket file of a running server is not. SIGINT, SIGTERM
 and SIGHUP end the command. It then removes the socket file.
+
+On tcp:HOST:PORT, a loopback address on Linux, it shows uid and address of a client. The
+kernel reports nothing else. Every user can connect. Port 0 stands for any free port.
+The connection is closed when the client closes it, or after a second.
 
 Exit status: 0 a signal ended it or, with --once, a client was admitted; 1 it could
 not listen, or something else failed; 2 wrong usage.
@@ -40,25 +45,31 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(operands[0], "@") && *file != (fileFlags{}) {
-		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: a name in the abstract namespace has no mode and no owner, and everybody can connect")
+	network, address := networkOf(operands[0])
+	if (network == "tcp" || strings.HasPrefix(address, "@")) && *file != (fileFlags{}) {
+		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: TCP and a name in the abstract namespace have no mode and no owner, and everybody can connect")
 		return errUsage
 	}
 	config := file.config()
 	config.Policy, config.OnDeny = allowed.policy(), showDenied("listen", stderr)
-	listener, err := guard.Listen(ctx, "unix", operands[0], config)
+	listener, err := guard.Listen(ctx, network, address, config)
 	if err != nil {
 		return errors.New(flagNames.Replace(err.Error()))
 	}
 	defer listener.Close()
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
-	fmt.Fprintf(stderr, "listening on %s\n", operands[0])
+	if network == "tcp" {
+		address = "tcp:" + listener.Addr().String() // with the port
+	}
+	fmt.Fprintf(stderr, "listening on %s\n", address)
 	var notes footnotes
-	return showPeers(listener, *once, func(p peer) error { return p.show(stdout, *asJSON, &notes) })
+	return showPeers(listener, *once, func(p shown) error { return p.show(stdout, *asJSON, &notes) })
 }
 
 // showPeers shows each peer until the listener is closed, or only the first peer.
-func showPeers(listener *guard.Listener, once bool, show func(peer) error) error {
+func showPeers(listener *guard.Listener, once bool, show func(shown) error) error {
+	var closing sync.WaitGroup
+	defer closing.Wait()
 	for {
 		conn, err := listener.AcceptPeer()
 		switch {
@@ -67,10 +78,17 @@ func showPeers(listener *guard.Listener, once bool, show func(peer) error) error
 		case err != nil:
 			return err
 		}
-		p := describe(conn)
+		p, err := look(conn)
 		sayAdmitted(conn)
-		conn.Close()
-		if err := show(p); once || err != nil {
+		if conn.Peer().Credentials() != nil {
+			conn.Close()
+		} else {
+			closing.Go(func() { closeAfterClient(conn) })
+		}
+		if err == nil {
+			err = show(p)
+		}
+		if once || err != nil {
 			return err
 		}
 	}

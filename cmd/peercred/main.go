@@ -2,8 +2,8 @@
 
 // (Go links no programs for Android and iOS without cgo.)
 
-// Command peercred shows which process is at the other end of a Unix socket, as the kernel
-// vouches for it.
+// Command peercred shows which process is at the other end of a Unix socket, or which user at
+// the other end of a TCP connection on loopback, as the kernel vouches for it.
 //
 //	peercred check  [--json]
 //	peercred listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] ... ADDRESS
@@ -38,7 +38,8 @@ Commands:
   demo    run a server and clients, under several users if root, and show the answers
   version show the version of this command
 
-ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace.
+ADDRESS is the path of a socket, or @NAME for Linux's abstract namespace, or
+tcp:HOST:PORT for TCP on loopback, where Linux reports only the uid.
 "peercred COMMAND --help" lists the flags and the exit status of a command.
 
 Exit status: 0 success, 1 failure, 2 wrong usage, 141 the reader of the output went away.
@@ -113,7 +114,7 @@ type help struct {
 
 // operandHelp says what to give for a missing operand.
 var operandHelp = map[string]string{
-	"ADDRESS": "give the path of a socket, or @NAME for Linux's abstract namespace",
+	"ADDRESS": "give the path of a socket, or @NAME for Linux's abstract namespace, or tcp:HOST:PORT for TCP on loopback",
 }
 
 // parse parses args into flags, and returns the operands that h names. Help goes to stdout,
