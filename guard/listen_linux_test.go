@@ -406,6 +406,7 @@ func TestACLOfTheDirectory(t *testing.T) {
 // says so.
 func TestGroupThatCannotBeGiven(t *testing.T) {
 	reexec.NeedRoot(t)
+	needUnixDiag(t)
 	needUserNamespaces(t)
 	seccomp.Need(t)
 	unmapped := func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER} }
