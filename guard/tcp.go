@@ -120,8 +120,8 @@ func (c Config) checkTCP() error {
 	return probeTCP()
 }
 
-// probeTCP asks for the peer of a connection of our own. Some kernels and sandboxes do not
-// report it. A server then gets an error at start instead of denying every peer.
+// probeTCP asks for the peer of a connection of our own. Some kernels, sandboxes and emulators
+// do not report it. A server then gets an error at start instead of denying every peer.
 func probeTCP() error {
 	listener, err := withoutMultipath().Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,10 +133,10 @@ func probeTCP() error {
 		return nil
 	}
 	defer conn.Close()
-	if _, err := peercred.GetLoopbackPeerUID(conn); errors.Is(err, errors.ErrUnsupported) {
+	if _, err := peercred.GetLoopbackPeerUID(conn); !isNotAccepted(err) {
 		return err
 	}
-	return nil // EAGAIN, because the connection is not accepted
+	return nil
 }
 
 func withoutMultipath() *net.ListenConfig {
