@@ -57,13 +57,14 @@ func admitTCP(conn net.Conn, policy Policy) (*Conn, *Denied) {
 }
 
 func admitByUID(conn net.Conn, policy Policy, ask func(net.Conn) (uint32, error)) (*Conn, *Denied) {
+	address := remoteAddress(conn)
 	c, denied := admitAs(conn, policy, func(c *Conn) (err error) {
+		c.address = address
 		c.uid, err = ask(conn)
-		c.address = remoteAddress(conn)
 		return err
 	})
 	if denied != nil && denied.Loopback == nil && denied.Credentials == nil {
-		denied.Loopback = &LoopbackPeer{Address: remoteAddress(conn)}
+		denied.Loopback = &LoopbackPeer{Address: address}
 	}
 	return c, denied
 }
@@ -242,8 +243,8 @@ func dialTCP(ctx context.Context, network, address string, policy Policy) (*Conn
 	return admitted, nil
 }
 
-// dialFirst connects to the first of the addresses where a server listens. If there is none,
-// the error is that of the first address.
+// dialFirst connects to the first of the addresses where a server listens. If no server
+// listens, it returns the error for the first address.
 func dialFirst(ctx context.Context, network string, addresses []netip.AddrPort) (net.Conn, error) {
 	var dialer net.Dialer
 	dialer.SetMultipathTCP(false)
@@ -275,11 +276,9 @@ func serverUID(ctx context.Context, conn net.Conn) (uint32, error) {
 		if !isNotAccepted(err) {
 			return uid, err
 		}
-		timer := time.NewTimer(pause)
 		select {
-		case <-timer.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
-			timer.Stop()
 			return 0, fmt.Errorf("%w: %w", errNotAccepted, ctx.Err())
 		}
 	}
