@@ -356,7 +356,7 @@ func TestLoopbackPeers(t *testing.T) {
 	}
 }
 
-// The uid is that of the process that called socket(2), unless root changed it.
+// The owner is the process that called socket(2), unless root changed the uid.
 func TestLoopbackOwner(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
@@ -823,10 +823,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 func TestGetLoopbackPeerUID(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
-	server, client := tcpPair(t)
-	if err := unix.Fchown(descriptor(t, client), tcpClient, -1); err != nil {
-		t.Fatal(err)
-	}
+	server := ownedPair(t)
 	file, err := server.File()
 	if err != nil {
 		t.Fatal(err)
@@ -1008,14 +1005,20 @@ func helperAskOwner(r role) error {
 	return reexec.Report(got)
 }
 
-// tcpFile returns our end of a connection of the user tcpClient.
-func tcpFile(t *testing.T) *os.File {
+// ownedPair returns our end of a connection of the user tcpClient.
+func ownedPair(t *testing.T) *net.TCPConn {
 	t.Helper()
 	server, client := tcpPair(t)
 	if err := unix.Fchown(descriptor(t, client), tcpClient, -1); err != nil {
 		t.Fatal(err)
 	}
-	file, err := server.File()
+	return server
+}
+
+// tcpFile is ownedPair as a file.
+func tcpFile(t *testing.T) *os.File {
+	t.Helper()
+	file, err := ownedPair(t).File()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1086,7 +1089,7 @@ func askOwnerForged(t *testing.T, file *os.File, answer callAnswer) (forged, the
 	return got.Implementations[0][implementations[0].name], got.Implementations[1][implementations[0].name]
 }
 
-// An answer that comes too late is not that of the next question.
+// A late answer is never taken for the answer to the next question.
 func TestLoopbackLateAnswer(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)

@@ -101,22 +101,28 @@ func ourselves() string {
 	return fmt.Sprintf("pid=%d uid=%d gid=%d", os.Getpid(), os.Geteuid(), os.Getegid())
 }
 
-func TestHTTP(t *testing.T) {
-	h2c := new(http.Protocols)
+// httpVersion is a way to serve HTTP.
+type httpVersion struct {
+	name      string
+	protocols *http.Protocols
+	scheme    string
+	version   string // in answers
+}
+
+func httpVersions() []httpVersion {
+	h2c, h2 := new(http.Protocols), new(http.Protocols)
 	h2c.SetUnencryptedHTTP2(true)
-	h2 := new(http.Protocols)
 	h2.SetHTTP2(true)
-	for _, test := range []struct {
-		name      string
-		protocols *http.Protocols
-		scheme    string
-		want      string
-	}{
+	return []httpVersion{
 		{"HTTP/1.1", nil, "http", "HTTP/1.1"},
 		{"h2c", h2c, "http", "HTTP/2.0"},
 		{"TLS", nil, "https", "HTTP/1.1"},
 		{"TLS and HTTP/2", h2, "https", "HTTP/2.0"},
-	} {
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	for _, test := range httpVersions() {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenAs(t, Config{Policy: everybody()})
 			mux := http.NewServeMux()
@@ -131,10 +137,10 @@ func TestHTTP(t *testing.T) {
 			serveHTTP(t, server, serve)
 			client := clientOf(t, listener, test.protocols)
 			for range 3 {
-				if got, want := get(t, client, test.scheme+"://host/in"), "200 "+test.want+" "+ourselves()+" true"; got != want {
+				if got, want := get(t, client, test.scheme+"://host/in"), "200 "+test.version+" "+ourselves()+" true"; got != want {
 					t.Errorf("%q, want %q", got, want)
 				}
-				if got, want := get(t, client, test.scheme+"://host/out"), "403 "+test.want+" "; got != want {
+				if got, want := get(t, client, test.scheme+"://host/out"), "403 "+test.version+" "; got != want {
 					t.Errorf("%q, want %q", got, want)
 				}
 			}

@@ -40,11 +40,16 @@ func listenAs(t testing.TB, config Config) *Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeAtEnd(t, listener)
+	return listener
+}
+
+// closeAtEnd closes the listener at the end of the test, and waits until it has settled.
+func closeAtEnd(t testing.TB, listener *Listener) {
 	t.Cleanup(func() {
 		listener.Close()
 		listener.settle()
 	})
-	return listener
 }
 
 // quiet keeps what a test is not about out of the log, which another test may read.

@@ -71,10 +71,7 @@ func listenOnTCP(t testing.TB, address string, config Config) *Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		listener.Close()
-		listener.settle()
-	})
+	closeAtEnd(t, listener)
 	return listener
 }
 
@@ -339,11 +336,8 @@ func TestListenTCPRefuses(t *testing.T) {
 // helperResolve listens on each of the names while Mount is /etc/hosts, and reports what
 // came of it.
 func helperResolve(r role) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("mount: %w", err)
-	}
-	if err := unix.Mount(r.Mount, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount: %w", err)
+	if err := mountOver(r.Mount, "/etc/hosts"); err != nil {
+		return err
 	}
 	said := map[string]string{}
 	for _, name := range r.Names {
@@ -577,21 +571,7 @@ func serveUIDs(t *testing.T, listener *Listener, protocols *http.Protocols, secu
 }
 
 func TestHTTPOnTCP(t *testing.T) {
-	h2c := new(http.Protocols)
-	h2c.SetUnencryptedHTTP2(true)
-	h2 := new(http.Protocols)
-	h2.SetHTTP2(true)
-	for _, test := range []struct {
-		name      string
-		protocols *http.Protocols
-		scheme    string
-		version   string
-	}{
-		{"HTTP/1.1", nil, "http", "HTTP/1.1"},
-		{"h2c", h2c, "http", "HTTP/2.0"},
-		{"TLS", nil, "https", "HTTP/1.1"},
-		{"TLS and HTTP/2", h2, "https", "HTTP/2.0"},
-	} {
+	for _, test := range httpVersions() {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenOnTCP(t, "127.0.0.1:0", Config{Policy: CurrentUser()})
 			serveUIDs(t, listener, test.protocols, test.scheme == "https")

@@ -52,15 +52,23 @@ func helperServeInNamespace(r role) error {
 	}
 }
 
-// helperOverflowIDs reports its overflow ids. The file at Address replaces a sysctl: that of
-// the uid if Rule is 0, and that of the gid if Rule is 1.
-func helperOverflowIDs(r role) error {
+// mountOver makes file replace another one in this mount namespace alone.
+func mountOver(file, other string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	if err := unix.Mount(file, other, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount a file on %s: %w", other, err)
+	}
+	return nil
+}
+
+// helperOverflowIDs reports its overflow ids. The file at Address replaces a sysctl, the one
+// for the uid if Rule is 0, and the one for the gid if Rule is 1.
+func helperOverflowIDs(r role) error {
 	sysctl := []string{"/proc/sys/kernel/overflowuid", "/proc/sys/kernel/overflowgid"}[r.Rule]
-	if err := unix.Mount(r.Address, sysctl, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount a file on %s: %w", sysctl, err)
+	if err := mountOver(r.Address, sysctl); err != nil {
+		return err
 	}
 	return reexec.Report([]int64{overflow().uid, overflow().gid})
 }
