@@ -27,8 +27,8 @@ import (
 // is connected. So the answer is never about a process that got the port later.
 //
 // A proxy is the peer of the connections that it makes. Examples are docker-proxy, ssh -L,
-// kubectl port-forward and slirp4netns. The uid is that of the proxy, whoever uses it. If a
-// server admits the user of such a proxy, it admits everybody whom the proxy serves.
+// kubectl port-forward and slirp4netns. The uid is then the proxy's. A server that admits
+// this uid admits all users of the proxy.
 //
 // If a firewall's rule (NAT) redirects conn, the two ends know different addresses. The peer
 // is then usually not found, which is an error. But do not trust the uid where such rules

@@ -144,9 +144,9 @@ is_connected(uint8_t state)
 }
 
 /*
- * The first byte of struct tcp_info is the state. That of an MPTCP socket is of its first
- * subflow, whose addresses are those of the socket. getpeername(2) is not enough, because
- * the connection can survive this subflow.
+ * The first byte of struct tcp_info is the state. An MPTCP socket reports the state of its
+ * first subflow, and has the same addresses as that subflow. getpeername(2) is not enough,
+ * because the connection can survive the subflow.
  */
 static int
 check_connected(int fd)

@@ -24,9 +24,9 @@
 // The credentials also work on connections of a [guard.Listener] on loopback TCP, and of
 // [guard.Dial] through [grpc.WithContextDialer]. The kernel reports only the uid of such a
 // peer: see package guard. Both packages give these connections the level NoSecurity. gRPC
-// then does not send PerRPCCredentials that require transport security. If they are those of
-// a call, it fails with codes.Unauthenticated. If they are those of the client, each call
-// fails with codes.Unavailable.
+// then does not send PerRPCCredentials that require transport security. A call with such
+// credentials of its own fails with codes.Unauthenticated. Every call of a client with such
+// credentials fails with codes.Unavailable.
 //
 // The credentials add nothing to the protocol. Clients with insecure credentials, in any
 // language, can connect to a server with [NewServerCredentials]. A client with

@@ -56,8 +56,8 @@
 //     Host header against DNS rebinding, and the origin: see the example of Listen, and
 //     [net/http.CrossOriginProtection].
 //   - A proxy is the peer of the connections that it makes, such as docker-proxy, ssh -L,
-//     kubectl port-forward and slirp4netns. A server that admits the proxy's user admits
-//     everybody whom the proxy serves.
+//     kubectl port-forward and slirp4netns. A server that admits the proxy's user also
+//     admits all users of the proxy.
 //   - In another network namespace 127.0.0.1 is another machine. Processes there cannot
 //     connect, except through a proxy.
 package guard

@@ -197,8 +197,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 //
 // If a peer is denied or over a limit, AcceptPeer closes its connection, counts and reports
 // it, and waits for the next peer. After a temporary failure to accept, such as a lack of
-// descriptors, AcceptPeer tries again, with pauses that grow from 5 ms to 1 s. The error is
-// that of the guarded listener: [net.ErrClosed] after Close, or the timeout of its deadline.
+// descriptors, AcceptPeer tries again, with pauses that grow from 5 ms to 1 s. It returns the
+// error of the guarded listener: [net.ErrClosed] after Close, or the timeout of its deadline.
 func (l *Listener) AcceptPeer() (*Conn, error) {
 	for pause := time.Duration(0); ; {
 		conn, err := l.inner.Accept()

@@ -99,9 +99,9 @@ func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort,
 	return netip.AddrPort{}, unix.EPROTO
 }
 
-// checkConnected asks for the first byte of struct tcp_info, which is the state. That of an
-// MPTCP socket is of its first subflow, whose addresses are those of the socket. getpeername(2)
-// is not enough, because the connection can survive this subflow.
+// checkConnected asks for the first byte of struct tcp_info, which is the state. An MPTCP
+// socket reports the state of its first subflow, and has the same addresses as that subflow.
+// getpeername(2) is not enough, because the connection can survive the subflow.
 func checkConnected(fd int) error {
 	state := poisoned[uint8]()
 	length, err := getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, unsafe.Pointer(&state), unsafe.Sizeof(state))

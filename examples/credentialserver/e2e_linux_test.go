@@ -316,8 +316,8 @@ func TestGroupOfClient(t *testing.T) {
 		t.Errorf("%s, of a group that is no longer named", got)
 	}
 
-	// If both her name and her group admitted her, either one keeps the token valid. A group
-	// that was not named then does not, and neither does the name of another user.
+	// If both her name and her group admitted her, either one keeps the token valid. Another
+	// group does not keep it valid, and the name of another user does not either.
 	byName := rulesFor([]string{alice.name}, []string{verifier.name})
 	byBoth := fmt.Sprintf(`{"users": [%q], %s`, alice.name, byGroup[1:])
 	bobToo, bobAlone := rulesFor([]string{"bin", alice.name}, []string{verifier.name}), rulesFor([]string{"bin"}, []string{verifier.name})
