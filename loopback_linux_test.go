@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -326,31 +327,123 @@ func TestLoopbackPeers(t *testing.T) {
 			if test.client != "" {
 				to = netip.AddrPortFrom(netip.MustParseAddr(test.client), to.Port())
 			}
+			mptcp := strings.HasPrefix(test.listen, "mp") && strings.HasPrefix(test.dial, "mp")
+			told := func(o owner) owner {
+				if mptcp {
+					return overMPTCP(t, o)
+				}
+				return o
+			}
 			uid := uint32(tcpClient)
 			client := startTCP(t, role{UID: &uid, GID: &uid, Network: test.dial, Address: to.String(), Function: "socket, " + test.steps + "connect, ask, ask, shutdown"})
-			if diff := cmp.Diff(allSay(noOwner(unix.EAGAIN)), client.until("ask")); diff != "" {
+			if diff := cmp.Diff(allSay(told(noOwner(unix.EAGAIN))), client.until("ask")); diff != "" {
 				t.Errorf("the client, before it is accepted (-want +got):\n%s", diff)
 			}
 			server := acceptTCP(t, listener)
 			fd := descriptor(t, server)
-			agreeOnOwner(t, fd, ownedBy(tcpClient))
-			if got, err := peercred.GetLoopbackPeerUID(server); got != tcpClient || err != nil {
-				t.Errorf("GetLoopbackPeerUID = %d, %v, want %d", got, err, tcpClient)
+			want := told(ownedBy(tcpClient))
+			agreeOnOwner(t, fd, want)
+			if got, err := peercred.GetLoopbackPeerUID(server); got != want.UID || !strings.HasSuffix(errString(err), want.Err) {
+				t.Errorf("GetLoopbackPeerUID = %d, %v, want %+v", got, err, want)
 			}
 			accepted := uint32(4244)
-			if strings.HasPrefix(test.listen, "mp") && strings.HasPrefix(test.dial, "mp") {
+			if mptcp {
 				accepted = 0 // the owner of the MPTCP socket is not that of its subflow
 			} else if err := unix.Fchown(fd, int(accepted), -1); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(allSay(ownedBy(accepted)), client.next("ask")); diff != "" {
+			if diff := cmp.Diff(allSay(told(ownedBy(accepted))), client.next("ask")); diff != "" {
 				t.Errorf("the client, when it is accepted (-want +got):\n%s", diff)
 			}
 			client.next("shutdown")
-			agreeOnOwner(t, fd, ownedBy(tcpClient))
+			agreeOnOwner(t, fd, want)
 			client.Finish()
 			if !strings.HasPrefix(test.dial, "mp") { // whose subflow the kernel keeps for a while
 				agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
+			}
+		})
+	}
+}
+
+// overMPTCP returns what an end of an MPTCP connection is told, which is o if the kernel
+// tracks no connections.
+func overMPTCP(t testing.TB, o owner) owner {
+	t.Helper()
+	if _, err := unix.GetsockoptInt(socket(t, unix.AF_INET, unix.SOCK_STREAM), unix.SOL_IP, unix.SO_ORIGINAL_DST); err == unix.ENOPROTOOPT {
+		return o
+	}
+	return owner{Err: "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"}
+}
+
+// redirectRules makes the port 8081 another name of 8080, as container engines do.
+const redirectRules = `table inet redirect {
+	chain output {
+		type nat hook output priority -100
+		tcp dport 8081 redirect to :8080
+	}
+}`
+
+// A client that a firewall's rule redirects is an error. Another user can be connected from
+// its address and port to the server's own port, and the kernel then names that user.
+func TestLoopbackRedirected(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skipf("needs nft: %v", err)
+	}
+	const redirected = "a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found"
+	for _, test := range []struct {
+		name     string
+		domain   int
+		loopback netip.Addr
+	}{
+		{"IPv4", unix.AF_INET, netip.MustParseAddr("127.0.0.1")},
+		{"IPv6", unix.AF_INET6, netip.IPv6Loopback()},
+		{"IPv4 on sockets of both", unix.AF_INET6, netip.MustParseAddr("::ffff:127.0.0.1")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var missing error
+			inNetworkNamespace(t, func() {
+				rules := exec.Command("nft", "-f", "-")
+				rules.Stdin = strings.NewReader(redirectRules)
+				if out, err := rules.CombinedOutput(); err != nil {
+					missing = fmt.Errorf("%w, %s", err, out)
+					return
+				}
+				listener := socket(t, test.domain, unix.SOCK_STREAM)
+				at := func(port uint16) unix.Sockaddr {
+					return socketAddress(netip.AddrPortFrom(test.loopback, port), test.domain)
+				}
+				if err := errors.Join(unix.Bind(listener, at(8080)), unix.Listen(listener, 3)); err != nil {
+					t.Error(err)
+					return
+				}
+				dial := func(uid int, from, to uint16) (server int) {
+					client := socket(t, test.domain, unix.SOCK_STREAM)
+					err := errors.Join(unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+						unix.Fchown(client, uid, -1), unix.Bind(client, at(from)), unix.Connect(client, at(to)))
+					if err == nil {
+						server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+					}
+					if err != nil {
+						t.Errorf("uid %d from port %d to %d: %v", uid, from, to, err)
+						runtime.Goexit()
+					}
+					t.Cleanup(func() { unix.Close(server) })
+					return server
+				}
+				agreeOnOwner(t, dial(tcpClient, 4242, 8080), ownedBy(tcpClient))
+				impostor := dial(tcpImpostor, 4243, 8081)
+				agreeOnOwner(t, impostor, owner{Err: redirected})
+				victim := dial(tcpClient, 4243, 8080)
+				if state, uid, inode, err := bareDiag(impostor); uid != tcpClient || inode == 0 || err != nil {
+					t.Errorf("the kernel says state %d, uid %d, inode %d, %v: this test requires that it names the victim", state, uid, inode, err)
+				}
+				agreeOnOwner(t, impostor, owner{Err: redirected})
+				agreeOnOwner(t, victim, noOwner(unix.ENOENT)) // conntrack gave it another port
+			})
+			if missing != nil {
+				t.Skipf("needs nft redirect: %v", missing)
 			}
 		})
 	}
@@ -619,7 +712,11 @@ func TestLoopbackPeerGone(t *testing.T) {
 				client := startTCP(t, role{UID: &uid, GID: &uid, Network: network, Address: listener.Addr().String(), Function: "socket, connect, " + test.steps})
 				client.until("connect")
 				server := acceptTCP(t, listener)
-				agreeOnOwner(t, descriptor(t, server), ownedBy(tcpClient))
+				connected := ownedBy(tcpClient)
+				if network == "mptcp4" {
+					connected = overMPTCP(t, connected)
+				}
+				agreeOnOwner(t, descriptor(t, server), connected)
 				client.next(client.steps[len(client.steps)-1])
 				if test.act != nil {
 					if err := test.act(server); err != nil {
@@ -628,7 +725,7 @@ func TestLoopbackPeerGone(t *testing.T) {
 				}
 				agree := func() {
 					// The kernel closes the subflow of an MPTCP peer that closed when it likes.
-					stays := network == "mptcp4" && test.closed && implementations[0].askOwner(descriptor(t, server)) == ownedBy(tcpClient)
+					stays := network == "mptcp4" && (test.closed || connected.Err != "") && implementations[0].askOwner(descriptor(t, server)) == connected
 					if !stays {
 						agreeOnOwner(t, descriptor(t, server), test.want)
 					}
@@ -801,8 +898,8 @@ func TestLoopbackOtherSockets(t *testing.T) {
 	}{
 		{"-1", -1, unix.EBADF},
 		{"a pipe", descriptor(t, read), unix.ENOTSOCK},
-		{"a Unix socket", socketpair(t, unix.SOCK_STREAM)[0], unix.EAFNOSUPPORT},
-		{"a netlink socket", socket(t, unix.AF_NETLINK, unix.SOCK_RAW), unix.EAFNOSUPPORT},
+		{"a Unix socket", socketpair(t, unix.SOCK_STREAM)[0], unix.EPROTOTYPE},
+		{"a netlink socket", socket(t, unix.AF_NETLINK, unix.SOCK_RAW), unix.EPROTOTYPE},
 		{"a UDP socket", udp, unix.EPROTOTYPE},
 		{"an unconnected socket", socket(t, unix.AF_INET, unix.SOCK_STREAM), unix.ENOTCONN},
 		{"a listener", listener, unix.ENOTCONN},
@@ -815,7 +912,17 @@ func TestLoopbackOtherSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer unix.Close(fd)
-		agreeOnOwner(t, fd, noOwner(unix.EPROTOTYPE))
+		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			t.Fatal(err)
+		}
+		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
+		xfrm, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_XFRM) // whose number is that of TCP
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(xfrm)
+		agreeOnOwner(t, xfrm, noOwner(unix.EPROTO))
 	}
 }
 
@@ -1051,7 +1158,7 @@ func TestLoopbackForged(t *testing.T) {
 		{"recvfrom", seccomp.Any(unix.SYS_RECVFROM), unix.EAGAIN, "protocol error"},
 	}
 	for name, call := range map[string]seccomp.Call{
-		"SO_DOMAIN": seccomp.Option(unix.SO_DOMAIN), "SO_TYPE": seccomp.Option(unix.SO_TYPE), "SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL),
+		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
 		"getsockname": seccomp.Any(unix.SYS_GETSOCKNAME), "getpeername": seccomp.Any(unix.SYS_GETPEERNAME), "SO_NETNS_COOKIE": seccomp.Option(unix.SO_NETNS_COOKIE),
 		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO),
 	} {
@@ -1127,7 +1234,7 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
-	const tcpInfo = 6 // the getsockopt(2) by this number, if the netlink socket is opened too
+	const tcpInfo = 5 // the getsockopt(2) by this number, if the netlink socket is opened too
 	for state := range byte(13) {
 		want := noOwner(unix.ENOTCONN)
 		switch state {

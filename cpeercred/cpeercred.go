@@ -264,6 +264,10 @@ func LoopbackPeerUID(fd int) (uid uint32, err error) {
 		return 0, unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
 	case C.CPEERCRED_OTHER_NETNS:
 		return 0, unsupportedError("the connection is in another network namespace than this process")
+	case C.CPEERCRED_REDIRECTED:
+		return 0, unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
+	case C.CPEERCRED_MULTIPATH:
+		return 0, unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
 	default:
 		return 0, failure(code, owner)
 	}

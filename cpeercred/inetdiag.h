@@ -1,6 +1,7 @@
 /*
- * Declarations of linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h and asm/socket.h, for
- * C libraries without the headers of Linux. testdata/linuxheaders.c compares them with those.
+ * Declarations of linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h,
+ * linux/netfilter_ipv4.h and asm/socket.h, for C libraries without the headers of Linux.
+ * testdata/linuxheaders.c compares them with those.
  */
 #ifndef CPEERCRED_INETDIAG_H
 #define CPEERCRED_INETDIAG_H
@@ -17,6 +18,7 @@
 #endif
 
 #define CPEERCRED_IPPROTO_MPTCP 262
+#define CPEERCRED_SO_ORIGINAL_DST 80 /* for both families */
 #define CPEERCRED_NETLINK_SOCK_DIAG 4
 #define CPEERCRED_SOCK_DIAG_BY_FAMILY 20
 #define CPEERCRED_INET_DIAG_NOCOOKIE (~UINT32_C(0))

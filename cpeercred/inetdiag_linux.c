@@ -2,7 +2,7 @@
 
 /*
  * The uid of the socket at the other end of a TCP connection over loopback, on Linux and
- * Android: sock_diag(7), net/ipv4/inet_diag.c.
+ * Android: sock_diag(7), net/ipv4/inet_diag.c, net/netfilter/nf_conntrack_proto.c.
  */
 
 #define _GNU_SOURCE
@@ -84,47 +84,93 @@ get_option(int fd, int level, int option, void *value, socklen_t size)
 	return EPROTO;
 }
 
+/* Another family or type with the same number has no name that get_end accepts. */
 static int
 check_tcp(int fd)
 {
-	int family, type, protocol, error;
+	int protocol, error;
 
-	if ((error = get_option(fd, SOL_SOCKET, SO_DOMAIN, &family, sizeof(family))) != 0)
-		return error;
-	if (family != AF_INET && family != AF_INET6)
-		return EAFNOSUPPORT;
-	if ((error = get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type))) != 0)
-		return error;
-	if (type < 1)
-		return EPROTO;
 	if ((error = get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol))) != 0)
 		return error;
-	if (type != SOCK_STREAM || (protocol != IPPROTO_TCP && protocol != CPEERCRED_IPPROTO_MPTCP))
-		return EPROTOTYPE;
-	return 0;
+	return protocol == IPPROTO_TCP || protocol == CPEERCRED_IPPROTO_MPTCP ? 0 : EPROTOTYPE;
 }
 
-/* name is getsockname or getpeername. */
-static int
-get_end(int fd, int (*name)(int, struct sockaddr *, socklen_t *), struct end *e)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address;
-	socklen_t len = sizeof(address);
+/* Room for an address of either family. */
+union name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
 
-	memset(&address, 0xff, sizeof(address));
-	if (name(fd, &address.any, &len) == -1)
-		return call_error();
-	if (address.any.sa_family == AF_INET && len == sizeof(address.v4))
-		(void)set_end(e, AF_INET, (const uint8_t *)&address.v4.sin_addr, address.v4.sin_port);
-	else if (address.any.sa_family == AF_INET6 && len == sizeof(address.v6))
-		(void)set_end(e, AF_INET6, address.v6.sin6_addr.s6_addr, address.v6.sin6_port);
+static int
+decode_name(const union name *name, socklen_t len, struct end *e)
+{
+	if (name->any.sa_family == AF_INET && len == sizeof(name->v4))
+		(void)set_end(e, AF_INET, (const uint8_t *)&name->v4.sin_addr, name->v4.sin_port);
+	else if (name->any.sa_family == AF_INET6 && len == sizeof(name->v6))
+		(void)set_end(e, AF_INET6, name->v6.sin6_addr.s6_addr, name->v6.sin6_port);
 	else
 		return EPROTO;
 	return 0;
+}
+
+/* get is getsockname or getpeername. */
+static int
+get_end(int fd, int (*get)(int, struct sockaddr *, socklen_t *), struct end *e)
+{
+	union name name;
+	socklen_t len = sizeof(name);
+
+	memset(&name, 0xff, sizeof(name));
+	if (get(fd, &name.any, &len) == -1)
+		return call_error();
+	return decode_name(&name, len, e);
+}
+
+/* The address that the client connected to. The kernel reports no length. */
+static int
+get_original(int fd, int is_v4, struct end *e)
+{
+	union name name;
+	socklen_t size = is_v4 ? sizeof(name.v4) : sizeof(name.v6);
+	int error = get_option(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, CPEERCRED_SO_ORIGINAL_DST, &name, size);
+
+	return error != 0 ? error : decode_name(&name, size, e);
+}
+
+static int
+check_no_tracking(void)
+{
+	struct end e;
+	int fd, error;
+
+	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP)) == -1)
+		return call_error();
+	error = get_original(fd, 1, &e);
+	(void)close(fd);
+	return error == ENOPROTOOPT ? 0 : CPEERCRED_MULTIPATH;
+}
+
+/*
+ * A firewall's rule (DNAT, REDIRECT) may have changed the address that the client connected
+ * to. The client's socket then has that address, and the socket that has ours can be
+ * anybody's. The kernel does not know the original address if it tracks no connections, or
+ * not this one. Then no rule applies to it.
+ */
+static int
+check_not_redirected(int fd, const struct end *own, const struct end *peer)
+{
+	struct end original;
+	int error = get_original(fd, is_mapped(own), &original);
+
+	if (error == ENOPROTOOPT || error == ENOENT)
+		return 0;
+	if (error == EOPNOTSUPP) /* MPTCP */
+		return check_no_tracking();
+	if (error != 0)
+		return error;
+	/* own at the server's end, peer at the client's */
+	return is_same(&original, own) || is_same(&original, peer) ? 0 : CPEERCRED_REDIRECTED;
 }
 
 static int
@@ -363,6 +409,8 @@ cpeercred_loopback_peer_uid(int fd, uint32_t *uid)
 		return error;
 	if (!is_loopback(&own) || !is_loopback(&peer))
 		return EADDRNOTAVAIL;
+	if ((error = check_not_redirected(fd, &own, &peer)) != 0)
+		return error;
 	error = get_owner(fd, &peer, &own, &told);
 	if ((lost = check_connected(fd)) != 0)
 		return lost;

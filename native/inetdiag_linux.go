@@ -20,15 +20,16 @@ import (
 // too. Data that arrived can be read from an end that was reset, whose addresses are free.
 //
 // The error is
-//   - EAFNOSUPPORT or EPROTOTYPE if fd is not a TCP socket.
+//   - EPROTOTYPE if fd is not a TCP socket.
 //   - ENOTCONN if our end is not connected, or the peer has closed.
 //   - EADDRNOTAVAIL if an address is not a loopback address.
 //   - EAGAIN if the server has not accepted the connection yet.
 //   - ENOENT if no socket of our network namespace has the peer's addresses.
-//   - errors.ErrUnsupported for a connection of another network namespace, without
-//     NETLINK_SOCK_DIAG or tcp_diag, and before Linux 5.14, which lacks SO_NETNS_COOKIE.
+//   - errors.ErrUnsupported for a connection of another network namespace or one that a
+//     firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux 5.14, which
+//     lacks SO_NETNS_COOKIE.
 //
-// Source: sock_diag(7), net/ipv4/inet_diag.c.
+// Source: sock_diag(7), net/ipv4/inet_diag.c, net/netfilter/nf_conntrack_proto.c.
 func (system) loopbackPeerUID(fd int) (uint32, error) {
 	if err := checkTCP(fd); err != nil {
 		return 0, err
@@ -44,6 +45,9 @@ func (system) loopbackPeerUID(fd int) (uint32, error) {
 	if !own.Addr().IsLoopback() || !peer.Addr().IsLoopback() {
 		return 0, unix.EADDRNOTAVAIL
 	}
+	if err := checkNotRedirected(fd, own, peer); err != nil {
+		return 0, err
+	}
 	uid, err := ownerOf(fd, peer, own)
 	if err := checkConnected(fd); err != nil {
 		return 0, err
@@ -54,23 +58,14 @@ func (system) loopbackPeerUID(fd int) (uint32, error) {
 // isNotLoopback reports whether err says that an address is not a loopback address.
 func (system) isNotLoopback(err error) bool { return errors.Is(err, unix.EADDRNOTAVAIL) }
 
+// checkTCP looks at the protocol alone. Another family or type with the same number has no
+// name that inetName accepts.
 func checkTCP(fd int) error {
-	family, err := kernel.family(fd)
-	switch {
-	case err != nil:
-		return err
-	case family != unix.AF_INET && family != unix.AF_INET6:
-		return unix.EAFNOSUPPORT
-	}
-	t, err := socketType(fd)
-	if err != nil {
-		return err
-	}
 	protocol, err := socketOption(fd, unix.SO_PROTOCOL)
 	switch {
 	case err != nil:
 		return err
-	case t != unix.SOCK_STREAM || protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_MPTCP:
+	case protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_MPTCP:
 		return unix.EPROTOTYPE
 	}
 	return nil
@@ -97,6 +92,52 @@ func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort,
 		return netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), port), nil
 	}
 	return netip.AddrPort{}, unix.EPROTO
+}
+
+// checkNotRedirected returns an error if a firewall's rule (DNAT, REDIRECT) changed the
+// address that the client connected to. The client's socket then has that address, and the
+// socket that has ours can be anybody's. The kernel does not know the original address if it
+// tracks no connections, or not this one. Then no rule applies to it.
+func checkNotRedirected(fd int, own, peer netip.AddrPort) error {
+	original, err := originalName(fd, own.Addr())
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT), errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP): // MPTCP
+		return checkNoTracking()
+	case err != nil:
+		return err
+	case original != own && original != peer: // own at the server's end, peer at the client's
+		return errRedirected
+	}
+	return nil
+}
+
+// originalName returns the address that the client connected to. The kernel reports no length.
+func originalName(fd int, own netip.Addr) (netip.AddrPort, error) {
+	name := poisoned[unix.RawSockaddrInet6]()
+	level, size := unix.SOL_IPV6, unix.SizeofSockaddrInet6
+	if own.Is4() {
+		level, size = unix.SOL_IP, unix.SizeofSockaddrInet4
+	}
+	length, err := getsockopt(fd, level, unix.SO_ORIGINAL_DST, unsafe.Pointer(&name), uintptr(size))
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return decodeInetName(&name, length)
+}
+
+// checkNoTracking returns an error if the kernel tracks connections.
+func checkNoTracking() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := originalName(fd, netip.IPv4Unspecified()); !errors.Is(err, unix.ENOPROTOOPT) {
+		return errMultipath
+	}
+	return nil
 }
 
 // checkConnected asks for the first byte of struct tcp_info, which is the state. An MPTCP
@@ -129,6 +170,8 @@ const (
 	errNoSockDiag = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
 	errNoTCPDiag  = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
 	errNoCookie   = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
+	errRedirected = unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
+	errMultipath  = unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
 	errOtherNetns = unsupportedError("the connection is in another network namespace than this process")
 )
 

@@ -23,11 +23,11 @@ type listQuestion struct {
 	fact     byte // as in ask.c
 	capacity int
 	aSocket
-	first, second, third reply
+	first, second, third, fourth reply
 }
 
 func (q listQuestion) String() string {
-	return fmt.Sprintf("%c %d %v %v %v %v", q.fact, q.capacity, q.aSocket, q.first, q.second, q.third)
+	return fmt.Sprintf("%c %d %v %v %v %v %v", q.fact, q.capacity, q.aSocket, q.first, q.second, q.third, q.fourth)
 }
 
 // list is what a shim handed out.

@@ -3,14 +3,15 @@
 package native
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// The shim for the peer of a TCP connection over loopback, on the same kernel. It asks twice,
-// and then whether our end is connected.
+// The shim for the peer of a TCP connection over loopback, on the same kernel. It asks whether
+// the connection was redirected, then twice for the peer, and then whether our end is connected.
 
 var shimEnds = map[int][2]netip.AddrPort{
 	unix.AF_INET:  {netip.MustParseAddrPort("127.0.0.1:4242"), netip.MustParseAddrPort("127.0.0.1:80")},
@@ -32,7 +33,7 @@ func TestShimsLoopback(t *testing.T) {
 			return list{Count: got.Count + question.Count, Bytes: got.Bytes + question.Bytes}
 		}
 		message := func(b []byte) reply { return says(b, len(b)) }
-		good := listQuestion{fact: 'u', aSocket: aSocket{family: family}, first: message(diagMessage(first)), second: message(diagMessage(second)), third: established}
+		good := listQuestion{fact: 'u', aSocket: aSocket{family: family}, first: message(diagMessage(first)), second: message(diagMessage(second)), third: established, fourth: reply{errno: int(unix.ENOPROTOOPT)}}
 		s.compareList(t, "a peer", good, want(1000, nil))
 		for _, test := range diagTests() {
 			q := good
@@ -73,11 +74,65 @@ func TestShimsLoopback(t *testing.T) {
 			q.third = bad
 			s.compareList(t, "the state of our end is "+name, q, want(0, unix.EPROTO))
 		}
+		for _, test := range originalTests(family) {
+			q := good
+			q.fourth, q.socketType = test.original, int(test.another)
+			if test.err == nil {
+				s.compareList(t, test.name, q, want(1000, nil))
+			} else {
+				s.compareList(t, test.name, q, failed(test.err))
+			}
+		}
 	}
 }
 
-// noTCPDiag is CPEERCRED_NO_TCP_DIAG.
-const noTCPDiag = unix.Errno(1<<64 - 4)
+// The codes of the header that are not errnos.
+const (
+	noTCPDiag  = unix.Errno(1<<64 - 4) // CPEERCRED_NO_TCP_DIAG
+	redirected = unix.Errno(1<<64 - 7)
+	multipath  = unix.Errno(1<<64 - 8)
+)
+
+// originalTest is what the kernel says of the address that the client connected to. another
+// is what it says of a socket that is not connected.
+type originalTest struct {
+	name     string
+	original reply
+	another  unix.Errno
+	err      error
+}
+
+func originalTests(family int) []originalTest {
+	size := unix.SizeofSockaddrInet4
+	if family == unix.AF_INET6 {
+		size = unix.SizeofSockaddrInet6
+	}
+	at := func(end netip.AddrPort) reply {
+		b := binary.NativeEndian.AppendUint16(nil, uint16(family))
+		b = binary.BigEndian.AppendUint16(b, end.Port())
+		if family == unix.AF_INET6 {
+			b = append(b, 0, 0, 0, 0)
+		}
+		b = append(b, end.Addr().AsSlice()...)
+		return says(append(b, make([]byte, size-len(b))...), size)
+	}
+	peer, own := shimEnds[family][0], shimEnds[family][1]
+	fails := func(errno unix.Errno) reply { return reply{errno: int(errno)} }
+	short := at(own)
+	short.length--
+	return []originalTest{
+		{"our address", at(own), 0, nil},
+		{"the peer's address", at(peer), 0, nil},
+		{"another port", at(netip.AddrPortFrom(own.Addr(), 81)), 0, redirected},
+		{"another address", at(netip.MustParseAddrPort(map[int]string{unix.AF_INET: "127.0.0.2:80", unix.AF_INET6: "[::2]:80"}[family])), 0, redirected},
+		{"not tracked", fails(unix.ENOENT), 0, nil},
+		{"an error", fails(unix.EPERM), 0, unix.EPERM},
+		{"unwritten", says(nil, size), 0, unix.EPROTO},
+		{"cut short", short, 0, unix.EPROTO},
+		{"MPTCP without tracking", fails(unix.EOPNOTSUPP), unix.ENOPROTOOPT, nil},
+		{"MPTCP with tracking", fails(unix.EOPNOTSUPP), unix.ENOENT, multipath},
+	}
+}
 
 func wordsOf(b []byte) (words []uint32) {
 	for at := 0; at+4 <= len(b); at += 4 {

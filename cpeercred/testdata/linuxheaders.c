@@ -10,6 +10,8 @@
 #include <linux/pidfd.h>
 #include <linux/in.h>
 #include <linux/inet_diag.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 
@@ -38,6 +40,8 @@ SAME(fsgid);
 
 _Static_assert(CPEERCRED_SO_NETNS_COOKIE == SO_NETNS_COOKIE, "SO_NETNS_COOKIE");
 _Static_assert(CPEERCRED_IPPROTO_MPTCP == IPPROTO_MPTCP, "IPPROTO_MPTCP");
+_Static_assert(CPEERCRED_SO_ORIGINAL_DST == SO_ORIGINAL_DST, "SO_ORIGINAL_DST");
+_Static_assert(CPEERCRED_SO_ORIGINAL_DST == IP6T_SO_ORIGINAL_DST, "IP6T_SO_ORIGINAL_DST");
 _Static_assert(CPEERCRED_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG, "NETLINK_SOCK_DIAG");
 _Static_assert(CPEERCRED_SOCK_DIAG_BY_FAMILY == SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY");
 _Static_assert(CPEERCRED_INET_DIAG_NOCOOKIE == INET_DIAG_NOCOOKIE, "INET_DIAG_NOCOOKIE");

@@ -83,7 +83,7 @@ handed_out(int error, const uint32_t *words, size_t n)
 }
 
 /*
- * Reads "CAPACITY SOCKET REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION CLOSED
+ * Reads "CAPACITY SOCKET REPLY REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION CLOSED
  * HEX". CLOSED is the descriptor that the shim closed, or -1. HEX is what the shim returned.
  * COUNT begins as 7. A failure other than ERANGE must not change it. COUNT is 8 for a token
  * or a process's ids, also if a failure has changed them. It is 2 for the time since boot,
@@ -99,7 +99,7 @@ ask_list(char fact)
 
 	told.own = NAMED;
 	if (scanf("%zu", &capacity) != 1 || !read_socket() ||
-	    !read_reply(&told.replies[0]) || !read_reply(&told.replies[1]) || !read_reply(&told.replies[2]))
+	    !read_reply(&told.replies[0]) || !read_reply(&told.replies[1]) || !read_reply(&told.replies[2]) || !read_reply(&told.replies[3]))
 		return 0;
 	kernel_follow(&told);
 	/* What is in the buffer before the call would read as root, or as a label. */

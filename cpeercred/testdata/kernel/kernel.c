@@ -433,19 +433,16 @@ hand_out_pidfd(const struct call *c)
 
 #if defined(__linux__)
 static void
-option_of_loopback(struct call *c, void *value)
+option_of_loopback(struct call *c, int is_own, void *value)
 {
+	const struct reply untracked = { .error = script->type };
 	const struct reply protocol = { .length = 4, .written = 4, .bytes = { IPPROTO_TCP } };
-	const struct reply stream = { .length = 4, .written = 4, .bytes = { SOCK_STREAM } };
-	const struct reply family = { .length = 4, .written = 4, .bytes = { (unsigned char)script->family } };
 	const struct reply cookie = { .length = 8, .written = 8, .bytes = { 1 } };
 
 	if (c->level == IPPROTO_TCP && c->option == TCP_INFO)
 		follow(c, &script->replies[2], value, 0);
-	else if (c->level == SOL_SOCKET && c->option == SO_DOMAIN)
-		follow(c, &family, value, 0);
-	else if (c->level == SOL_SOCKET && c->option == SO_TYPE)
-		follow(c, &stream, value, 0);
+	else if (c->level == (is_own || script->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6) && c->option == CPEERCRED_SO_ORIGINAL_DST)
+		follow(c, is_own ? &untracked : &script->replies[3], value, 0);
 	else if (c->level == SOL_SOCKET && c->option == SO_PROTOCOL)
 		follow(c, &protocol, value, 0);
 	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_NETNS_COOKIE)
@@ -456,13 +453,15 @@ option_of_loopback(struct call *c, void *value)
 #endif
 
 static void
-option_as_scripted(struct call *c, void *value)
+option_as_scripted(struct call *c, int fd, void *value)
 {
 #if defined(__linux__)
 	if (script->loopback) {
-		option_of_loopback(c, value);
+		option_of_loopback(c, descriptor_is_open(fd), value);
 		return;
 	}
+#else
+	(void)fd;
 #endif
 #if !defined(__linux__)
 	if (c->level == SOL_SOCKET && c->option == SO_TYPE) {
@@ -485,13 +484,12 @@ kernel_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 	unsigned lies = input_byte();
 	size_t size;
 
-	(void)fd;
 	c->level = level;
 	c->option = option;
 	c->capacity = *length;
 	touch(value, c->capacity);
 	if (script != NULL) {
-		option_as_scripted(c, value);
+		option_as_scripted(c, fd, value);
 		*length = (socklen_t)c->length;
 		hand_out_pidfd(c);
 		return c->result;

@@ -24,7 +24,7 @@ enum name { FAILS = -1, NAMELESS, NAMED, NUL, FOREIGN, CUT_SHORT, LONG };
 
 struct script {
 	int family_error, family, type; /* of the socket itself */
-	struct reply replies[3];        /* to the calls that write a value, in their order */
+	struct reply replies[4];        /* to the calls that write a value, in their order */
 	int eid_error;                  /* of getpeereid */
 	uint32_t euid, egid;
 	int name_error, own, peer;      /* of the names after the family */
@@ -32,7 +32,8 @@ struct script {
 	/*
 	 * Not 0 if the socket is a TCP socket of the family over loopback, from port 80 to
 	 * 4242. Then the first two replies are the answers of the netlink socket, whose length
-	 * is the result, and the third is TCP_INFO. All else is honest.
+	 * is the result, the third is TCP_INFO, and the fourth SO_ORIGINAL_DST. The type is the
+	 * errno of SO_ORIGINAL_DST for a socket of the shim's own. All else is honest.
 	 */
 	int loopback;
 
