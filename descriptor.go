@@ -60,8 +60,10 @@ func (q *question[T]) ofConn(conn any) (nothing T, err error) {
 		return q.ofUnixConn(c)
 	case *os.File:
 		return q.ofFile(c)
+	case *net.TCPConn: // ask checks the protocol
+		return q.ofForeign(c, q.ask)
 	}
-	return q.ofForeign(reached)
+	return q.ofForeign(reached, q.askChecked)
 }
 
 // maxWrappers is how many conns may wrap one another by NetConn.
@@ -178,7 +180,7 @@ func (q *question[T]) ofFile(f *os.File) (answer T, err error) {
 
 // ofForeign asks a type of another package for its descriptor. Its Control may run the
 // function twice, later, or never. Only the first run before Control returns counts.
-func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
+func (q *question[T]) ofForeign(conn syscall.Conn, ask func(fd int) (T, error)) (answer T, err error) {
 	raw, err := conn.SyscallConn()
 	switch {
 	case err != nil:
@@ -198,7 +200,7 @@ func (q *question[T]) ofForeign(conn syscall.Conn) (answer T, err error) {
 		}
 		answer, err = told, asked
 	}()
-	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = q.askChecked(int(fd)) }) })
+	err = raw.Control(func(fd uintptr) { first.Do(func() { told, asked = ask(int(fd)) }) })
 	if err != nil {
 		err = q.fail(err)
 	}

@@ -24,9 +24,9 @@ func (e *ErrNotUnixSocket) Error() string {
 // ErrNotLoopback says that a connection is not a TCP connection over loopback. Find it with
 // errors.As; it is always a pointer.
 type ErrNotLoopback struct {
-	// Got describes the connection for people: "a Unix socket", "UDP" or "unknown", or
-	// "TCP from 192.0.2.7:4242 to 192.0.2.1:80". It is "TCP" for a wrapper that claims to
-	// be TCP and hides its descriptor.
+	// Got describes the connection for people: "a Unix socket", "UDP", "unknown", or "TCP
+	// over another address". It is "TCP" for a wrapper that claims to be TCP and hides its
+	// descriptor.
 	Got string
 }
 

@@ -1,7 +1,6 @@
 package peercred
 
 import (
-	"fmt"
 	"net"
 	"syscall"
 )
@@ -30,9 +29,10 @@ import (
 // kubectl port-forward and slirp4netns. The uid is then the proxy's. A server that admits
 // this uid admits all users of the proxy.
 //
-// If a firewall's rule (NAT) redirects conn, the two ends know different addresses. The peer
-// is then usually not found, which is an error. But do not trust the uid where such rules
-// redirect connections over loopback, because the address can be that of another socket.
+// If a firewall's rule (DNAT, REDIRECT) redirects conn, the peer's socket has other addresses
+// than our end says, and GetLoopbackPeerUID returns an error. Linux does not report this for
+// MPTCP. So on a kernel that tracks connections, every MPTCP connection is an error. Linux
+// does not report source NAT either. Do not trust the uid where such rules apply to loopback.
 // A process with CAP_NET_ADMIN in the network namespace can make sockets with any addresses,
 // and so impersonate every user there.
 //
@@ -45,7 +45,8 @@ import (
 //     127.0.0.0/8.
 //   - An error that wraps *[ErrPeerCredentialsUnavailable] on every system except Linux, on
 //     Linux before 5.14, on gVisor, in a sandbox that forbids AF_NETLINK sockets, on a kernel
-//     without tcp_diag, and for a conn of another network namespace.
+//     without tcp_diag, and for a conn that is of another network namespace, redirected, or
+//     MPTCP on a kernel that tracks connections.
 //   - An error that wraps [net.ErrClosed] if conn is closed.
 //   - Otherwise an error that begins with "failed to get the loopback peer's uid". It names
 //     the system and the call, and wraps the errno if there is one.
@@ -55,7 +56,7 @@ import (
 // know one with that address. So ask right after Accept. It is EAGAIN on a client's conn that
 // the server has not accepted. Then read what the server sends first, and ask again.
 //
-// On Linux a *net.TCPConn costs 13 system calls. The first question opens a netlink socket,
+// On Linux a *net.TCPConn costs 10 system calls. The first question opens a netlink socket,
 // which stays open. All questions share it, so they wait for one another.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
@@ -69,32 +70,19 @@ func GetLoopbackPeerUID(conn net.Conn) (uint32, error) { return loopbackUIDOf(co
 // *os.File the error wraps [os.ErrClosed].
 func GetLoopbackPeerUIDOf(conn syscall.Conn) (uint32, error) { return loopbackUIDOf(conn) }
 
-func loopbackUIDOf(conn any) (uint32, error) {
-	q := &question[uint32]{
-		failed: failedLoopbackUID, tcp: true,
-		ask: func(fd int) (uint32, error) { return askLoopbackUID(fd, conn) },
-	}
-	return q.ofAny(conn)
-}
+func loopbackUIDOf(conn any) (uint32, error) { return loopbackUID.ofAny(conn) }
 
 const failedLoopbackUID = "failed to get the loopback peer's uid"
 
-// askLoopbackUID asks about the descriptor of conn.
-func askLoopbackUID(fd int, conn any) (uint32, error) {
+var loopbackUID = question[uint32]{failed: failedLoopbackUID, ask: askLoopbackUID, tcp: true}
+
+func askLoopbackUID(fd int) (uint32, error) {
 	uid, err := loopbackPeerUID(fd)
 	switch {
 	case isNotLoopback(err):
-		return 0, &ErrNotLoopback{Got: "TCP" + betweenAddresses(conn)}
+		return 0, &ErrNotLoopback{Got: "TCP over another address"}
 	case err != nil:
 		return 0, refusal(failedLoopbackUID, known.LoopbackUID.Call, err)
 	}
 	return uid, nil
-}
-
-// betweenAddresses describes the addresses, if conn knows them.
-func betweenAddresses(conn any) string {
-	if c, ok := conn.(net.Conn); ok {
-		return fmt.Sprintf(" from %v to %v", c.RemoteAddr(), c.LocalAddr())
-	}
-	return " over another address"
 }

@@ -242,7 +242,7 @@ func TestSupportIsWhatIsLinked(t *testing.T) {
 		{info.SecurityLabel, func() error { _, err := askSecurityLabel(-1); return err }, "failed to get the peer's security label:"},
 		{info.Process, func() error { _, err := askProcess(-1); return err }, "failed to open the peer's process:"},
 		{info.AuditToken, func() error { _, err := askAuditToken(-1); return err }, "failed to get the peer's audit token:"},
-		{info.LoopbackUID, func() error { _, err := askLoopbackUID(-1, nil); return err }, "failed to get the loopback peer's uid:"},
+		{info.LoopbackUID, func() error { _, err := askLoopbackUID(-1); return err }, "failed to get the loopback peer's uid:"},
 	} {
 		err := test.ask()
 		if unsupported := errors.Is(err, errors.ErrUnsupported); err == nil || unsupported == test.fact.Available {
