@@ -20,8 +20,8 @@ import (
 
 var checkHelp = help{
 	synopsis: "check [--json]",
-	description: `Connects to its own socket and asks who is at the other end, through every
-implementation in this build. The correct answer is this process. A dash marks a fact
+	description: `Connects to its own sockets, a Unix socket and one of TCP over loopback, and asks who is
+at the other end, through every implementation in this build. The correct answer is this process. A dash marks a fact
 that this system does not report, or that only one implementation reports. There is
 nothing to compare then, and the check does not fail. The reason is below the table.
 The last part shows how reliable each answer is on this system.
@@ -51,11 +51,11 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) error 
 // checkSelf checks a connection to itself. It shows the answers, and fails if they are
 // wrong.
 func checkSelf(show func(report) error) error {
-	conn, remove, err := connectToSelf()
+	conn, closeBoth, err := connectToSelf()
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer closeBoth()
 	r, err := check(conn)
 	if err != nil {
 		return err
@@ -69,24 +69,39 @@ func checkSelf(show func(report) error) error {
 	return nil
 }
 
-// connectToSelf returns the accepted end of a connection of this process.
-func connectToSelf() (accepted *net.UnixConn, remove func(), err error) {
+// connectToSelf returns the accepted end of a connection of this process over a Unix socket.
+func connectToSelf() (accepted net.Conn, closeBoth func(), err error) {
 	dir, err := makeTempDir("peercred")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
-	address := &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"}
-	listener, err := net.ListenUnix("unix", address)
+	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
 	if err != nil {
 		return nil, nil, err
 	}
+	return connectTo(listener)
+}
+
+// connectOverLoopback is connectToSelf over TCP.
+func connectOverLoopback() (accepted net.Conn, closeBoth func(), err error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	return connectTo(listener)
+}
+
+// connectTo closes the listener.
+func connectTo(listener net.Listener) (accepted net.Conn, closeBoth func(), err error) {
 	defer listener.Close()
-	client, err := net.DialUnix("unix", nil, address)
+	client, err := net.Dial(listener.Addr().Network(), listener.Addr().String())
 	if err != nil {
 		return nil, nil, err
 	}
-	accepted, err = listener.AcceptUnix()
+	accepted, err = listener.Accept()
 	if err != nil {
 		client.Close()
 		return nil, nil, err
@@ -124,20 +139,16 @@ type answers struct {
 }
 
 // check asks every implementation about every fact.
-func check(conn syscall.Conn) (report, error) {
+func check(conn net.Conn) (report, error) {
 	r := report{
 		System:  runtime.GOOS + "/" + runtime.GOARCH,
 		Kernel:  kernelRelease(),
 		Linked:  peercred.Implementation,
 		Support: peercred.Support(),
 	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return r, err
-	}
-	err = raw.Control(func(fd uintptr) {
+	err := withDescriptor(conn, func(fd int) {
 		for _, i := range implementations {
-			r.Rows = append(r.Rows, i.askAll(int(fd)))
+			r.Rows = append(r.Rows, i.askAll(fd))
 		}
 	})
 	if len(r.Rows) != 1 {
@@ -147,6 +158,14 @@ func check(conn syscall.Conn) (report, error) {
 		r.Agree = new(false)
 	}
 	return r, err
+}
+
+func withDescriptor(conn net.Conn, ask func(fd int)) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { ask(int(fd)) })
 }
 
 func isFalse(b *bool) bool { return b != nil && !*b }

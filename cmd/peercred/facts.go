@@ -25,6 +25,7 @@ type implementation struct {
 	openProcess      func(fd int) (pidfd int, err error)
 	processExited    func(pidfd int) (bool, error)
 	processPID       func(pidfd int) (int32, error)
+	loopbackPeerUID  func(fd int) (uint32, error)
 }
 
 // answer is the answer of one implementation about one fact.
@@ -50,6 +51,7 @@ var facts = []fact{
 	{"security label", implementation.askSecurityLabel, isAnything, false},
 	{"process", implementation.askProcess, isOurProcess, false},
 	{"audit token", implementation.askAuditToken, isAnything, false},
+	{"loopback uid", implementation.askLoopbackUID, isOneOf(os.Geteuid()), false},
 }
 
 // key is the name of the fact in JSON, as in [peercred.Info].
@@ -133,6 +135,21 @@ func (i implementation) askAuditToken(fd int) (string, error) {
 		return "", err
 	}
 	return joined(token[:]), nil
+}
+
+// askLoopbackUID asks about a TCP connection of its own.
+func (i implementation) askLoopbackUID(int) (string, error) {
+	accepted, closeBoth, err := connectOverLoopback()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	defer closeBoth()
+	var uid uint32
+	var asked error
+	if err := withDescriptor(accepted, func(fd int) { uid, asked = i.loopbackPeerUID(fd) }); err != nil {
+		return "", err
+	}
+	return strconv.FormatUint(uint64(uid), 10), asked
 }
 
 // joined returns "none" if there are no numbers.

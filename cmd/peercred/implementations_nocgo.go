@@ -10,5 +10,6 @@ var implementations = []implementation{
 		native.Credentials, native.AnswersForCaller,
 		native.Groups, native.SecurityLabel, native.AuditToken,
 		native.OpenProcess, native.ProcessExited, native.ProcessPID,
+		native.LoopbackPeerUID,
 	},
 }

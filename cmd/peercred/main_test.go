@@ -202,16 +202,12 @@ func TestCheck(t *testing.T) {
 // askOfThisProcess asks about another connection of this process to itself.
 func (f fact) askOfThisProcess(t *testing.T, i implementation) (a answer) {
 	t.Helper()
-	conn, remove, err := connectToSelf()
+	conn, closeBoth, err := connectToSelf()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer remove()
-	raw, err := conn.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { a = f.askOf(i, int(fd)) })
-	}
-	if err != nil {
+	defer closeBoth()
+	if err := withDescriptor(conn, func(fd int) { a = f.askOf(i, fd) }); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -225,6 +221,8 @@ func fake(name string, credentials func(int) (int32, uint32, uint32, error), ker
 		securityLabel: func(int) (string, error) { return "", errors.ErrUnsupported },
 		auditToken:    func(int) ([8]uint32, error) { return [8]uint32{}, errors.ErrUnsupported },
 		openProcess:   func(int) (int, error) { return -1, errors.ErrUnsupported },
+
+		loopbackPeerUID: func(int) (uint32, error) { return 0, errors.ErrUnsupported },
 	}
 }
 
@@ -260,13 +258,13 @@ func TestCheckOfOneAlone(t *testing.T) {
 		rows  []implementation
 		code  int
 		agree *bool
-		text  []string // of pid, uid, gid, groups, security label, process, audit token
+		text  []string // of pid, uid, gid, groups, security label, process, audit token, loopback uid
 	}{
-		{"one, right", []implementation{labelled}, 0, nil, []string{"-", "-", "-", "-", "-", "-", "-"}},
-		{"one, wrong", []implementation{fake("a", stranger, goodKernel)}, 1, new(false), []string{"-", "no", "no", "-", "-", "-", "-"}},
-		{"two, one reports the label", []implementation{labelled, fake("b", right, goodKernel)}, 0, new(true), []string{"yes", "yes", "yes", "yes", "-", "yes", "yes"}},
-		{"two alike", []implementation{labelled, labelled}, 0, new(true), []string{"yes", "yes", "yes", "yes", "yes", "yes", "yes"}},
-		{"none", nil, 1, new(false), []string{"no", "no", "no", "no", "no", "no", "no"}},
+		{"one, right", []implementation{labelled}, 0, nil, []string{"-", "-", "-", "-", "-", "-", "-", "-"}},
+		{"one, wrong", []implementation{fake("a", stranger, goodKernel)}, 1, new(false), []string{"-", "no", "no", "-", "-", "-", "-", "-"}},
+		{"two, one reports the label", []implementation{labelled, fake("b", right, goodKernel)}, 0, new(true), []string{"yes", "yes", "yes", "yes", "-", "yes", "yes", "yes"}},
+		{"two alike", []implementation{labelled, labelled}, 0, new(true), []string{"yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes"}},
+		{"none", nil, 1, new(false), []string{"no", "no", "no", "no", "no", "no", "no", "no"}},
 	} {
 		implementations = test.rows
 		code, stdout, _ := runArgs("check")
@@ -299,6 +297,8 @@ func TestCheckFails(t *testing.T) {
 	goodKernel := func() (bool, error) { return false, nil }
 	badKernel := func() (bool, error) { return true, nil }
 	blindKernel := func() (bool, error) { return false, unix.EMFILE }
+	overLoopback := fake("b", right, goodKernel)
+	overLoopback.loopbackPeerUID = func(int) (uint32, error) { return 4242, nil }
 	defer func(saved []implementation) { implementations = saved }(implementations)
 	for _, test := range []struct {
 		name string
@@ -307,6 +307,7 @@ func TestCheckFails(t *testing.T) {
 		says string
 	}{
 		{"two that are right", []implementation{fake("a", right, goodKernel), fake("b", right, goodKernel)}, 0, "yes"},
+		{"one reports another user over loopback", []implementation{fake("a", right, goodKernel), overLoopback}, 1, "no"},
 		{"one reports no pid", []implementation{fake("a", right, goodKernel), fake("b", withoutPID, goodKernel)}, 1, "no"},
 		{"both report no pid", []implementation{fake("a", withoutPID, goodKernel), fake("b", withoutPID, goodKernel)}, 0, "yes"},
 		{"one is wrong", []implementation{fake("a", right, goodKernel), fake("b", stranger, goodKernel)}, 1, "4242"},
