@@ -18,22 +18,35 @@ var shimEnds = map[int][2]netip.AddrPort{
 	unix.AF_INET6: {netip.MustParseAddrPort("[::1]:4242"), netip.MustParseAddrPort("[::1]:80")},
 }
 
+// loopbackQuestion is the question about a peer that an honest kernel knows, and the two
+// questions that the shim sends to the kernel.
+func loopbackQuestion(family int) (q listQuestion, first, second diagQuestion) {
+	ends := shimEnds[family]
+	first, second = newDiagQuestion(ends[0], ends[1], 1), newDiagQuestion(ends[0], ends[1], 2)
+	return listQuestion{
+		fact: 'u', aSocket: aSocket{family: family},
+		first: message(diagMessage(first)), second: message(diagMessage(second)),
+		third: says([]byte{unix.BPF_TCP_ESTABLISHED}, 1), fourth: reply{errno: int(unix.ENOPROTOOPT)},
+	}, first, second
+}
+
+func message(b []byte) reply { return says(b, len(b)) }
+
+// loopbackAnswer is what native decides. The question that was asked follows the uid.
+func loopbackAnswer(asked diagQuestion, uid uint32, err error) list {
+	if err != nil {
+		return failed(err)
+	}
+	got := handedOut([]uint32{1, uid}, nil)
+	question := handedOut(wordsOf(bytesOf(&asked)), nil)
+	return list{Count: got.Count + question.Count, Bytes: got.Bytes + question.Bytes}
+}
+
 func TestShimsLoopback(t *testing.T) {
 	s := shimNamed(t, "linux")
-	established := says([]byte{unix.BPF_TCP_ESTABLISHED}, 1)
 	for family, ends := range shimEnds {
-		first, second := newDiagQuestion(ends[0], ends[1], 1), newDiagQuestion(ends[0], ends[1], 2)
-		// want is what native decides. The question that was asked follows the uid.
-		want := func(uid uint32, err error) list {
-			if err != nil {
-				return failed(err)
-			}
-			got := handedOut([]uint32{1, uid}, nil)
-			question := handedOut(wordsOf(bytesOf(&first)), nil)
-			return list{Count: got.Count + question.Count, Bytes: got.Bytes + question.Bytes}
-		}
-		message := func(b []byte) reply { return says(b, len(b)) }
-		good := listQuestion{fact: 'u', aSocket: aSocket{family: family}, first: message(diagMessage(first)), second: message(diagMessage(second)), third: established, fourth: reply{errno: int(unix.ENOPROTOOPT)}}
+		good, first, second := loopbackQuestion(family)
+		want := func(uid uint32, err error) list { return loopbackAnswer(first, uid, err) }
 		s.compareList(t, "a peer", good, want(1000, nil))
 		for _, test := range diagTests() {
 			q := good
@@ -84,6 +97,28 @@ func TestShimsLoopback(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzShimsLoopback compares the shim's decoder of an answer with native's.
+func FuzzShimsLoopback(f *testing.F) {
+	s := shimNamed(f, "linux")
+	for family := range shimEnds {
+		_, _, second := loopbackQuestion(family)
+		for _, test := range diagTests() {
+			f.Add(family == unix.AF_INET6, test.message(second))
+		}
+	}
+	f.Fuzz(func(t *testing.T, v6 bool, answer []byte) {
+		family := unix.AF_INET
+		if v6 {
+			family = unix.AF_INET6
+		}
+		q, first, second := loopbackQuestion(family)
+		answer = answer[:min(len(answer), 128)]
+		q.second = message(answer)
+		uid, err := second.decode(answer)
+		s.compareList(t, "the second answer", q, loopbackAnswer(first, uid, err))
+	})
 }
 
 // The codes of the header that are not errnos.
