@@ -376,7 +376,7 @@ func overMPTCP(t testing.TB, o owner) owner {
 }
 
 // redirectRules makes the port 8081 another name of 8080, as container engines do.
-const redirectRules = `table inet redirect {
+const redirectRules = `table inet moved {
 	chain output {
 		type nat hook output priority -100
 		tcp dport 8081 redirect to :8080
@@ -406,7 +406,10 @@ func TestLoopbackRedirected(t *testing.T) {
 			inNetworkNamespace(t, func() {
 				rules := exec.Command("nft", "-f", "-")
 				rules.Stdin = strings.NewReader(redirectRules)
-				if out, err := rules.CombinedOutput(); err != nil {
+				if out, err := rules.CombinedOutput(); strings.Contains(string(out), "syntax error") {
+					t.Errorf("nft: %s", out)
+					return
+				} else if err != nil {
 					missing = fmt.Errorf("%w, %s", err, out)
 					return
 				}
