@@ -204,7 +204,6 @@ func playTCP(r role) error {
 	linger := &unix.Linger{Onoff: 1}
 	steps := map[string]func() error{
 		"socket": func() (err error) { fd, err = unix.Socket(domain, unix.SOCK_STREAM, protocol); return },
-		"device": func() error { return unix.BindToDevice(fd, "lo") },
 		"bind":   func() error { return unix.Bind(fd, at(r.Local)) },
 		"listen": func() error { return unix.Listen(fd, 1) },
 		"accept": func() (err error) { fd, _, err = unix.Accept(fd); return },
@@ -212,7 +211,8 @@ func playTCP(r role) error {
 			drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 			return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
 		},
-		"connect": func() error { return unix.Connect(fd, at(r.Address)) },
+		"connect":    func() error { return unix.Connect(fd, at(r.Address)) },
+		"disconnect": func() error { return disconnect(fd) },
 		"connecting": func() error {
 			if err := unix.SetNonblock(fd, true); err != nil {
 				return err
@@ -296,21 +296,19 @@ const (
 func TestLoopbackPeers(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
-	for _, test := range []struct{ name, listen, address, dial, client, steps string }{
-		{"IPv4", "tcp4", "127.0.0.1", "tcp4", "", ""},
-		{"IPv4, another address", "tcp4", "127.0.0.2", "tcp4", "", ""},
-		{"IPv6", "tcp6", "::1", "tcp6", "", ""},
-		{"IPv4 to a listener of both", "tcp", "", "tcp4", "127.0.0.1", ""},
-		{"IPv4 from a socket of both", "tcp4", "127.0.0.1", "tcp6", "::ffff:127.0.0.1", ""},
-		{"IPv4 between sockets of both", "tcp", "", "tcp6", "::ffff:127.0.0.1", ""},
-		{"MPTCP", "mptcp4", "127.0.0.1", "mptcp4", "", ""},
-		{"MPTCP over IPv6", "mptcp6", "::1", "mptcp6", "", ""},
-		{"MPTCP between sockets of both", "mptcp", "", "mptcp6", "::ffff:127.0.0.1", ""},
-		{"MPTCP to a TCP listener", "tcp4", "127.0.0.1", "mptcp4", "", ""},
-		{"TCP to an MPTCP listener", "mptcp4", "127.0.0.1", "tcp4", "", ""},
-		{"SO_REUSEPORT", "tcp4 reuseport", "127.0.0.1", "tcp4", "", ""},
-		{"a client of the device lo", "tcp4", "127.0.0.1", "tcp4", "", "device, "},
-		{"a client of the device lo, over IPv6", "tcp6", "::1", "tcp6", "", "device, "},
+	for _, test := range []struct{ name, listen, address, dial, client string }{
+		{"IPv4", "tcp4", "127.0.0.1", "tcp4", ""},
+		{"IPv4, another address", "tcp4", "127.0.0.2", "tcp4", ""},
+		{"IPv6", "tcp6", "::1", "tcp6", ""},
+		{"IPv4 to a listener of both", "tcp", "", "tcp4", "127.0.0.1"},
+		{"IPv4 from a socket of both", "tcp4", "127.0.0.1", "tcp6", "::ffff:127.0.0.1"},
+		{"IPv4 between sockets of both", "tcp", "", "tcp6", "::ffff:127.0.0.1"},
+		{"MPTCP", "mptcp4", "127.0.0.1", "mptcp4", ""},
+		{"MPTCP over IPv6", "mptcp6", "::1", "mptcp6", ""},
+		{"MPTCP between sockets of both", "mptcp", "", "mptcp6", "::ffff:127.0.0.1"},
+		{"MPTCP to a TCP listener", "tcp4", "127.0.0.1", "mptcp4", ""},
+		{"TCP to an MPTCP listener", "mptcp4", "127.0.0.1", "tcp4", ""},
+		{"SO_REUSEPORT", "tcp4 reuseport", "127.0.0.1", "tcp4", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenTCP(t, test.listen, test.address)
@@ -335,7 +333,7 @@ func TestLoopbackPeers(t *testing.T) {
 				return o
 			}
 			uid := uint32(tcpClient)
-			client := startTCP(t, role{UID: &uid, GID: &uid, Network: test.dial, Address: to.String(), Function: "socket, " + test.steps + "connect, ask, ask, shutdown"})
+			client := startTCP(t, role{UID: &uid, GID: &uid, Network: test.dial, Address: to.String(), Function: "socket, connect, ask, ask, shutdown"})
 			if diff := cmp.Diff(allSay(told(noOwner(unix.EAGAIN))), client.until("ask")); diff != "" {
 				t.Errorf("the client, before it is accepted (-want +got):\n%s", diff)
 			}
@@ -513,6 +511,31 @@ func TestLoopbackHandedOn(t *testing.T) {
 	agreeOnOwner(t, descriptor(t, ours), ownedBy(0))
 	holder.next("close")
 	agreeOnOwner(t, descriptor(t, ours), noOwner(unix.ENOTCONN))
+}
+
+// A socket that listened or was accepted can be connected by whoever has it, and is still
+// its maker's. Nothing detects that.
+func TestLoopbackConnectedAgain(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	accepted, _ := tcpPair(t)
+	uid := uint32(tcpClient)
+	for name, made := range map[string]interface{ File() (*os.File, error) }{
+		"listened":     listenTCP(t, "tcp4", "127.0.0.1"),
+		"was accepted": accepted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := made.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			listener := listenTCP(t, "tcp4", "127.0.0.1")
+			client := startTCP(t, role{UID: &uid, GID: &uid, Network: "tcp4", Address: listener.Addr().String(), Function: "disconnect, connect"}, withFile(file))
+			client.until("connect")
+			agreeOnOwner(t, descriptor(t, acceptTCP(t, listener)), ownedBy(0))
+		})
+	}
 }
 
 // A uid is told as our user namespace maps it.
@@ -771,15 +794,7 @@ func TestLoopbackPortReused(t *testing.T) {
 			from := server.RemoteAddr().String()
 			client.next(test.end)
 			if test.end == "close soon" {
-				for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
-					_, _, err := names()
-					if errors.Is(err, unix.ENOENT) {
-						break
-					}
-					if err != nil || time.Now().After(deadline) {
-						t.Fatalf("the kernel does not forget the peer's socket: %v", err)
-					}
-				}
+				untilForgotten(t, spy)
 				agreeOnOwner(t, fd, noOwner(unix.ENOENT))
 			}
 			if test.steps != "" {
@@ -807,6 +822,89 @@ func TestLoopbackPortReused(t *testing.T) {
 				t.Errorf("Read: %d, %v, want the byte of the first", n, err)
 			}
 		})
+	}
+}
+
+// untilForgotten waits until the kernel has forgotten the peer's socket.
+func untilForgotten(t *testing.T, fd int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+		_, _, _, err := bareDiag(fd)
+		if errors.Is(err, unix.ENOENT) {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the kernel does not forget the peer's socket: %v", err)
+		}
+	}
+}
+
+// A socket that is bound to a device can have the addresses of one that is bound to none. It
+// is not told as the peer, also when the other is gone.
+func TestLoopbackDevices(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	listener := boundSocket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	to, err := unix.Getsockname(listener)
+	if err == nil {
+		err = unix.Listen(listener, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(uid int, device string, from unix.Sockaddr) (server, client int) {
+		t.Helper()
+		client = socket(t, unix.AF_INET, unix.SOCK_STREAM)
+		err := errors.Join(unix.Fchown(client, uid, -1), unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.BindToDevice(client, device), unix.Bind(client, from), unix.Connect(client, to))
+		if err == nil {
+			server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(server) })
+		return server, client
+	}
+	server, bound := dial(tcpClient, "lo", &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	agreeOnOwner(t, server, noOwner(unix.ENOENT))
+	agreeOnOwner(t, bound, ownedBy(0))
+	from, err := unix.Getsockname(bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, other := dial(tcpImpostor, "", from)
+	agreeOnOwner(t, server, noOwner(unix.ENOTCONN)) // the kernel reset it
+	agreeOnOwner(t, next, ownedBy(tcpImpostor))
+	if _, err := unix.Write(other, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	soon := unix.SetsockoptInt(other, unix.IPPROTO_TCP, unix.TCP_LINGER2, 1)
+	if err := errors.Join(soon, unix.Dup3(listener, other, unix.O_CLOEXEC)); err != nil { // closes it, and keeps the number
+		t.Fatal(err)
+	}
+	untilForgotten(t, next)
+	agreeOnOwner(t, next, noOwner(unix.ENOENT))
+	if err := unix.BindToDevice(next, "lo"); err != nil {
+		t.Fatal(err)
+	}
+	agreeOnOwner(t, next, noOwner(unix.ENOENT))
+}
+
+// The addresses of our end can be those of a connection on another device.
+func TestLoopbackOtherDevice(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	file := tcpFile(t)
+	for device, want := range map[byte]owner{
+		1: ownedBy(tcpClient),
+		2: {Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"},
+	} {
+		answer := binary.NativeEndian.AppendUint32(nil, uint32(device))
+		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: 2, Made: true, Writes: map[int][]byte{4: answer}})
+		if got != want || then != ownedBy(tcpClient) {
+			t.Errorf("device %d: %+v, then %+v, want %+v and then %d", device, got, then, want, tcpClient)
+		}
 	}
 }
 
@@ -1161,7 +1259,7 @@ func TestLoopbackForged(t *testing.T) {
 		{"recvfrom", seccomp.Any(unix.SYS_RECVFROM), unix.EAGAIN, "protocol error"},
 	}
 	for name, call := range map[string]seccomp.Call{
-		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
+		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_BINDTOIFINDEX": seccomp.Option(unix.SO_BINDTOIFINDEX), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
 		"getsockname": seccomp.Any(unix.SYS_GETSOCKNAME), "getpeername": seccomp.Any(unix.SYS_GETPEERNAME), "SO_NETNS_COOKIE": seccomp.Option(unix.SO_NETNS_COOKIE),
 		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO),
 	} {
@@ -1237,7 +1335,7 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
-	const tcpInfo = 5 // the getsockopt(2) by this number, if the netlink socket is opened too
+	const tcpInfo = 6 // the getsockopt(2) by this number, if the netlink socket is opened too
 	for state := range byte(13) {
 		want := noOwner(unix.ENOTCONN)
 		switch state {

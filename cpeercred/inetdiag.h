@@ -10,10 +10,13 @@
 #include <stdint.h>
 
 #if defined(__sparc__)
+#define CPEERCRED_SO_BINDTOIFINDEX 0x0041
 #define CPEERCRED_SO_NETNS_COOKIE 0x0050
 #elif defined(__hppa__)
+#define CPEERCRED_SO_BINDTOIFINDEX 0x4037
 #define CPEERCRED_SO_NETNS_COOKIE 0x4045
 #else
+#define CPEERCRED_SO_BINDTOIFINDEX 62
 #define CPEERCRED_SO_NETNS_COOKIE 71
 #endif
 

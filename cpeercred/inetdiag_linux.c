@@ -19,6 +19,9 @@
 
 #include "inetdiag.h"
 
+/* The index of lo in every network namespace. */
+enum { LOOPBACK_DEVICE = 1 };
+
 /* One end of a connection. An IPv4 address is mapped to IPv6. */
 struct end {
 	uint8_t address[16];
@@ -151,11 +154,25 @@ check_no_tracking(void)
 	return error == ENOPROTOOPT ? 0 : CPEERCRED_MULTIPATH;
 }
 
+static int
+check_device(int fd)
+{
+	int device, error;
+
+	if ((error = get_option(fd, SOL_SOCKET, CPEERCRED_SO_BINDTOIFINDEX, &device, sizeof(device))) != 0)
+		return error;
+	return device == 0 || device == LOOPBACK_DEVICE ? 0 : CPEERCRED_OTHER_DEVICE;
+}
+
 /*
  * A firewall's rule (DNAT, REDIRECT) may have changed the address that the client connected
  * to. The client's socket then has that address, and the socket that has ours can be
  * anybody's. The kernel does not know the original address if it tracks no connections, or
- * not this one. Then no rule applies to it.
+ * not this one. Then usually no rule applies to it.
+ *
+ * The kernel does not report what happens in a zone of conntrack, or that the client's own
+ * address was changed. It changes that for a rule (SNAT), and if it gave the address to a
+ * connection that it redirected.
  */
 static int
 check_not_redirected(int fd, const struct end *own, const struct end *peer)
@@ -327,15 +344,13 @@ exchange(const struct question *q, union answer *a, size_t *length)
 }
 
 /*
- * Asks for the one socket from one end to another. A socket that is bound to the loopback
- * device, whose index is 1 in every network namespace, is found with this index alone, and a
- * socket that is bound to no device with any.
+ * Asks for the one socket from one end to another that is bound to no device, or to this one.
  *
  * It closes the netlink socket if the kernel does not answer, so that no later question gets
  * a late answer.
  */
 static int
-ask_owner(const struct end *from, const struct end *to, uint32_t *uid)
+ask_owner(const struct end *from, const struct end *to, uint32_t device, uint32_t *uid)
 {
 	struct question q;
 	union answer a;
@@ -359,7 +374,7 @@ ask_owner(const struct end *from, const struct end *to, uint32_t *uid)
 	memcpy(q.request.id.dst, to->address + skip, n);
 	q.request.id.sport = from->port;
 	q.request.id.dport = to->port;
-	q.request.id.device = 1;
+	q.request.id.device = device;
 	q.request.id.cookie[0] = q.request.id.cookie[1] = CPEERCRED_INET_DIAG_NOCOOKIE;
 	if ((error = exchange(&q, &a, &length)) != 0) {
 		close_sock_diag();
@@ -385,17 +400,20 @@ get_owner(int fd, const struct end *from, const struct end *to, uint32_t *uid)
 
 	if ((error = get_netns(fd, &netns)) != 0 || (error = enter_netns(netns)) != 0)
 		return error;
-	error = ask_owner(from, to, uid);
+	error = ask_owner(from, to, 0, uid);
 	/* Without tcp_diag there is no answer about our own end either. */
-	if (error == ENOENT && ask_owner(to, from, uid) == ENOENT)
+	if (error == ENOENT && ask_owner(to, from, LOOPBACK_DEVICE, uid) == ENOENT)
 		return CPEERCRED_NO_TCP_DIAG;
-	return error != 0 ? error : ask_owner(from, to, uid);
+	return error != 0 ? error : ask_owner(from, to, 0, uid);
 }
 
 /*
  * While our end is open, the kernel lets no other socket of the network namespace be
  * connected with the addresses of its peer. So our end must be connected after the answer
  * too. Data that arrived can be read from an end that was reset, whose addresses are free.
+ *
+ * That is not so for sockets that are bound to different devices (SO_BINDTODEVICE). So the
+ * peer must not be bound to a device, and our end to none but lo.
  */
 int
 cpeercred_loopback_peer_uid(int fd, uint32_t *uid)
@@ -409,7 +427,7 @@ cpeercred_loopback_peer_uid(int fd, uint32_t *uid)
 		return error;
 	if (!is_loopback(&own) || !is_loopback(&peer))
 		return EADDRNOTAVAIL;
-	if ((error = check_not_redirected(fd, &own, &peer)) != 0)
+	if ((error = check_device(fd)) != 0 || (error = check_not_redirected(fd, &own, &peer)) != 0)
 		return error;
 	error = get_owner(fd, &peer, &own, &told);
 	if ((lost = check_connected(fd)) != 0)

@@ -58,6 +58,8 @@
 //   - A proxy is the peer of the connections that it makes, such as docker-proxy, ssh -L,
 //     kubectl port-forward and slirp4netns. A server that admits the proxy's user also
 //     admits all users of the proxy.
+//   - A service that systemd or inetd starts with a TCP socket can connect that socket to this
+//     server. The uid is then that of who made the socket: root.
 //   - In another network namespace 127.0.0.1 is another machine. Processes there cannot
 //     connect, except through a proxy.
 package guard

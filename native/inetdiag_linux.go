@@ -19,15 +19,18 @@ import (
 // connected with the addresses of its peer. So our end must be connected after the answer
 // too. Data that arrived can be read from an end that was reset, whose addresses are free.
 //
+// That is not so for sockets that are bound to different devices (SO_BINDTODEVICE). So the
+// peer must not be bound to a device, and our end to none but lo.
+//
 // The error is
 //   - EPROTOTYPE if fd is not a TCP socket.
 //   - ENOTCONN if our end is not connected, or the peer has closed.
 //   - EADDRNOTAVAIL if an address is not a loopback address.
 //   - EAGAIN if the server has not accepted the connection yet.
-//   - ENOENT if no socket of our network namespace has the peer's addresses.
-//   - errors.ErrUnsupported for a connection of another network namespace or one that a
-//     firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux 5.14, which
-//     lacks SO_NETNS_COOKIE.
+//   - ENOENT if no socket of our network namespace has the peer's addresses and no device.
+//   - errors.ErrUnsupported for a connection of another network namespace or device or one
+//     that a firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux
+//     5.14, which lacks SO_NETNS_COOKIE.
 //
 // Source: sock_diag(7), net/ipv4/inet_diag.c, net/netfilter/nf_conntrack_proto.c.
 func (system) loopbackPeerUID(fd int) (uint32, error) {
@@ -44,6 +47,9 @@ func (system) loopbackPeerUID(fd int) (uint32, error) {
 	}
 	if !own.Addr().IsLoopback() || !peer.Addr().IsLoopback() {
 		return 0, unix.EADDRNOTAVAIL
+	}
+	if err := checkDevice(fd); err != nil {
+		return 0, err
 	}
 	if err := checkNotRedirected(fd, own, peer); err != nil {
 		return 0, err
@@ -94,10 +100,28 @@ func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort,
 	return netip.AddrPort{}, unix.EPROTO
 }
 
+// loopbackDevice is the index of lo in every network namespace.
+const loopbackDevice = 1
+
+func checkDevice(fd int) error {
+	device, err := socketOption(fd, unix.SO_BINDTOIFINDEX)
+	switch {
+	case err != nil:
+		return err
+	case device != 0 && device != loopbackDevice:
+		return errOtherDevice
+	}
+	return nil
+}
+
 // checkNotRedirected returns an error if a firewall's rule (DNAT, REDIRECT) changed the
 // address that the client connected to. The client's socket then has that address, and the
 // socket that has ours can be anybody's. The kernel does not know the original address if it
-// tracks no connections, or not this one. Then no rule applies to it.
+// tracks no connections, or not this one. Then usually no rule applies to it.
+//
+// The kernel does not report what happens in a zone of conntrack, or that the client's own
+// address was changed. It changes that for a rule (SNAT), and if it gave the address to a
+// connection that it redirected.
 func checkNotRedirected(fd int, own, peer netip.AddrPort) error {
 	original, err := originalName(fd, own.Addr())
 	switch {
@@ -167,12 +191,13 @@ func isConnected(state uint8) bool {
 }
 
 const (
-	errNoSockDiag = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
-	errNoTCPDiag  = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
-	errNoCookie   = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
-	errRedirected = unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
-	errMultipath  = unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
-	errOtherNetns = unsupportedError("the connection is in another network namespace than this process")
+	errNoSockDiag  = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
+	errNoTCPDiag   = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
+	errNoCookie    = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
+	errRedirected  = unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
+	errMultipath   = unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
+	errOtherDevice = unsupportedError("the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses")
+	errOtherNetns  = unsupportedError("the connection is in another network namespace than this process")
 )
 
 // diag is the netlink socket that all questions share, because to make one takes longer
@@ -204,17 +229,17 @@ func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
 	if err := diag.enter(netns); err != nil {
 		return 0, err
 	}
-	_, err = diag.ask(from, to)
+	_, err = diag.ask(from, to, 0)
 	if errors.Is(err, unix.ENOENT) {
 		// Without tcp_diag there is no answer about our own end either.
-		if _, err := diag.ask(to, from); errors.Is(err, unix.ENOENT) {
+		if _, err := diag.ask(to, from, loopbackDevice); errors.Is(err, unix.ENOENT) {
 			return 0, errNoTCPDiag
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	return diag.ask(from, to)
+	return diag.ask(from, to, 0)
 }
 
 func netnsCookie(fd int) (uint64, error) {
@@ -262,11 +287,12 @@ func (d *sockDiag) close() {
 	}
 }
 
-// ask returns the uid of the connected socket from one address to another. It closes d if
-// the kernel does not answer, so that no later question gets a late answer.
-func (d *sockDiag) ask(from, to netip.AddrPort) (uint32, error) {
+// ask returns the uid of the connected socket from one address to another that is bound to
+// no device, or to this one. It closes d if the kernel does not answer, so that no later
+// question gets a late answer.
+func (d *sockDiag) ask(from, to netip.AddrPort, device uint32) (uint32, error) {
 	d.serial++
-	question := newDiagQuestion(from, to, d.serial)
+	question := newDiagQuestion(from, to, device, d.serial)
 	buffer := poisoned[[diagRoom]byte]()
 	length, err := d.exchange(&question, &buffer)
 	if err != nil {
@@ -338,16 +364,15 @@ var (
 	_ [16 + 72]byte = [unsafe.Sizeof(diagAnswer{})]byte{}
 )
 
-// newDiagQuestion returns the question for the one socket from one address to another. A
-// socket that is bound to the loopback device, whose index is 1 in every network namespace,
-// is found with this index alone, and a socket that is bound to no device with any.
-func newDiagQuestion(from, to netip.AddrPort, serial uint32) (q diagQuestion) {
+// newDiagQuestion returns the question for the one socket from one address to another that
+// is bound to no device, or to this one.
+func newDiagQuestion(from, to netip.AddrPort, device, serial uint32) (q diagQuestion) {
 	q.NlMsghdr = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(q)), Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST, Seq: serial}
 	q.family, q.protocol, q.states = unix.AF_INET6, unix.IPPROTO_TCP, ^uint32(0)
 	if from.Addr().Is4() {
 		q.family = unix.AF_INET
 	}
-	q.id.device = 1
+	q.id.device = device
 	q.id.cookie = [2]uint32{^uint32(0), ^uint32(0)} // INET_DIAG_NOCOOKIE
 	copy(q.id.src[:], from.Addr().AsSlice())
 	copy(q.id.dst[:], to.Addr().AsSlice())

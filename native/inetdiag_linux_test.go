@@ -153,7 +153,7 @@ func mapToIPv6(b []byte) []byte {
 
 func TestDecodeDiag(t *testing.T) {
 	const serial = 4711
-	v4, v6 := newDiagQuestion(diagFrom, diagTo, serial), newDiagQuestion(diagFrom6, diagTo6, serial)
+	v4, v6 := newDiagQuestion(diagFrom, diagTo, 0, serial), newDiagQuestion(diagFrom6, diagTo6, 0, serial)
 	for _, test := range diagTests() {
 		for family, q := range map[string]diagQuestion{"IPv4": v4, "IPv6": v6} {
 			t.Run(family+"/"+test.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func decidedDiag(q diagQuestion, b []byte) (uint32, error) {
 
 // FuzzDecodeDiag compares the decoder with a second decision by the offsets in the headers.
 func FuzzDecodeDiag(f *testing.F) {
-	questions := []diagQuestion{newDiagQuestion(diagFrom, diagTo, 1), newDiagQuestion(diagFrom6, diagTo6, 1)}
+	questions := []diagQuestion{newDiagQuestion(diagFrom, diagTo, 0, 1), newDiagQuestion(diagFrom6, diagTo6, 0, 1)}
 	for _, test := range diagTests() {
 		for which, q := range questions {
 			f.Add(which == 1, test.message(q))
