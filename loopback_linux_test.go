@@ -1169,21 +1169,64 @@ func TestLoopbackDescriptors(t *testing.T) {
 	if got := opened(before); len(got) > 0 {
 		t.Errorf("descriptors %d are open, and were not before", got)
 	}
-	kept := 0
-	for _, fd := range descriptorsOpen() {
-		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_NETLINK {
-			continue
-		}
-		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != unix.NETLINK_SOCK_DIAG {
-			continue
-		}
-		kept++
+	for _, fd := range keptSockets(t) {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("descriptor %d: the flags are %#x, %v, want close-on-exec", fd, flags, err)
 		}
 	}
-	if kept != len(implementations) {
-		t.Errorf("%d netlink sockets are kept, want one for each of %d implementations", kept, len(implementations))
+}
+
+// keptSockets returns the netlink socket that each implementation keeps.
+func keptSockets(t *testing.T) (kept []int) {
+	t.Helper()
+	for _, fd := range descriptorsOpen() {
+		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_NETLINK {
+			continue
+		}
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && protocol == unix.NETLINK_SOCK_DIAG {
+			kept = append(kept, fd)
+		}
+	}
+	if len(kept) != len(implementations) {
+		t.Errorf("%d netlink sockets are kept, want one for each of %d implementations", len(kept), len(implementations))
+	}
+	return kept
+}
+
+// A program may close all descriptors that it does not know. What then has the number of the
+// netlink socket is not touched.
+func TestLoopbackDescriptorTaken(t *testing.T) {
+	needTCPDiag(t)
+	ours, _ := tcpPair(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	for name, taker := range map[string]int{"a socket": socketpair(t, unix.SOCK_DGRAM)[0], "a pipe": descriptor(t, write), "nothing": -1} {
+		t.Run(name, func(t *testing.T) {
+			agreeOnOwner(t, descriptor(t, ours), ownedBy(uint32(os.Geteuid())))
+			numbers := keptSockets(t)
+			var want, got unix.Stat_t
+			for _, fd := range numbers {
+				if taker == -1 {
+					unix.Close(fd)
+				} else if err := errors.Join(unix.Dup3(taker, fd, unix.O_CLOEXEC), unix.Fstat(taker, &want)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			agreeOnOwner(t, descriptor(t, ours), ownedBy(uint32(os.Geteuid())))
+			if taker == -1 {
+				return
+			}
+			for _, fd := range numbers {
+				if err := unix.Fstat(fd, &got); err != nil || got.Ino != want.Ino {
+					t.Errorf("descriptor %d: inode %d, %v, want %d", fd, got.Ino, err, want.Ino)
+				}
+				unix.Close(fd)
+			}
+		})
 	}
 }
 
@@ -1261,7 +1304,7 @@ func TestLoopbackForged(t *testing.T) {
 	for name, call := range map[string]seccomp.Call{
 		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_BINDTOIFINDEX": seccomp.Option(unix.SO_BINDTOIFINDEX), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
 		"getsockname": seccomp.Any(unix.SYS_GETSOCKNAME), "getpeername": seccomp.Any(unix.SYS_GETPEERNAME), "SO_NETNS_COOKIE": seccomp.Option(unix.SO_NETNS_COOKIE),
-		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO),
+		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO), "SO_COOKIE": seccomp.Option(unix.SO_COOKIE),
 	} {
 		for errno, want := range map[syscall.Errno]string{unix.EPERM: "operation not permitted", unix.EINTR: "interrupted system call", 0: "protocol error"} {
 			tests = append(tests, forged{name, call, errno, want})
@@ -1335,7 +1378,7 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
-	const tcpInfo = 6 // the getsockopt(2) by this number, if the netlink socket is opened too
+	const tcpInfo = 8 // the getsockopt(2) by this number, if the netlink socket is opened too
 	for state := range byte(13) {
 		want := noOwner(unix.ENOTCONN)
 		switch state {

@@ -222,10 +222,11 @@ check_connected(int fd)
 	return is_connected(state) ? 0 : ENOTCONN;
 }
 
+/* Of the socket or of its network namespace. */
 static int
-get_netns(int fd, uint64_t *cookie)
+get_cookie(int fd, int option, uint64_t *cookie)
 {
-	int error = get_option(fd, SOL_SOCKET, CPEERCRED_SO_NETNS_COOKIE, cookie, sizeof(*cookie));
+	int error = get_option(fd, SOL_SOCKET, option, cookie, sizeof(*cookie));
 
 	return error == ENOPROTOOPT ? CPEERCRED_NO_NETNS_COOKIE : error;
 }
@@ -236,6 +237,7 @@ get_netns(int fd, uint64_t *cookie)
  */
 static struct {
 	int open, fd;
+	uint64_t cookie; /* no other socket has it */
 	uint64_t netns;
 	uint32_t serial; /* of the last question */
 } sock_diag;
@@ -248,19 +250,27 @@ close_sock_diag(void)
 	sock_diag.open = 0;
 }
 
-/* Makes it a socket of the network namespace, if this thread is in it. */
+/*
+ * Makes it a socket of the network namespace, if this thread is in it.
+ *
+ * The program may have closed all descriptors, and the number may mean another file by now.
+ */
 static int
 enter_netns(uint64_t netns)
 {
+	uint64_t cookie;
 	int error;
 
+	if (get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &cookie) != 0 || cookie != sock_diag.cookie)
+		sock_diag.open = 0;
 	if (sock_diag.open && sock_diag.netns == netns)
 		return 0;
 	close_sock_diag();
 	if ((sock_diag.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, CPEERCRED_NETLINK_SOCK_DIAG)) == -1)
 		return errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT ? CPEERCRED_NO_SOCK_DIAG : call_error();
 	sock_diag.open = 1;
-	if ((error = get_netns(sock_diag.fd, &sock_diag.netns)) != 0) {
+	if ((error = get_cookie(sock_diag.fd, CPEERCRED_SO_NETNS_COOKIE, &sock_diag.netns)) != 0 ||
+	    (error = get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &sock_diag.cookie)) != 0) {
 		close_sock_diag();
 		return error;
 	}
@@ -398,7 +408,7 @@ get_owner(int fd, const struct end *from, const struct end *to, uint32_t *uid)
 	uint64_t netns;
 	int error;
 
-	if ((error = get_netns(fd, &netns)) != 0 || (error = enter_netns(netns)) != 0)
+	if ((error = get_cookie(fd, CPEERCRED_SO_NETNS_COOKIE, &netns)) != 0 || (error = enter_netns(netns)) != 0)
 		return error;
 	error = ask_owner(from, to, 0, uid);
 	/* Without tcp_diag there is no answer about our own end either. */

@@ -209,6 +209,7 @@ type sockDiag struct {
 	sync.Mutex
 	open   bool
 	fd     int
+	cookie uint64 // of the socket; no other socket has it
 	netns  uint64 // the cookie of its network namespace
 	serial uint32 // of the last question
 }
@@ -220,7 +221,7 @@ type sockDiag struct {
 // the two, and the owner of a socket that was not accepted reads as root before Linux 6.17.
 // So the socket must have an inode in one answer, and the next tells the uid.
 func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
-	netns, err := netnsCookie(fd)
+	netns, err := cookie(fd, unix.SO_NETNS_COOKIE)
 	if err != nil {
 		return 0, err
 	}
@@ -242,22 +243,28 @@ func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
 	return diag.ask(from, to, 0)
 }
 
-func netnsCookie(fd int) (uint64, error) {
-	cookie := poisoned[uint64]()
-	length, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE, unsafe.Pointer(&cookie), unsafe.Sizeof(cookie))
+// cookie returns SO_COOKIE or SO_NETNS_COOKIE.
+func cookie(fd, option int) (uint64, error) {
+	value := poisoned[uint64]()
+	length, err := getsockopt(fd, unix.SOL_SOCKET, option, unsafe.Pointer(&value), unsafe.Sizeof(value))
 	switch {
 	case errors.Is(err, unix.ENOPROTOOPT):
 		return 0, errNoCookie
 	case err != nil:
 		return 0, err
-	case uintptr(length) != unsafe.Sizeof(cookie) || cookie == poisoned[uint64]():
+	case uintptr(length) != unsafe.Sizeof(value) || value == poisoned[uint64]():
 		return 0, unix.EPROTO
 	}
-	return cookie, nil
+	return value, nil
 }
 
 // enter makes d a socket of the network namespace, if this thread is in it.
+//
+// The program may have closed all descriptors, and the number may mean another file by now.
 func (d *sockDiag) enter(netns uint64) error {
+	if known, err := cookie(d.fd, unix.SO_COOKIE); err != nil || known != d.cookie {
+		d.open = false
+	}
 	if d.open && d.netns == netns {
 		return nil
 	}
@@ -270,7 +277,11 @@ func (d *sockDiag) enter(netns uint64) error {
 		return err
 	}
 	d.open, d.fd = true, fd
-	if d.netns, err = netnsCookie(fd); err != nil {
+	d.netns, err = cookie(fd, unix.SO_NETNS_COOKIE)
+	if err == nil {
+		d.cookie, err = cookie(fd, unix.SO_COOKIE)
+	}
+	if err != nil {
 		d.close()
 		return err
 	}

@@ -449,7 +449,7 @@ option_of_loopback(struct call *c, int is_own, void *value)
 		follow(c, &protocol, value, 0);
 	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_BINDTOIFINDEX)
 		follow(c, &device, value, 0);
-	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_NETNS_COOKIE)
+	else if (c->level == SOL_SOCKET && (c->option == CPEERCRED_SO_NETNS_COOKIE || c->option == CPEERCRED_SO_COOKIE))
 		follow(c, &cookie, value, 0);
 	else
 		broken("an option is asked that a loopback connection has");
@@ -871,7 +871,7 @@ kernel_connect(int fd, const struct sockaddr *address, socklen_t length)
 extern atomic_int packet_ends_are_right;
 extern struct {
 	int open, fd;
-	uint64_t netns;
+	uint64_t cookie, netns;
 	uint32_t serial;
 } sock_diag;
 
