@@ -370,8 +370,10 @@ func overMPTCP(t testing.TB, o owner) owner {
 	if _, err := unix.GetsockoptInt(socket(t, unix.AF_INET, unix.SOCK_STREAM), unix.SOL_IP, unix.SO_ORIGINAL_DST); err == unix.ENOPROTOOPT {
 		return o
 	}
-	return owner{Err: "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"}
+	return owner{Err: errMultipath}
 }
+
+const errMultipath = "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"
 
 // redirectRules makes the port 8081 another name of 8080, as container engines do.
 const redirectRules = `table inet moved {
@@ -891,23 +893,6 @@ func TestLoopbackDevices(t *testing.T) {
 	agreeOnOwner(t, next, noOwner(unix.ENOENT))
 }
 
-// The addresses of our end can be those of a connection on another device.
-func TestLoopbackOtherDevice(t *testing.T) {
-	reexec.NeedRoot(t)
-	needTCPDiag(t)
-	file := tcpFile(t)
-	for device, want := range map[byte]owner{
-		1: ownedBy(tcpClient),
-		2: {Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"},
-	} {
-		answer := binary.NativeEndian.AppendUint32(nil, uint32(device))
-		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: 2, Made: true, Writes: map[int][]byte{4: answer}})
-		if got != want || then != ownedBy(tcpClient) {
-			t.Errorf("device %d: %+v, then %+v, want %+v and then %d", device, got, then, want, tcpClient)
-		}
-	}
-}
-
 // A connection that the listener defers has no owner yet, like one that is not accepted.
 func TestLoopbackDeferred(t *testing.T) {
 	needTCPDiag(t)
@@ -1332,12 +1317,159 @@ func TestLoopbackForged(t *testing.T) {
 
 // askOwnerForged returns what the first implementation says of file if the kernel's answer
 // to a call is changed, and then when it is not.
-func askOwnerForged(t *testing.T, file *os.File, answer callAnswer) (forged, then owner) {
+func askOwnerForged(t *testing.T, file *os.File, answer callAnswer, options ...func(*role)) (forged, then owner) {
 	t.Helper()
 	seccomp.NeedNotification(t)
+	r := role{Do: "ask owner", Answer: &answer}
+	for _, option := range options {
+		option(&r)
+	}
 	var got ownerReport
-	start(t, role{Do: "ask owner", Answer: &answer}, withFile(file)).Decode(&got)
+	start(t, r, withFile(file)).Decode(&got)
 	return got.Implementations[0][implementations[0].name], got.Implementations[1][implementations[0].name]
+}
+
+// failing makes other calls fail too.
+func failing(call seccomp.Call, errno syscall.Errno) func(*role) {
+	return func(r *role) { r.Calls, r.Errnos = []seccomp.Call{call}, []syscall.Errno{errno} }
+}
+
+// The numbers of the getsockopt(2) calls of the first question, which opens the netlink socket.
+const (
+	_ = iota
+	_ // SO_PROTOCOL
+	askDevice
+	askOriginal
+	askNetns
+	_ // SO_COOKIE of the netlink socket, if it is open
+	askOwnNetns
+	_ // SO_COOKIE
+	askState
+)
+
+// A single answer of the kernel decides.
+func TestLoopbackAnswers(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	file := tcpFile(t)
+	fd := descriptor(t, file)
+	spoken, err := bareDiagAnswer(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.NativeEndian.PutUint32(spoken[atSerial:], 1)
+	long := append(spoken, make([]byte, 1024-len(spoken))...)
+	binary.NativeEndian.PutUint32(long, 1024)
+	own, ownErr := unix.Getsockname(fd)
+	peer, peerErr := unix.Getpeername(fd)
+	netns, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err := errors.Join(ownErr, peerErr, err); err != nil {
+		t.Fatal(err)
+	}
+	word := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+	inet := func(at netip.AddrPort) []byte {
+		b := binary.BigEndian.AppendUint16(binary.NativeEndian.AppendUint16(nil, unix.AF_INET), at.Port())
+		return append(b, at.Addr().AsSlice()...)
+	}
+	elsewhere := netip.MustParseAddrPort("192.0.2.1:80")
+	netlink := func(family uint16, pid uint32) []byte {
+		return append(binary.NativeEndian.AppendUint16(nil, family), append([]byte{0, 0}, word(pid)...)...)
+	}
+	option := func(when int, errno syscall.Errno, writes map[int][]byte) callAnswer {
+		return callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: when, Made: errno == 0, Errno: errno, Writes: writes}
+	}
+	original := func(at netip.AddrPort) callAnswer {
+		a := option(askOriginal, 0, map[int][]byte{4: inet(at)})
+		a.Made = false // it would shorten the length if it failed
+		return a
+	}
+	received := func(writes map[int][]byte) callAnswer {
+		return callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Writes: writes}
+	}
+	there := otherNetworkNamespace(t)
+	for _, test := range []struct {
+		name   string
+		file   *os.File
+		answer callAnswer
+		want   owner
+		also   []func(*role)
+	}{
+		{"our address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
+		{"the peer's address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETPEERNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
+		{"the device lo", file, option(askDevice, 0, map[int][]byte{4: word(1)}), ownedBy(tcpClient), nil},
+		{"another device", file, option(askDevice, 0, map[int][]byte{4: word(2)}), owner{Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"}, nil},
+		{"no tracking", file, option(askOriginal, unix.ENOPROTOOPT, nil), ownedBy(tcpClient), nil},
+		{"not tracked", file, option(askOriginal, unix.ENOENT, nil), ownedBy(tcpClient), nil},
+		{"not redirected", file, original(addrPort(own)), ownedBy(tcpClient), nil},
+		{"not redirected, of a client", file, original(addrPort(peer)), ownedBy(tcpClient), nil},
+		{"redirected", file, original(elsewhere), owner{Err: "a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found"}, nil},
+		{"MPTCP, no socket", file, option(askOriginal, unix.EOPNOTSUPP, nil), noOwner(unix.EMFILE), []func(*role){failing(seccomp.Any(unix.SYS_SOCKET), unix.EMFILE)}},
+		{"no cookie", file, option(askNetns, unix.EPERM, nil), noOwner(unix.EPERM), nil},
+		{"half a cookie", file, option(askNetns, 0, map[int][]byte{5: word(4)}), noOwner(unix.EPROTO), nil},
+		{"no cookie of the netlink socket", file, option(askOwnNetns, unix.EPERM, nil), noOwner(unix.EPERM), nil},
+		{"a long state", file, option(askState, 0, map[int][]byte{5: word(2)}), noOwner(unix.EPROTO), nil},
+		{"a full answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1024, Writes: map[int][]byte{2: long}}, ownedBy(tcpClient), nil},
+		{"too long an answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1025, Writes: map[int][]byte{2: long}}, noOwner(unix.EPROTO), nil},
+		{"another sender", file, received(map[int][]byte{5: netlink(unix.AF_NETLINK, 1)}), noOwner(unix.EPROTO), nil},
+		{"a sender of another family", file, received(map[int][]byte{5: netlink(unix.AF_INET, 0)}), noOwner(unix.EPROTO), nil},
+		{"half a sender", file, received(map[int][]byte{6: word(8)}), noOwner(unix.EPROTO), nil},
+		{"no tcp_diag", there, option(askNetns, 0, map[int][]byte{4: binary.NativeEndian.AppendUint64(nil, netns)}), owner{Err: "the kernel does not report TCP sockets: load its module tcp_diag"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, then := askOwnerForged(t, test.file, test.answer, test.also...)
+			if got != test.want {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+			if want := ownedBy(tcpClient); then != want && test.file == file && test.also == nil {
+				t.Errorf("then %+v, want %+v", then, want)
+			}
+		})
+	}
+}
+
+// A kernel that tracks no connections redirects none, and one that does not say so of an MPTCP
+// socket may. A TCP socket of our own tells them apart.
+func TestLoopbackUntrackedMultipath(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	listener := listenTCP(t, "tcp6", "::1")
+	client, err := net.Dial("tcp6", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	file, err := acceptTCP(t, listener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	answer := callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: askOriginal, Errno: unix.EOPNOTSUPP}
+	for errno, want := range map[syscall.Errno]owner{
+		unix.ENOPROTOOPT: ownedBy(0),
+		unix.ENOENT:      {Err: errMultipath},
+	} {
+		// Only the socket of our own is asked over IPv4.
+		got, _ := askOwnerForged(t, file, answer, failing(seccomp.Call{Number: unix.SYS_GETSOCKOPT, Argument: 1, Value: unix.SOL_IP}, errno))
+		if got != want {
+			t.Errorf("%v: %+v, want %+v", errno, got, want)
+		}
+	}
+}
+
+// otherNetworkNamespace returns an end of a connection there.
+func otherNetworkNamespace(t *testing.T) (end *os.File) {
+	t.Helper()
+	inNetworkNamespace(t, func() {
+		server, _ := barePair(t, [4]byte{127, 0, 0, 1})
+		fd, err := unix.FcntlInt(uintptr(server), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			runtime.Goexit()
+		}
+		end = os.NewFile(uintptr(fd), "a connection elsewhere")
+	})
+	t.Cleanup(func() { end.Close() })
+	return end
 }
 
 // A late answer is never taken for the answer to the next question.
@@ -1378,14 +1510,13 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
-	const tcpInfo = 8 // the getsockopt(2) by this number, if the netlink socket is opened too
 	for state := range byte(13) {
 		want := noOwner(unix.ENOTCONN)
 		switch state {
 		case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
 			want = ownedBy(tcpClient)
 		}
-		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: tcpInfo, Made: true, Writes: map[int][]byte{4: {state}}})
+		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: askState, Made: true, Writes: map[int][]byte{4: {state}}})
 		if got != want || then != ownedBy(tcpClient) {
 			t.Errorf("state %d: %+v, then %+v, want %+v and then %d", state, got, then, want, tcpClient)
 		}

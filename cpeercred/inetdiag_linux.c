@@ -338,10 +338,8 @@ exchange(const struct question *q, union answer *a, size_t *length)
 	socklen_t len = sizeof(sender);
 	ssize_t n;
 
-	if ((n = sendto(sock_diag.fd, q, sizeof(*q), 0, NULL, 0)) == -1)
+	if (sendto(sock_diag.fd, q, sizeof(*q), 0, NULL, 0) == -1)
 		return call_error();
-	if (n != (ssize_t)sizeof(*q))
-		return EPROTO;
 	memset(a, 0xff, sizeof(*a));
 	memset(&sender, 0xff, sizeof(sender));
 	n = recvfrom(sock_diag.fd, a, sizeof(*a), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &len);

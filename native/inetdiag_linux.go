@@ -262,7 +262,7 @@ func cookie(fd, option int) (uint64, error) {
 //
 // The program may have closed all descriptors, and the number may mean another file by now.
 func (d *sockDiag) enter(netns uint64) error {
-	if known, err := cookie(d.fd, unix.SO_COOKIE); err != nil || known != d.cookie {
+	if known, _ := cookie(d.fd, unix.SO_COOKIE); known != d.cookie { // and never 0
 		d.open = false
 	}
 	if d.open && d.netns == netns {
@@ -319,13 +319,8 @@ func (d *sockDiag) ask(from, to netip.AddrPort, device uint32) (uint32, error) {
 
 // exchange returns the length of the answer. The kernel answers during sendto(2).
 func (d *sockDiag) exchange(question *diagQuestion, answer *[diagRoom]byte) (length int, err error) {
-	size := unsafe.Sizeof(*question)
-	sent, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(question)), size, 0, 0, 0)
-	switch {
-	case errno != 0:
+	if _, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(question)), unsafe.Sizeof(*question), 0, 0, 0); errno != 0 {
 		return 0, errno
-	case sent != size:
-		return 0, unix.EPROTO
 	}
 	sender := poisoned[unix.RawSockaddrNetlink]()
 	senderSize := uint32(unsafe.Sizeof(sender))
@@ -392,19 +387,19 @@ func newDiagQuestion(from, to netip.AddrPort, device, serial uint32) (q diagQues
 	return q
 }
 
-// names returns the addresses of a socket of the family.
-func (id *diagID) names(family uint8) (from, to netip.AddrPort, err error) {
+// names returns the addresses of a socket of the family, or none if it is not one of TCP.
+func (id *diagID) names(family uint8) (from, to netip.AddrPort) {
 	src, dst := netip.AddrFrom16(id.src).Unmap(), netip.AddrFrom16(id.dst).Unmap()
 	switch family {
 	case unix.AF_INET:
 		src, dst = netip.AddrFrom4([4]byte(id.src[:4])), netip.AddrFrom4([4]byte(id.dst[:4]))
 	case unix.AF_INET6:
 	default:
-		return from, to, unix.EPROTO
+		return from, to
 	}
 	from = netip.AddrPortFrom(src, binary.BigEndian.Uint16(id.sport[:]))
 	to = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(id.dport[:]))
-	return from, to, nil
+	return from, to
 }
 
 // decode decodes what the kernel says to q. EPROTO means that it is not an answer to q.
@@ -415,11 +410,11 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	var a diagAnswer
 	copy(bytesOf(&a), message)
 	switch {
-	case len(message) < unix.SizeofNlMsghdr, uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
+	case uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
 		a.Flags&(unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR) != 0:
 		return 0, unix.EPROTO
 	case a.Type == unix.NLMSG_ERROR:
-		return 0, decodeDiagError(message[unix.SizeofNlMsghdr:])
+		return 0, decodeDiagError(message)
 	case a.Type != unix.SOCK_DIAG_BY_FAMILY, uintptr(len(message)) < unsafe.Sizeof(a):
 		return 0, unix.EPROTO
 	case a.state == unix.BPF_TCP_SYN_RECV: // a connection for which the listener has no room yet
@@ -427,10 +422,10 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	case !isConnected(a.state):
 		return 0, unix.ENOTCONN
 	}
-	from, to, err := a.id.names(a.family)
-	askedFrom, askedTo, _ := q.id.names(q.family)
+	from, to := a.id.names(a.family)
+	askedFrom, askedTo := q.id.names(q.family)
 	switch {
-	case err != nil, from != askedFrom, to != askedTo, a.uid == noID:
+	case from != askedFrom, to != askedTo, a.uid == noID:
 		return 0, unix.EPROTO
 	case a.inode == 0 && a.state == unix.BPF_TCP_ESTABLISHED:
 		return 0, unix.EAGAIN
@@ -440,13 +435,13 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	return a.uid, nil
 }
 
-// decodeDiagError decodes struct nlmsgerr, which begins with a negative errno.
-func decodeDiagError(payload []byte) error {
-	if len(payload) < 4 {
+// decodeDiagError decodes a message with struct nlmsgerr, which begins with a negative errno.
+func decodeDiagError(message []byte) error {
+	if len(message) < unix.SizeofNlMsghdr+4 {
 		return unix.EPROTO
 	}
 	const maxErrno = 4095
-	errno := -int64(int32(binary.NativeEndian.Uint32(payload)))
+	errno := -int64(int32(binary.NativeEndian.Uint32(message[unix.SizeofNlMsghdr:])))
 	if errno < 1 || errno > maxErrno {
 		return unix.EPROTO
 	}

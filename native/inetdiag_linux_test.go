@@ -124,11 +124,13 @@ func diagTests() (tests []diagTest) {
 	} {
 		whole(fmt.Sprintf("error %d", errno), want, func(q diagQuestion) []byte { return diagError(q, errno) })
 	}
-	whole("half an error", unix.EPROTO, func(q diagQuestion) []byte {
-		b := diagError(q, -2)[:18]
-		put32(atLen, 18)(b)
-		return b
-	})
+	for n, err := range map[int]error{15: unix.EPROTO, 16: unix.EPROTO, 18: unix.EPROTO, 19: unix.EPROTO, 20: unix.ENOENT} {
+		whole(fmt.Sprintf("%d bytes of an error", n), err, func(q diagQuestion) []byte {
+			b := diagError(q, -2)[:n]
+			put32(atLen, uint32(n))(b)
+			return b
+		})
+	}
 	whole("an error of another question", unix.EPROTO, func(q diagQuestion) []byte {
 		b := diagError(q, -2)
 		put32(atSeq, 1<<31)(b)
