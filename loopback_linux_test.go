@@ -204,7 +204,13 @@ func playTCP(r role) error {
 	linger := &unix.Linger{Onoff: 1}
 	steps := map[string]func() error{
 		"socket": func() (err error) { fd, err = unix.Socket(domain, unix.SOCK_STREAM, protocol); return },
-		"bind":   func() error { return unix.Bind(fd, at(r.Local)) },
+		"bind": func() error { // the kernel frees a port a moment after it has forgotten the socket
+			for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+				if err := unix.Bind(fd, at(r.Local)); !errors.Is(err, unix.EADDRINUSE) || time.Now().After(deadline) {
+					return err
+				}
+			}
+		},
 		"listen": func() error { return unix.Listen(fd, 1) },
 		"accept": func() (err error) { fd, _, err = unix.Accept(fd); return },
 		"deaf": func() error { // the kernel drops all that arrives
