@@ -3,6 +3,7 @@
 package peercred_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -1152,13 +1153,26 @@ func TestLoopbackDescriptors(t *testing.T) {
 	ours, _ := tcpPair(t)
 	fd := descriptor(t, ours)
 	askOwners(fd)
-	before := descriptorsOpen()
+	cookies := func() (all []uint64) {
+		for _, fd := range keptSockets(t) {
+			cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, cookie)
+		}
+		return all
+	}
+	kept, before := cookies(), descriptorsOpen()
 	for range 100 {
 		askOwners(fd)
 		askOwners(-1)
 	}
 	if got := opened(before); len(got) > 0 {
 		t.Errorf("descriptors %d are open, and were not before", got)
+	}
+	if diff := cmp.Diff(kept, cookies()); diff != "" {
+		t.Errorf("the netlink sockets that are kept (-want +got):\n%s", diff)
 	}
 	for _, fd := range keptSockets(t) {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -1353,6 +1367,13 @@ const (
 	askState
 )
 
+// named is another name of our end.
+func named(writes map[int][]byte) callAnswer {
+	return callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKNAME}, When: 1, Made: true, Writes: writes}
+}
+
+func word(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
 // A single answer of the kernel decides.
 func TestLoopbackAnswers(t *testing.T) {
 	reexec.NeedRoot(t)
@@ -1364,6 +1385,8 @@ func TestLoopbackAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary.NativeEndian.PutUint32(spoken[atSerial:], 1)
+	other := bytes.Clone(spoken)
+	binary.NativeEndian.PutUint32(other[atSerial:], 99)
 	long := append(spoken, make([]byte, 1024-len(spoken))...)
 	binary.NativeEndian.PutUint32(long, 1024)
 	own, ownErr := unix.Getsockname(fd)
@@ -1372,7 +1395,6 @@ func TestLoopbackAnswers(t *testing.T) {
 	if err := errors.Join(ownErr, peerErr, err); err != nil {
 		t.Fatal(err)
 	}
-	word := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 	inet := func(at netip.AddrPort) []byte {
 		b := binary.BigEndian.AppendUint16(binary.NativeEndian.AppendUint16(nil, unix.AF_INET), at.Port())
 		return append(b, at.Addr().AsSlice()...)
@@ -1400,8 +1422,10 @@ func TestLoopbackAnswers(t *testing.T) {
 		want   owner
 		also   []func(*role)
 	}{
-		{"our address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
+		{"our address", file, named(map[int][]byte{2: inet(elsewhere)}), noOwner(unix.EADDRNOTAVAIL), nil},
 		{"the peer's address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETPEERNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
+		{"a family of no address", file, named(map[int][]byte{2: word(unix.AF_UNIX)[:2]}), noOwner(unix.EPROTO), nil},
+		{"too long an address", file, named(map[int][]byte{3: word(unix.SizeofSockaddrInet6)}), noOwner(unix.EPROTO), nil},
 		{"the device lo", file, option(askDevice, 0, map[int][]byte{4: word(1)}), ownedBy(tcpClient), nil},
 		{"another device", file, option(askDevice, 0, map[int][]byte{4: word(2)}), owner{Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"}, nil},
 		{"no tracking", file, option(askOriginal, unix.ENOPROTOOPT, nil), ownedBy(tcpClient), nil},
@@ -1419,6 +1443,7 @@ func TestLoopbackAnswers(t *testing.T) {
 		{"another sender", file, received(map[int][]byte{5: netlink(unix.AF_NETLINK, 1)}), noOwner(unix.EPROTO), nil},
 		{"a sender of another family", file, received(map[int][]byte{5: netlink(unix.AF_INET, 0)}), noOwner(unix.EPROTO), nil},
 		{"half a sender", file, received(map[int][]byte{6: word(8)}), noOwner(unix.EPROTO), nil},
+		{"a late answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Result: 88, Writes: map[int][]byte{2: other, 5: netlink(unix.AF_NETLINK, 0)}}, noOwner(unix.EPROTO), nil},
 		{"no tcp_diag", there, option(askNetns, 0, map[int][]byte{4: binary.NativeEndian.AppendUint64(nil, netns)}), owner{Err: "the kernel does not report TCP sockets: load its module tcp_diag"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -1435,7 +1460,7 @@ func TestLoopbackAnswers(t *testing.T) {
 
 // A kernel that tracks no connections redirects none, and one that does not say so of an MPTCP
 // socket may. A TCP socket of our own tells them apart.
-func TestLoopbackUntrackedMultipath(t *testing.T) {
+func TestLoopbackAnswersIPv6(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	listener := listenTCP(t, "tcp6", "::1")
@@ -1449,6 +1474,17 @@ func TestLoopbackUntrackedMultipath(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
+	for _, test := range []struct {
+		writes map[int][]byte
+		want   owner
+	}{
+		{map[int][]byte{2: append(word(unix.AF_INET6)[:2], make([]byte, 22)...)}, noOwner(unix.EADDRNOTAVAIL)}, // [::]:0
+		{map[int][]byte{3: word(unix.SizeofSockaddrInet4)}, noOwner(unix.EPROTO)},
+	} {
+		if got, _ := askOwnerForged(t, file, named(test.writes)); got != test.want {
+			t.Errorf("the name %v: %+v, want %+v", test.writes, got, test.want)
+		}
+	}
 	answer := callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: askOriginal, Errno: unix.EOPNOTSUPP}
 	for errno, want := range map[syscall.Errno]owner{
 		unix.ENOPROTOOPT: ownedBy(0),

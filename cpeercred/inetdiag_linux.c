@@ -261,7 +261,8 @@ enter_netns(uint64_t netns)
 	uint64_t cookie;
 	int error;
 
-	if (get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &cookie) != 0 || cookie != sock_diag.cookie)
+	(void)get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &cookie); /* all ones if it fails */
+	if (cookie != sock_diag.cookie)
 		sock_diag.open = 0;
 	if (sock_diag.open && sock_diag.netns == netns)
 		return 0;
@@ -307,7 +308,7 @@ decode_answer(const union answer *a, size_t length, uint32_t serial, const struc
 	const struct cpeercred_diag_message *m = &a->message;
 	struct end src, dst;
 
-	if (length < sizeof(a->header) || a->header.len != length || a->header.seq != serial ||
+	if (a->header.len != length || a->header.seq != serial ||
 	    (a->header.flags & (CPEERCRED_NLM_F_MULTI | CPEERCRED_NLM_F_DUMP_INTR)) != 0)
 		return EPROTO;
 	if (a->header.type == CPEERCRED_NLMSG_ERROR) {
@@ -345,7 +346,7 @@ exchange(const struct question *q, union answer *a, size_t *length)
 	n = recvfrom(sock_diag.fd, a, sizeof(*a), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &len);
 	if (n == -1)
 		return errno == EAGAIN ? EPROTO : call_error(); /* EAGAIN: there is none */
-	if (n < 0 || (size_t)n > sizeof(*a) || len != sizeof(sender) || sender.family != AF_NETLINK || sender.pid != 0)
+	if ((size_t)n > sizeof(*a) || len != sizeof(sender) || sender.family != AF_NETLINK || sender.pid != 0)
 		return EPROTO;
 	*length = (size_t)n;
 	return 0;
