@@ -1388,7 +1388,9 @@ func TestLoopbackAnswers(t *testing.T) {
 	other := bytes.Clone(spoken)
 	binary.NativeEndian.PutUint32(other[atSerial:], 99)
 	long := append(spoken, make([]byte, 1024-len(spoken))...)
+	tooLong := bytes.Clone(long)
 	binary.NativeEndian.PutUint32(long, 1024)
+	binary.NativeEndian.PutUint32(tooLong, 1025)
 	own, ownErr := unix.Getsockname(fd)
 	peer, peerErr := unix.Getpeername(fd)
 	netns, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
@@ -1424,8 +1426,8 @@ func TestLoopbackAnswers(t *testing.T) {
 	}{
 		{"our address", file, named(map[int][]byte{2: inet(elsewhere)}), noOwner(unix.EADDRNOTAVAIL), nil},
 		{"the peer's address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETPEERNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
-		{"a family of no address", file, named(map[int][]byte{2: word(unix.AF_UNIX)[:2]}), noOwner(unix.EPROTO), nil},
-		{"too long an address", file, named(map[int][]byte{3: word(unix.SizeofSockaddrInet6)}), noOwner(unix.EPROTO), nil},
+		{"a name of another family", file, named(map[int][]byte{2: word(unix.AF_UNIX)[:2]}), noOwner(unix.EPROTO), nil},
+		{"too long a name", file, named(map[int][]byte{3: word(unix.SizeofSockaddrInet6)}), noOwner(unix.EPROTO), nil},
 		{"the device lo", file, option(askDevice, 0, map[int][]byte{4: word(1)}), ownedBy(tcpClient), nil},
 		{"another device", file, option(askDevice, 0, map[int][]byte{4: word(2)}), owner{Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"}, nil},
 		{"no tracking", file, option(askOriginal, unix.ENOPROTOOPT, nil), ownedBy(tcpClient), nil},
@@ -1439,7 +1441,7 @@ func TestLoopbackAnswers(t *testing.T) {
 		{"no cookie of the netlink socket", file, option(askOwnNetns, unix.EPERM, nil), noOwner(unix.EPERM), nil},
 		{"a long state", file, option(askState, 0, map[int][]byte{5: word(2)}), noOwner(unix.EPROTO), nil},
 		{"a full answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1024, Writes: map[int][]byte{2: long}}, ownedBy(tcpClient), nil},
-		{"too long an answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1025, Writes: map[int][]byte{2: long}}, noOwner(unix.EPROTO), nil},
+		{"too long an answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1025, Writes: map[int][]byte{2: tooLong}}, noOwner(unix.EPROTO), nil},
 		{"another sender", file, received(map[int][]byte{5: netlink(unix.AF_NETLINK, 1)}), noOwner(unix.EPROTO), nil},
 		{"a sender of another family", file, received(map[int][]byte{5: netlink(unix.AF_INET, 0)}), noOwner(unix.EPROTO), nil},
 		{"half a sender", file, received(map[int][]byte{6: word(8)}), noOwner(unix.EPROTO), nil},

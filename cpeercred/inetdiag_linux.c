@@ -52,10 +52,11 @@ is_same(const struct end *a, const struct end *b)
 	return memcmp(a->address, b->address, sizeof(a->address)) == 0 && a->port == b->port;
 }
 
-/* 0 if family is neither AF_INET nor AF_INET6. */
-static int
+/* All zeroes if family is neither AF_INET nor AF_INET6. */
+static void
 set_end(struct end *e, int family, const uint8_t *address, uint16_t port)
 {
+	memset(e, 0, sizeof(*e));
 	switch (family) {
 	case AF_INET:
 		memcpy(e->address, mapped, sizeof(mapped));
@@ -65,10 +66,9 @@ set_end(struct end *e, int family, const uint8_t *address, uint16_t port)
 		memcpy(e->address, address, sizeof(e->address));
 		break;
 	default:
-		return 0;
+		return;
 	}
 	e->port = port;
-	return 1;
 }
 
 /* Poisoned: value is not all ones if the kernel wrote it. */
@@ -109,9 +109,9 @@ static int
 decode_name(const union name *name, socklen_t len, struct end *e)
 {
 	if (name->any.sa_family == AF_INET && len == sizeof(name->v4))
-		(void)set_end(e, AF_INET, (const uint8_t *)&name->v4.sin_addr, name->v4.sin_port);
+		set_end(e, AF_INET, (const uint8_t *)&name->v4.sin_addr, name->v4.sin_port);
 	else if (name->any.sa_family == AF_INET6 && len == sizeof(name->v6))
-		(void)set_end(e, AF_INET6, name->v6.sin6_addr.s6_addr, name->v6.sin6_port);
+		set_end(e, AF_INET6, name->v6.sin6_addr.s6_addr, name->v6.sin6_port);
 	else
 		return EPROTO;
 	return 0;
@@ -322,8 +322,9 @@ decode_answer(const union answer *a, size_t length, uint32_t serial, const struc
 		return EAGAIN;
 	if (!is_connected(m->state))
 		return ENOTCONN;
-	if (!set_end(&src, m->family, m->id.src, m->id.sport) || !set_end(&dst, m->family, m->id.dst, m->id.dport) ||
-	    !is_same(&src, from) || !is_same(&dst, to) || m->uid == (uid_t)-1)
+	set_end(&src, m->family, m->id.src, m->id.sport);
+	set_end(&dst, m->family, m->id.dst, m->id.dport);
+	if (!is_same(&src, from) || !is_same(&dst, to) || m->uid == (uid_t)-1)
 		return EPROTO;
 	if (m->inode == 0)
 		return m->state == TCP_ESTABLISHED ? EAGAIN : ENOTCONN;
