@@ -20,7 +20,7 @@ type callAnswer struct {
 	When    int            // the number of the call, from 1; 0 means every call
 	Made    bool           // the call is made, and Writes overwrites its output
 	Errno   syscall.Errno  // the error, or 0
-	Result  int64          // the result without an error
+	Result  int64          // the result without an error; if Made, 0 leaves that of the call
 	Writes  map[int][]byte // by argument, from 1: the bytes to write where it points
 }
 
@@ -93,7 +93,10 @@ func (a callAnswer) answer(asked notification) response {
 	args, result := asked.arguments, response{id: asked.id, value: uint64(a.Result), error: -int32(a.Errno)}
 	if a.Made {
 		r, _, errno := unix.Syscall6(uintptr(asked.number), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]), uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
-		result.value, result.error = uint64(r), -int32(errno)
+		result.error = -int32(errno)
+		if a.Result == 0 {
+			result.value = uint64(r)
+		}
 	}
 	if result.error != 0 {
 		result.value = 0

@@ -16,23 +16,30 @@ import (
 //
 // The uid is the effective uid (on Linux the file system uid, which follows it) of the process
 // that called socket(2), or accept(2) for a server's end, as of that call. Later changes of
-// the process do not show. Another process may have inherited or received the socket since.
-// Root can give the socket to another user by fchown(2). The uid is 0 to 4294967294. On Linux
-// a uid that our user namespace does not map is the overflow id, 65534.
+// the process do not show. Root can give the socket to another user by fchown(2). The uid is 0
+// to 4294967294. On Linux a uid that our user namespace does not map is the overflow id, 65534.
+//
+// Another process may have inherited or received the socket, even before it was connected. A
+// process that has any TCP socket of another user can close its connection, or stop listening,
+// and then connect it to our server. So a service that systemd or inetd starts with a TCP
+// socket can pass as root.
 //
 // GetLoopbackPeerUID asks the kernel who owns the socket with the peer's address and port.
 // While our end is connected, no other socket can be connected with the same addresses and
 // ports, even if the peer has exited. GetLoopbackPeerUID checks after the answer that our end
-// is connected. So the answer is never about a process that got the port later.
+// is connected. So the answer is never about a process that got the port later. Sockets that
+// are bound to a network device (SO_BINDTODEVICE, a VRF) are an exception. So a peer with such
+// a socket is not found, and conn must not be bound to a device other than lo.
 //
 // A proxy is the peer of the connections that it makes. Examples are docker-proxy, ssh -L,
 // kubectl port-forward and slirp4netns. The uid is then the proxy's. A server that admits
 // this uid admits all users of the proxy.
 //
-// If a firewall's rule (DNAT, REDIRECT) redirects conn, the peer's socket has other addresses
-// than our end says, and GetLoopbackPeerUID returns an error. Linux does not report this for
-// MPTCP. So on a kernel that tracks connections, every MPTCP connection is an error. Linux
-// does not report source NAT either. Do not trust the uid where such rules apply to loopback.
+// If a firewall's rule (DNAT, REDIRECT) redirects conn, GetLoopbackPeerUID returns an error.
+// Linux does not report that for MPTCP. So on a kernel that tracks connections, every MPTCP
+// connection is an error. Do not trust the uid if a rule redirects connections over loopback to
+// the server's port, or changes where they come from. The kernel then gives some connections
+// the address of another user's socket, and a user who connects often gets one.
 // A process with CAP_NET_ADMIN in the network namespace can make sockets with any addresses,
 // and so impersonate every user there.
 //
@@ -45,18 +52,19 @@ import (
 //     127.0.0.0/8.
 //   - An error that wraps *[ErrPeerCredentialsUnavailable] on every system except Linux, on
 //     Linux before 5.14, on gVisor, in a sandbox that forbids AF_NETLINK sockets, on a kernel
-//     without tcp_diag, and for a conn that is of another network namespace, redirected, or
-//     MPTCP on a kernel that tracks connections.
+//     without tcp_diag, and for a conn that is of another network namespace or device,
+//     redirected, or MPTCP on a kernel that tracks connections.
 //   - An error that wraps [net.ErrClosed] if conn is closed.
 //   - Otherwise an error that begins with "failed to get the loopback peer's uid". It names
 //     the system and the call, and wraps the errno if there is one.
 //
 // The errno is ENOTCONN if conn is not connected, was reset, or if the peer has closed its
-// socket or exited. It is ENOENT if the kernel has forgotten the peer's socket, or does not
-// know one with that address. So ask right after Accept. It is EAGAIN on a client's conn that
-// the server has not accepted. Then read what the server sends first, and ask again.
+// socket or exited. It is ENOENT if the kernel has forgotten the peer's socket, does not know
+// one with that address, or if it is bound to a device. So ask right after Accept. It is EAGAIN
+// on a client's conn that the server has not accepted. Then read what the server sends first,
+// and ask again.
 //
-// On Linux a *net.TCPConn costs 10 system calls. The first question opens a netlink socket,
+// On Linux a *net.TCPConn costs 13 system calls. The first question opens a netlink socket,
 // which stays open. All questions share it, so they wait for one another.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.

@@ -3,6 +3,7 @@
 package peercred_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -204,15 +205,21 @@ func playTCP(r role) error {
 	linger := &unix.Linger{Onoff: 1}
 	steps := map[string]func() error{
 		"socket": func() (err error) { fd, err = unix.Socket(domain, unix.SOCK_STREAM, protocol); return },
-		"device": func() error { return unix.BindToDevice(fd, "lo") },
-		"bind":   func() error { return unix.Bind(fd, at(r.Local)) },
+		"bind": func() error { // the kernel frees a port a moment after it has forgotten the socket
+			for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+				if err := unix.Bind(fd, at(r.Local)); !errors.Is(err, unix.EADDRINUSE) || time.Now().After(deadline) {
+					return err
+				}
+			}
+		},
 		"listen": func() error { return unix.Listen(fd, 1) },
 		"accept": func() (err error) { fd, _, err = unix.Accept(fd); return },
 		"deaf": func() error { // the kernel drops all that arrives
 			drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 			return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
 		},
-		"connect": func() error { return unix.Connect(fd, at(r.Address)) },
+		"connect":    func() error { return unix.Connect(fd, at(r.Address)) },
+		"disconnect": func() error { return disconnect(fd) },
 		"connecting": func() error {
 			if err := unix.SetNonblock(fd, true); err != nil {
 				return err
@@ -296,21 +303,19 @@ const (
 func TestLoopbackPeers(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
-	for _, test := range []struct{ name, listen, address, dial, client, steps string }{
-		{"IPv4", "tcp4", "127.0.0.1", "tcp4", "", ""},
-		{"IPv4, another address", "tcp4", "127.0.0.2", "tcp4", "", ""},
-		{"IPv6", "tcp6", "::1", "tcp6", "", ""},
-		{"IPv4 to a listener of both", "tcp", "", "tcp4", "127.0.0.1", ""},
-		{"IPv4 from a socket of both", "tcp4", "127.0.0.1", "tcp6", "::ffff:127.0.0.1", ""},
-		{"IPv4 between sockets of both", "tcp", "", "tcp6", "::ffff:127.0.0.1", ""},
-		{"MPTCP", "mptcp4", "127.0.0.1", "mptcp4", "", ""},
-		{"MPTCP over IPv6", "mptcp6", "::1", "mptcp6", "", ""},
-		{"MPTCP between sockets of both", "mptcp", "", "mptcp6", "::ffff:127.0.0.1", ""},
-		{"MPTCP to a TCP listener", "tcp4", "127.0.0.1", "mptcp4", "", ""},
-		{"TCP to an MPTCP listener", "mptcp4", "127.0.0.1", "tcp4", "", ""},
-		{"SO_REUSEPORT", "tcp4 reuseport", "127.0.0.1", "tcp4", "", ""},
-		{"a client of the device lo", "tcp4", "127.0.0.1", "tcp4", "", "device, "},
-		{"a client of the device lo, over IPv6", "tcp6", "::1", "tcp6", "", "device, "},
+	for _, test := range []struct{ name, listen, address, dial, client string }{
+		{"IPv4", "tcp4", "127.0.0.1", "tcp4", ""},
+		{"IPv4, another address", "tcp4", "127.0.0.2", "tcp4", ""},
+		{"IPv6", "tcp6", "::1", "tcp6", ""},
+		{"IPv4 to a listener of both", "tcp", "", "tcp4", "127.0.0.1"},
+		{"IPv4 from a socket of both", "tcp4", "127.0.0.1", "tcp6", "::ffff:127.0.0.1"},
+		{"IPv4 between sockets of both", "tcp", "", "tcp6", "::ffff:127.0.0.1"},
+		{"MPTCP", "mptcp4", "127.0.0.1", "mptcp4", ""},
+		{"MPTCP over IPv6", "mptcp6", "::1", "mptcp6", ""},
+		{"MPTCP between sockets of both", "mptcp", "", "mptcp6", "::ffff:127.0.0.1"},
+		{"MPTCP to a TCP listener", "tcp4", "127.0.0.1", "mptcp4", ""},
+		{"TCP to an MPTCP listener", "mptcp4", "127.0.0.1", "tcp4", ""},
+		{"SO_REUSEPORT", "tcp4 reuseport", "127.0.0.1", "tcp4", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenTCP(t, test.listen, test.address)
@@ -335,7 +340,7 @@ func TestLoopbackPeers(t *testing.T) {
 				return o
 			}
 			uid := uint32(tcpClient)
-			client := startTCP(t, role{UID: &uid, GID: &uid, Network: test.dial, Address: to.String(), Function: "socket, " + test.steps + "connect, ask, ask, shutdown"})
+			client := startTCP(t, role{UID: &uid, GID: &uid, Network: test.dial, Address: to.String(), Function: "socket, connect, ask, ask, shutdown"})
 			if diff := cmp.Diff(allSay(told(noOwner(unix.EAGAIN))), client.until("ask")); diff != "" {
 				t.Errorf("the client, before it is accepted (-want +got):\n%s", diff)
 			}
@@ -372,11 +377,13 @@ func overMPTCP(t testing.TB, o owner) owner {
 	if _, err := unix.GetsockoptInt(socket(t, unix.AF_INET, unix.SOCK_STREAM), unix.SOL_IP, unix.SO_ORIGINAL_DST); err == unix.ENOPROTOOPT {
 		return o
 	}
-	return owner{Err: "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"}
+	return owner{Err: errMultipath}
 }
 
+const errMultipath = "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"
+
 // redirectRules makes the port 8081 another name of 8080, as container engines do.
-const redirectRules = `table inet redirect {
+const redirectRules = `table inet moved {
 	chain output {
 		type nat hook output priority -100
 		tcp dport 8081 redirect to :8080
@@ -406,7 +413,10 @@ func TestLoopbackRedirected(t *testing.T) {
 			inNetworkNamespace(t, func() {
 				rules := exec.Command("nft", "-f", "-")
 				rules.Stdin = strings.NewReader(redirectRules)
-				if out, err := rules.CombinedOutput(); err != nil {
+				if out, err := rules.CombinedOutput(); strings.Contains(string(out), "syntax error") {
+					t.Errorf("nft: %s", out)
+					return
+				} else if err != nil {
 					missing = fmt.Errorf("%w, %s", err, out)
 					return
 				}
@@ -510,6 +520,31 @@ func TestLoopbackHandedOn(t *testing.T) {
 	agreeOnOwner(t, descriptor(t, ours), ownedBy(0))
 	holder.next("close")
 	agreeOnOwner(t, descriptor(t, ours), noOwner(unix.ENOTCONN))
+}
+
+// A socket that listened or was accepted can be connected by whoever has it, and is still
+// its maker's. Nothing detects that.
+func TestLoopbackConnectedAgain(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	accepted, _ := tcpPair(t)
+	uid := uint32(tcpClient)
+	for name, made := range map[string]interface{ File() (*os.File, error) }{
+		"listened":     listenTCP(t, "tcp4", "127.0.0.1"),
+		"was accepted": accepted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := made.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			listener := listenTCP(t, "tcp4", "127.0.0.1")
+			client := startTCP(t, role{UID: &uid, GID: &uid, Network: "tcp4", Address: listener.Addr().String(), Function: "disconnect, connect"}, withFile(file))
+			client.until("connect")
+			agreeOnOwner(t, descriptor(t, acceptTCP(t, listener)), ownedBy(0))
+		})
+	}
 }
 
 // A uid is told as our user namespace maps it.
@@ -748,15 +783,7 @@ func TestLoopbackPortReused(t *testing.T) {
 			from := server.RemoteAddr().String()
 			client.next(test.end)
 			if test.end == "close soon" {
-				for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
-					_, _, err := names()
-					if errors.Is(err, unix.ENOENT) {
-						break
-					}
-					if err != nil || time.Now().After(deadline) {
-						t.Fatalf("the kernel does not forget the peer's socket: %v", err)
-					}
-				}
+				untilForgotten(t, spy)
 				agreeOnOwner(t, fd, noOwner(unix.ENOENT))
 			}
 			if test.steps != "" {
@@ -785,6 +812,72 @@ func TestLoopbackPortReused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// untilForgotten waits until the kernel has forgotten the peer's socket.
+func untilForgotten(t *testing.T, fd int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+		_, _, _, err := bareDiag(fd)
+		if errors.Is(err, unix.ENOENT) {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the kernel does not forget the peer's socket: %v", err)
+		}
+	}
+}
+
+// A socket that is bound to a device can have the addresses of one that is bound to none. It
+// is not told as the peer, also when the other is gone.
+func TestLoopbackDevices(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	listener := boundSocket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	to, err := unix.Getsockname(listener)
+	if err == nil {
+		err = unix.Listen(listener, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(uid int, device string, from unix.Sockaddr) (server, client int) {
+		t.Helper()
+		client = socket(t, unix.AF_INET, unix.SOCK_STREAM)
+		err := errors.Join(unix.Fchown(client, uid, -1), unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.BindToDevice(client, device), unix.Bind(client, from), unix.Connect(client, to))
+		if err == nil {
+			server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(server) })
+		return server, client
+	}
+	server, bound := dial(tcpClient, "lo", &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	agreeOnOwner(t, server, noOwner(unix.ENOENT))
+	agreeOnOwner(t, bound, ownedBy(0))
+	from, err := unix.Getsockname(bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, other := dial(tcpImpostor, "", from)
+	agreeOnOwner(t, server, noOwner(unix.ENOTCONN)) // the kernel reset it
+	agreeOnOwner(t, next, ownedBy(tcpImpostor))
+	if _, err := unix.Write(other, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	soon := unix.SetsockoptInt(other, unix.IPPROTO_TCP, unix.TCP_LINGER2, 1)
+	if err := errors.Join(soon, unix.Dup3(listener, other, unix.O_CLOEXEC)); err != nil { // closes it, and keeps the number
+		t.Fatal(err)
+	}
+	untilForgotten(t, next)
+	agreeOnOwner(t, next, noOwner(unix.ENOENT))
+	if err := unix.BindToDevice(next, "lo"); err != nil {
+		t.Fatal(err)
+	}
+	agreeOnOwner(t, next, noOwner(unix.ENOENT))
 }
 
 // A connection that the listener defers has no owner yet, like one that is not accepted.
@@ -1040,7 +1133,17 @@ func TestLoopbackDescriptors(t *testing.T) {
 	ours, _ := tcpPair(t)
 	fd := descriptor(t, ours)
 	askOwners(fd)
-	before := descriptorsOpen()
+	cookies := func() (all []uint64) {
+		for _, fd := range keptSockets(t) {
+			cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, cookie)
+		}
+		return all
+	}
+	kept, before := cookies(), descriptorsOpen()
 	for range 100 {
 		askOwners(fd)
 		askOwners(-1)
@@ -1048,21 +1151,67 @@ func TestLoopbackDescriptors(t *testing.T) {
 	if got := opened(before); len(got) > 0 {
 		t.Errorf("descriptors %d are open, and were not before", got)
 	}
-	kept := 0
-	for _, fd := range descriptorsOpen() {
-		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_NETLINK {
-			continue
-		}
-		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != unix.NETLINK_SOCK_DIAG {
-			continue
-		}
-		kept++
+	if diff := cmp.Diff(kept, cookies()); diff != "" {
+		t.Errorf("the netlink sockets that are kept (-want +got):\n%s", diff)
+	}
+	for _, fd := range keptSockets(t) {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("descriptor %d: the flags are %#x, %v, want close-on-exec", fd, flags, err)
 		}
 	}
-	if kept != len(implementations) {
-		t.Errorf("%d netlink sockets are kept, want one for each of %d implementations", kept, len(implementations))
+}
+
+// keptSockets returns the netlink socket that each implementation keeps.
+func keptSockets(t *testing.T) (kept []int) {
+	t.Helper()
+	for _, fd := range descriptorsOpen() {
+		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_NETLINK {
+			continue
+		}
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && protocol == unix.NETLINK_SOCK_DIAG {
+			kept = append(kept, fd)
+		}
+	}
+	if len(kept) != len(implementations) {
+		t.Errorf("%d netlink sockets are kept, want one for each of %d implementations", len(kept), len(implementations))
+	}
+	return kept
+}
+
+// A program may close all descriptors that it does not know. What then has the number of the
+// netlink socket is not touched.
+func TestLoopbackDescriptorTaken(t *testing.T) {
+	needTCPDiag(t)
+	ours, _ := tcpPair(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	for name, taker := range map[string]int{"a socket": socketpair(t, unix.SOCK_DGRAM)[0], "a pipe": descriptor(t, write), "nothing": -1} {
+		t.Run(name, func(t *testing.T) {
+			agreeOnOwner(t, descriptor(t, ours), ownedBy(uint32(os.Geteuid())))
+			numbers := keptSockets(t)
+			var want, got unix.Stat_t
+			for _, fd := range numbers {
+				if taker == -1 {
+					unix.Close(fd)
+				} else if err := errors.Join(unix.Dup3(taker, fd, unix.O_CLOEXEC), unix.Fstat(taker, &want)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			agreeOnOwner(t, descriptor(t, ours), ownedBy(uint32(os.Geteuid())))
+			if taker == -1 {
+				return
+			}
+			for _, fd := range numbers {
+				if err := unix.Fstat(fd, &got); err != nil || got.Ino != want.Ino {
+					t.Errorf("descriptor %d: inode %d, %v, want %d", fd, got.Ino, err, want.Ino)
+				}
+				unix.Close(fd)
+			}
+		})
 	}
 }
 
@@ -1138,9 +1287,9 @@ func TestLoopbackForged(t *testing.T) {
 		{"recvfrom", seccomp.Any(unix.SYS_RECVFROM), unix.EAGAIN, "protocol error"},
 	}
 	for name, call := range map[string]seccomp.Call{
-		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
+		"SO_PROTOCOL": seccomp.Option(unix.SO_PROTOCOL), "SO_BINDTOIFINDEX": seccomp.Option(unix.SO_BINDTOIFINDEX), "SO_ORIGINAL_DST": seccomp.Option(unix.SO_ORIGINAL_DST),
 		"getsockname": seccomp.Any(unix.SYS_GETSOCKNAME), "getpeername": seccomp.Any(unix.SYS_GETPEERNAME), "SO_NETNS_COOKIE": seccomp.Option(unix.SO_NETNS_COOKIE),
-		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO),
+		"sendto": seccomp.Any(unix.SYS_SENDTO), "recvfrom": seccomp.Any(unix.SYS_RECVFROM), "TCP_INFO": seccomp.Option(unix.TCP_INFO), "SO_COOKIE": seccomp.Option(unix.SO_COOKIE),
 	} {
 		for errno, want := range map[syscall.Errno]string{unix.EPERM: "operation not permitted", unix.EINTR: "interrupted system call", 0: "protocol error"} {
 			tests = append(tests, forged{name, call, errno, want})
@@ -1168,12 +1317,183 @@ func TestLoopbackForged(t *testing.T) {
 
 // askOwnerForged returns what the first implementation says of file if the kernel's answer
 // to a call is changed, and then when it is not.
-func askOwnerForged(t *testing.T, file *os.File, answer callAnswer) (forged, then owner) {
+func askOwnerForged(t *testing.T, file *os.File, answer callAnswer, options ...func(*role)) (forged, then owner) {
 	t.Helper()
 	seccomp.NeedNotification(t)
+	r := role{Do: "ask owner", Answer: &answer}
+	for _, option := range options {
+		option(&r)
+	}
 	var got ownerReport
-	start(t, role{Do: "ask owner", Answer: &answer}, withFile(file)).Decode(&got)
+	start(t, r, withFile(file)).Decode(&got)
 	return got.Implementations[0][implementations[0].name], got.Implementations[1][implementations[0].name]
+}
+
+// failing makes other calls fail too.
+func failing(call seccomp.Call, errno syscall.Errno) func(*role) {
+	return func(r *role) { r.Calls, r.Errnos = []seccomp.Call{call}, []syscall.Errno{errno} }
+}
+
+// The numbers of the getsockopt(2) calls of the first question, which opens the netlink socket.
+const (
+	_ = iota
+	_ // SO_PROTOCOL
+	askDevice
+	askOriginal
+	askNetns
+	_ // SO_COOKIE of the netlink socket, if it is open
+	askOwnNetns
+	_ // SO_COOKIE
+	askState
+)
+
+// named is another name of our end.
+func named(writes map[int][]byte) callAnswer {
+	return callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKNAME}, When: 1, Made: true, Writes: writes}
+}
+
+func word(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+// A single answer of the kernel decides.
+func TestLoopbackAnswers(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	file := tcpFile(t)
+	fd := descriptor(t, file)
+	spoken, err := bareDiagAnswer(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.NativeEndian.PutUint32(spoken[atSerial:], 1)
+	other := bytes.Clone(spoken)
+	binary.NativeEndian.PutUint32(other[atSerial:], 99)
+	long := append(spoken, make([]byte, 1024-len(spoken))...)
+	tooLong := bytes.Clone(long)
+	binary.NativeEndian.PutUint32(long, 1024)
+	binary.NativeEndian.PutUint32(tooLong, 1025)
+	own, ownErr := unix.Getsockname(fd)
+	peer, peerErr := unix.Getpeername(fd)
+	netns, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err := errors.Join(ownErr, peerErr, err); err != nil {
+		t.Fatal(err)
+	}
+	inet := func(at netip.AddrPort) []byte {
+		b := binary.BigEndian.AppendUint16(binary.NativeEndian.AppendUint16(nil, unix.AF_INET), at.Port())
+		return append(b, at.Addr().AsSlice()...)
+	}
+	elsewhere := netip.MustParseAddrPort("192.0.2.1:80")
+	netlink := func(family uint16, pid uint32) []byte {
+		return append(binary.NativeEndian.AppendUint16(nil, family), append([]byte{0, 0}, word(pid)...)...)
+	}
+	option := func(when int, errno syscall.Errno, writes map[int][]byte) callAnswer {
+		return callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: when, Made: errno == 0, Errno: errno, Writes: writes}
+	}
+	original := func(at netip.AddrPort) callAnswer {
+		a := option(askOriginal, 0, map[int][]byte{4: inet(at)})
+		a.Made = false // it would shorten the length if it failed
+		return a
+	}
+	received := func(writes map[int][]byte) callAnswer {
+		return callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Writes: writes}
+	}
+	there := otherNetworkNamespace(t)
+	for _, test := range []struct {
+		name   string
+		file   *os.File
+		answer callAnswer
+		want   owner
+		also   []func(*role)
+	}{
+		{"our address", file, named(map[int][]byte{2: inet(elsewhere)}), noOwner(unix.EADDRNOTAVAIL), nil},
+		{"the peer's address", file, callAnswer{Numbers: []uintptr{unix.SYS_GETPEERNAME}, When: 1, Made: true, Writes: map[int][]byte{2: inet(elsewhere)}}, noOwner(unix.EADDRNOTAVAIL), nil},
+		{"a name of another family", file, named(map[int][]byte{2: word(unix.AF_UNIX)[:2]}), noOwner(unix.EPROTO), nil},
+		{"too long a name", file, named(map[int][]byte{3: word(unix.SizeofSockaddrInet6)}), noOwner(unix.EPROTO), nil},
+		{"the device lo", file, option(askDevice, 0, map[int][]byte{4: word(1)}), ownedBy(tcpClient), nil},
+		{"another device", file, option(askDevice, 0, map[int][]byte{4: word(2)}), owner{Err: "the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses"}, nil},
+		{"no tracking", file, option(askOriginal, unix.ENOPROTOOPT, nil), ownedBy(tcpClient), nil},
+		{"not tracked", file, option(askOriginal, unix.ENOENT, nil), ownedBy(tcpClient), nil},
+		{"not redirected", file, original(addrPort(own)), ownedBy(tcpClient), nil},
+		{"not redirected, of a client", file, original(addrPort(peer)), ownedBy(tcpClient), nil},
+		{"redirected", file, original(elsewhere), owner{Err: "a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found"}, nil},
+		{"MPTCP, no socket", file, option(askOriginal, unix.EOPNOTSUPP, nil), noOwner(unix.EMFILE), []func(*role){failing(seccomp.Any(unix.SYS_SOCKET), unix.EMFILE)}},
+		{"no cookie", file, option(askNetns, unix.EPERM, nil), noOwner(unix.EPERM), nil},
+		{"half a cookie", file, option(askNetns, 0, map[int][]byte{5: word(4)}), noOwner(unix.EPROTO), nil},
+		{"no cookie of the netlink socket", file, option(askOwnNetns, unix.EPERM, nil), noOwner(unix.EPERM), nil},
+		{"a long state", file, option(askState, 0, map[int][]byte{5: word(2)}), noOwner(unix.EPROTO), nil},
+		{"a full answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1024, Writes: map[int][]byte{2: long}}, ownedBy(tcpClient), nil},
+		{"too long an answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Made: true, Result: 1025, Writes: map[int][]byte{2: tooLong}}, noOwner(unix.EPROTO), nil},
+		{"another sender", file, received(map[int][]byte{5: netlink(unix.AF_NETLINK, 1)}), noOwner(unix.EPROTO), nil},
+		{"a sender of another family", file, received(map[int][]byte{5: netlink(unix.AF_INET, 0)}), noOwner(unix.EPROTO), nil},
+		{"half a sender", file, received(map[int][]byte{6: word(8)}), noOwner(unix.EPROTO), nil},
+		{"a late answer", file, callAnswer{Numbers: []uintptr{unix.SYS_RECVFROM}, When: 1, Result: 88, Writes: map[int][]byte{2: other, 5: netlink(unix.AF_NETLINK, 0)}}, noOwner(unix.EPROTO), nil},
+		{"no tcp_diag", there, option(askNetns, 0, map[int][]byte{4: binary.NativeEndian.AppendUint64(nil, netns)}), owner{Err: "the kernel does not report TCP sockets: load its module tcp_diag"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, then := askOwnerForged(t, test.file, test.answer, test.also...)
+			if got != test.want {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+			if want := ownedBy(tcpClient); then != want && test.file == file && test.also == nil {
+				t.Errorf("then %+v, want %+v", then, want)
+			}
+		})
+	}
+}
+
+// A kernel that tracks no connections redirects none, and one that does not say so of an MPTCP
+// socket may. A TCP socket of our own tells them apart.
+func TestLoopbackAnswersIPv6(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	listener := listenTCP(t, "tcp6", "::1")
+	client, err := net.Dial("tcp6", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	file, err := acceptTCP(t, listener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, test := range []struct {
+		writes map[int][]byte
+		want   owner
+	}{
+		{map[int][]byte{2: append(word(unix.AF_INET6)[:2], make([]byte, 22)...)}, noOwner(unix.EADDRNOTAVAIL)}, // [::]:0
+		{map[int][]byte{3: word(unix.SizeofSockaddrInet4)}, noOwner(unix.EPROTO)},
+	} {
+		if got, _ := askOwnerForged(t, file, named(test.writes)); got != test.want {
+			t.Errorf("the name %v: %+v, want %+v", test.writes, got, test.want)
+		}
+	}
+	answer := callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: askOriginal, Errno: unix.EOPNOTSUPP}
+	for errno, want := range map[syscall.Errno]owner{
+		unix.ENOPROTOOPT: ownedBy(0),
+		unix.ENOENT:      {Err: errMultipath},
+	} {
+		// Only the socket of our own is asked over IPv4.
+		got, _ := askOwnerForged(t, file, answer, failing(seccomp.Call{Number: unix.SYS_GETSOCKOPT, Argument: 1, Value: unix.SOL_IP}, errno))
+		if got != want {
+			t.Errorf("%v: %+v, want %+v", errno, got, want)
+		}
+	}
+}
+
+// otherNetworkNamespace returns an end of a connection there.
+func otherNetworkNamespace(t *testing.T) (end *os.File) {
+	t.Helper()
+	inNetworkNamespace(t, func() {
+		server, _ := barePair(t, [4]byte{127, 0, 0, 1})
+		fd, err := unix.FcntlInt(uintptr(server), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			runtime.Goexit()
+		}
+		end = os.NewFile(uintptr(fd), "a connection elsewhere")
+	})
+	t.Cleanup(func() { end.Close() })
+	return end
 }
 
 // A late answer is never taken for the answer to the next question.
@@ -1214,14 +1534,13 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 	reexec.NeedRoot(t)
 	needTCPDiag(t)
 	file := tcpFile(t)
-	const tcpInfo = 5 // the getsockopt(2) by this number, if the netlink socket is opened too
 	for state := range byte(13) {
 		want := noOwner(unix.ENOTCONN)
 		switch state {
 		case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
 			want = ownedBy(tcpClient)
 		}
-		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: tcpInfo, Made: true, Writes: map[int][]byte{4: {state}}})
+		got, then := askOwnerForged(t, file, callAnswer{Numbers: []uintptr{unix.SYS_GETSOCKOPT}, When: askState, Made: true, Writes: map[int][]byte{4: {state}}})
 		if got != want || then != ownedBy(tcpClient) {
 			t.Errorf("state %d: %+v, then %+v, want %+v and then %d", state, got, then, want, tcpClient)
 		}

@@ -268,6 +268,8 @@ func LoopbackPeerUID(fd int) (uid uint32, err error) {
 		return 0, unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
 	case C.CPEERCRED_MULTIPATH:
 		return 0, unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
+	case C.CPEERCRED_OTHER_DEVICE:
+		return 0, unsupportedError("the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses")
 	default:
 		return 0, failure(code, owner)
 	}

@@ -19,6 +19,9 @@
 
 #include "inetdiag.h"
 
+/* The index of lo in every network namespace. */
+enum { LOOPBACK_DEVICE = 1 };
+
 /* One end of a connection. An IPv4 address is mapped to IPv6. */
 struct end {
 	uint8_t address[16];
@@ -49,10 +52,11 @@ is_same(const struct end *a, const struct end *b)
 	return memcmp(a->address, b->address, sizeof(a->address)) == 0 && a->port == b->port;
 }
 
-/* 0 if family is neither AF_INET nor AF_INET6. */
-static int
+/* All zeroes if family is neither AF_INET nor AF_INET6. */
+static void
 set_end(struct end *e, int family, const uint8_t *address, uint16_t port)
 {
+	memset(e, 0, sizeof(*e));
 	switch (family) {
 	case AF_INET:
 		memcpy(e->address, mapped, sizeof(mapped));
@@ -62,10 +66,9 @@ set_end(struct end *e, int family, const uint8_t *address, uint16_t port)
 		memcpy(e->address, address, sizeof(e->address));
 		break;
 	default:
-		return 0;
+		return;
 	}
 	e->port = port;
-	return 1;
 }
 
 /* Poisoned: value is not all ones if the kernel wrote it. */
@@ -106,9 +109,9 @@ static int
 decode_name(const union name *name, socklen_t len, struct end *e)
 {
 	if (name->any.sa_family == AF_INET && len == sizeof(name->v4))
-		(void)set_end(e, AF_INET, (const uint8_t *)&name->v4.sin_addr, name->v4.sin_port);
+		set_end(e, AF_INET, (const uint8_t *)&name->v4.sin_addr, name->v4.sin_port);
 	else if (name->any.sa_family == AF_INET6 && len == sizeof(name->v6))
-		(void)set_end(e, AF_INET6, name->v6.sin6_addr.s6_addr, name->v6.sin6_port);
+		set_end(e, AF_INET6, name->v6.sin6_addr.s6_addr, name->v6.sin6_port);
 	else
 		return EPROTO;
 	return 0;
@@ -151,11 +154,25 @@ check_no_tracking(void)
 	return error == ENOPROTOOPT ? 0 : CPEERCRED_MULTIPATH;
 }
 
+static int
+check_device(int fd)
+{
+	int device, error;
+
+	if ((error = get_option(fd, SOL_SOCKET, CPEERCRED_SO_BINDTOIFINDEX, &device, sizeof(device))) != 0)
+		return error;
+	return device == 0 || device == LOOPBACK_DEVICE ? 0 : CPEERCRED_OTHER_DEVICE;
+}
+
 /*
  * A firewall's rule (DNAT, REDIRECT) may have changed the address that the client connected
  * to. The client's socket then has that address, and the socket that has ours can be
  * anybody's. The kernel does not know the original address if it tracks no connections, or
- * not this one. Then no rule applies to it.
+ * not this one. Then usually no rule applies to it.
+ *
+ * The kernel does not report what happens in a zone of conntrack, or that the client's own
+ * address was changed. It changes that for a rule (SNAT), and if it gave the address to a
+ * connection that it redirected.
  */
 static int
 check_not_redirected(int fd, const struct end *own, const struct end *peer)
@@ -205,10 +222,11 @@ check_connected(int fd)
 	return is_connected(state) ? 0 : ENOTCONN;
 }
 
+/* Of the socket or of its network namespace. */
 static int
-get_netns(int fd, uint64_t *cookie)
+get_cookie(int fd, int option, uint64_t *cookie)
 {
-	int error = get_option(fd, SOL_SOCKET, CPEERCRED_SO_NETNS_COOKIE, cookie, sizeof(*cookie));
+	int error = get_option(fd, SOL_SOCKET, option, cookie, sizeof(*cookie));
 
 	return error == ENOPROTOOPT ? CPEERCRED_NO_NETNS_COOKIE : error;
 }
@@ -219,6 +237,7 @@ get_netns(int fd, uint64_t *cookie)
  */
 static struct {
 	int open, fd;
+	uint64_t cookie; /* no other socket has it */
 	uint64_t netns;
 	uint32_t serial; /* of the last question */
 } sock_diag;
@@ -231,19 +250,28 @@ close_sock_diag(void)
 	sock_diag.open = 0;
 }
 
-/* Makes it a socket of the network namespace, if this thread is in it. */
+/*
+ * Makes it a socket of the network namespace, if this thread is in it.
+ *
+ * The program may have closed all descriptors, and the number may mean another file by now.
+ */
 static int
 enter_netns(uint64_t netns)
 {
+	uint64_t cookie;
 	int error;
 
+	(void)get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &cookie); /* all ones if it fails */
+	if (cookie != sock_diag.cookie)
+		sock_diag.open = 0;
 	if (sock_diag.open && sock_diag.netns == netns)
 		return 0;
 	close_sock_diag();
 	if ((sock_diag.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, CPEERCRED_NETLINK_SOCK_DIAG)) == -1)
 		return errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT ? CPEERCRED_NO_SOCK_DIAG : call_error();
 	sock_diag.open = 1;
-	if ((error = get_netns(sock_diag.fd, &sock_diag.netns)) != 0) {
+	if ((error = get_cookie(sock_diag.fd, CPEERCRED_SO_NETNS_COOKIE, &sock_diag.netns)) != 0 ||
+	    (error = get_cookie(sock_diag.fd, CPEERCRED_SO_COOKIE, &sock_diag.cookie)) != 0) {
 		close_sock_diag();
 		return error;
 	}
@@ -280,7 +308,7 @@ decode_answer(const union answer *a, size_t length, uint32_t serial, const struc
 	const struct cpeercred_diag_message *m = &a->message;
 	struct end src, dst;
 
-	if (length < sizeof(a->header) || a->header.len != length || a->header.seq != serial ||
+	if (a->header.len != length || a->header.seq != serial ||
 	    (a->header.flags & (CPEERCRED_NLM_F_MULTI | CPEERCRED_NLM_F_DUMP_INTR)) != 0)
 		return EPROTO;
 	if (a->header.type == CPEERCRED_NLMSG_ERROR) {
@@ -294,8 +322,9 @@ decode_answer(const union answer *a, size_t length, uint32_t serial, const struc
 		return EAGAIN;
 	if (!is_connected(m->state))
 		return ENOTCONN;
-	if (!set_end(&src, m->family, m->id.src, m->id.sport) || !set_end(&dst, m->family, m->id.dst, m->id.dport) ||
-	    !is_same(&src, from) || !is_same(&dst, to) || m->uid == (uid_t)-1)
+	set_end(&src, m->family, m->id.src, m->id.sport);
+	set_end(&dst, m->family, m->id.dst, m->id.dport);
+	if (!is_same(&src, from) || !is_same(&dst, to) || m->uid == (uid_t)-1)
 		return EPROTO;
 	if (m->inode == 0)
 		return m->state == TCP_ESTABLISHED ? EAGAIN : ENOTCONN;
@@ -311,31 +340,27 @@ exchange(const struct question *q, union answer *a, size_t *length)
 	socklen_t len = sizeof(sender);
 	ssize_t n;
 
-	if ((n = sendto(sock_diag.fd, q, sizeof(*q), 0, NULL, 0)) == -1)
+	if (sendto(sock_diag.fd, q, sizeof(*q), 0, NULL, 0) == -1)
 		return call_error();
-	if (n != (ssize_t)sizeof(*q))
-		return EPROTO;
 	memset(a, 0xff, sizeof(*a));
 	memset(&sender, 0xff, sizeof(sender));
 	n = recvfrom(sock_diag.fd, a, sizeof(*a), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &len);
 	if (n == -1)
 		return errno == EAGAIN ? EPROTO : call_error(); /* EAGAIN: there is none */
-	if (n < 0 || (size_t)n > sizeof(*a) || len != sizeof(sender) || sender.family != AF_NETLINK || sender.pid != 0)
+	if ((size_t)n > sizeof(*a) || len != sizeof(sender) || sender.family != AF_NETLINK || sender.pid != 0)
 		return EPROTO;
 	*length = (size_t)n;
 	return 0;
 }
 
 /*
- * Asks for the one socket from one end to another. A socket that is bound to the loopback
- * device, whose index is 1 in every network namespace, is found with this index alone, and a
- * socket that is bound to no device with any.
+ * Asks for the one socket from one end to another that is bound to no device, or to this one.
  *
  * It closes the netlink socket if the kernel does not answer, so that no later question gets
  * a late answer.
  */
 static int
-ask_owner(const struct end *from, const struct end *to, uint32_t *uid)
+ask_owner(const struct end *from, const struct end *to, uint32_t device, uint32_t *uid)
 {
 	struct question q;
 	union answer a;
@@ -359,7 +384,7 @@ ask_owner(const struct end *from, const struct end *to, uint32_t *uid)
 	memcpy(q.request.id.dst, to->address + skip, n);
 	q.request.id.sport = from->port;
 	q.request.id.dport = to->port;
-	q.request.id.device = 1;
+	q.request.id.device = device;
 	q.request.id.cookie[0] = q.request.id.cookie[1] = CPEERCRED_INET_DIAG_NOCOOKIE;
 	if ((error = exchange(&q, &a, &length)) != 0) {
 		close_sock_diag();
@@ -383,19 +408,22 @@ get_owner(int fd, const struct end *from, const struct end *to, uint32_t *uid)
 	uint64_t netns;
 	int error;
 
-	if ((error = get_netns(fd, &netns)) != 0 || (error = enter_netns(netns)) != 0)
+	if ((error = get_cookie(fd, CPEERCRED_SO_NETNS_COOKIE, &netns)) != 0 || (error = enter_netns(netns)) != 0)
 		return error;
-	error = ask_owner(from, to, uid);
+	error = ask_owner(from, to, 0, uid);
 	/* Without tcp_diag there is no answer about our own end either. */
-	if (error == ENOENT && ask_owner(to, from, uid) == ENOENT)
+	if (error == ENOENT && ask_owner(to, from, LOOPBACK_DEVICE, uid) == ENOENT)
 		return CPEERCRED_NO_TCP_DIAG;
-	return error != 0 ? error : ask_owner(from, to, uid);
+	return error != 0 ? error : ask_owner(from, to, 0, uid);
 }
 
 /*
  * While our end is open, the kernel lets no other socket of the network namespace be
  * connected with the addresses of its peer. So our end must be connected after the answer
  * too. Data that arrived can be read from an end that was reset, whose addresses are free.
+ *
+ * That is not so for sockets that are bound to different devices (SO_BINDTODEVICE). So the
+ * peer must not be bound to a device, and our end to none but lo.
  */
 int
 cpeercred_loopback_peer_uid(int fd, uint32_t *uid)
@@ -409,7 +437,7 @@ cpeercred_loopback_peer_uid(int fd, uint32_t *uid)
 		return error;
 	if (!is_loopback(&own) || !is_loopback(&peer))
 		return EADDRNOTAVAIL;
-	if ((error = check_not_redirected(fd, &own, &peer)) != 0)
+	if ((error = check_device(fd)) != 0 || (error = check_not_redirected(fd, &own, &peer)) != 0)
 		return error;
 	error = get_owner(fd, &peer, &own, &told);
 	if ((lost = check_connected(fd)) != 0)

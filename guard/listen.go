@@ -58,6 +58,8 @@
 //   - A proxy is the peer of the connections that it makes, such as docker-proxy, ssh -L,
 //     kubectl port-forward and slirp4netns. A server that admits the proxy's user also
 //     admits all users of the proxy.
+//   - A service that systemd or inetd starts with a TCP socket can connect that socket to this
+//     server. The uid is then that of who made the socket: root.
 //   - In another network namespace 127.0.0.1 is another machine. Processes there cannot
 //     connect, except through a proxy.
 package guard
@@ -193,8 +195,10 @@ type Config struct {
 //
 // On TCP the address is a host and a port, such as "127.0.0.1:0", "[::1]:8080" or
 // "localhost:8080". The host must be a loopback address, or a name all of whose addresses
-// are loopback. Listen checks that before it listens on one of them, and prefers IPv4. Every
-// user of the machine can connect, so the Policy alone decides, on the uid. A Mode, Owner,
+// are loopback. Listen checks that before it listens on one of them, and prefers IPv4. Another
+// user can listen on the same port of another, such as ::1, which a client that is given the
+// name may try first. So give clients the address that [Listener.Addr] returns. Every user
+// of the machine can connect, so the Policy alone decides, on the uid. A Mode, Owner,
 // Group, AllowSharedDirectory, CloseOnExit, Prefetch or ReceiveDescriptors is an error.
 // Multipath TCP is off. A client that closes its end before it is accepted is denied.
 //

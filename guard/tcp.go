@@ -122,14 +122,15 @@ func (c Config) checkTCP() error {
 }
 
 // probeTCP asks for the peer of a connection of our own. Some kernels, sandboxes and emulators
-// do not report it. A server then gets an error at start instead of denying every peer.
+// do not report it. A server then gets an error at start instead of denying every peer. If a
+// firewall drops the connection, nothing was found out.
 func probeTCP() error {
 	listener, err := withoutMultipath().Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil // there may be IPv6 alone, and then nothing was found out
 	}
 	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
+	conn, err := net.DialTimeout("tcp", listener.Addr().String(), longestProbe)
 	if err != nil {
 		return nil
 	}
@@ -139,6 +140,9 @@ func probeTCP() error {
 	}
 	return nil
 }
+
+// longestProbe is long for a connection to ourselves.
+const longestProbe = time.Second
 
 func withoutMultipath() *net.ListenConfig {
 	var config net.ListenConfig

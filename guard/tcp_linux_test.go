@@ -409,6 +409,19 @@ func TestListenTCPWithoutAnswers(t *testing.T) {
 	}
 }
 
+// A firewall can drop what we send to ourselves, and then the kernel tries for minutes.
+func TestListenTCPWithoutConnections(t *testing.T) {
+	needTCP(t, "127.0.0.1:0")
+	seccomp.Need(t)
+	var got forgedEntry
+	helper := reexec.Start(t, role{Do: "listen", Network: "tcp", Address: "127.0.0.1:0", Calls: []seccomp.Call{seccomp.Any(unix.SYS_CONNECT)}, Errnos: []syscall.Errno{unix.EINPROGRESS}})
+	helper.Decode(&got)
+	helper.Finish()
+	if got.Err != "" {
+		t.Errorf("%q, want no error", got.Err)
+	}
+}
+
 // An error has the address as the caller gave it, as those of package net have.
 func TestAddressOfAnError(t *testing.T) {
 	for network, want := range map[string]net.Addr{"tcp": unresolved{"tcp", ""}, "unix": &net.UnixAddr{Net: "unix"}} {

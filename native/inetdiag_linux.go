@@ -19,15 +19,18 @@ import (
 // connected with the addresses of its peer. So our end must be connected after the answer
 // too. Data that arrived can be read from an end that was reset, whose addresses are free.
 //
+// That is not so for sockets that are bound to different devices (SO_BINDTODEVICE). So the
+// peer must not be bound to a device, and our end to none but lo.
+//
 // The error is
 //   - EPROTOTYPE if fd is not a TCP socket.
 //   - ENOTCONN if our end is not connected, or the peer has closed.
 //   - EADDRNOTAVAIL if an address is not a loopback address.
 //   - EAGAIN if the server has not accepted the connection yet.
-//   - ENOENT if no socket of our network namespace has the peer's addresses.
-//   - errors.ErrUnsupported for a connection of another network namespace or one that a
-//     firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux 5.14, which
-//     lacks SO_NETNS_COOKIE.
+//   - ENOENT if no socket of our network namespace has the peer's addresses and no device.
+//   - errors.ErrUnsupported for a connection of another network namespace or device or one
+//     that a firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux
+//     5.14, which lacks SO_NETNS_COOKIE.
 //
 // Source: sock_diag(7), net/ipv4/inet_diag.c, net/netfilter/nf_conntrack_proto.c.
 func (system) loopbackPeerUID(fd int) (uint32, error) {
@@ -44,6 +47,9 @@ func (system) loopbackPeerUID(fd int) (uint32, error) {
 	}
 	if !own.Addr().IsLoopback() || !peer.Addr().IsLoopback() {
 		return 0, unix.EADDRNOTAVAIL
+	}
+	if err := checkDevice(fd); err != nil {
+		return 0, err
 	}
 	if err := checkNotRedirected(fd, own, peer); err != nil {
 		return 0, err
@@ -94,10 +100,28 @@ func decodeInetName(name *unix.RawSockaddrInet6, length uint32) (netip.AddrPort,
 	return netip.AddrPort{}, unix.EPROTO
 }
 
+// loopbackDevice is the index of lo in every network namespace.
+const loopbackDevice = 1
+
+func checkDevice(fd int) error {
+	device, err := socketOption(fd, unix.SO_BINDTOIFINDEX)
+	switch {
+	case err != nil:
+		return err
+	case device != 0 && device != loopbackDevice:
+		return errOtherDevice
+	}
+	return nil
+}
+
 // checkNotRedirected returns an error if a firewall's rule (DNAT, REDIRECT) changed the
 // address that the client connected to. The client's socket then has that address, and the
 // socket that has ours can be anybody's. The kernel does not know the original address if it
-// tracks no connections, or not this one. Then no rule applies to it.
+// tracks no connections, or not this one. Then usually no rule applies to it.
+//
+// The kernel does not report what happens in a zone of conntrack, or that the client's own
+// address was changed. It changes that for a rule (SNAT), and if it gave the address to a
+// connection that it redirected.
 func checkNotRedirected(fd int, own, peer netip.AddrPort) error {
 	original, err := originalName(fd, own.Addr())
 	switch {
@@ -167,12 +191,13 @@ func isConnected(state uint8) bool {
 }
 
 const (
-	errNoSockDiag = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
-	errNoTCPDiag  = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
-	errNoCookie   = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
-	errRedirected = unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
-	errMultipath  = unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
-	errOtherNetns = unsupportedError("the connection is in another network namespace than this process")
+	errNoSockDiag  = unsupportedError("the kernel or a sandbox does not allow netlink sockets: allow AF_NETLINK, for example in RestrictAddressFamilies= of systemd")
+	errNoTCPDiag   = unsupportedError("the kernel does not report TCP sockets: load its module tcp_diag")
+	errNoCookie    = unsupportedError("this kernel does not have SO_NETNS_COOKIE; Linux has it since 5.14")
+	errRedirected  = unsupportedError("a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found")
+	errMultipath   = unsupportedError("the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)")
+	errOtherDevice = unsupportedError("the connection is bound to a network device (VRF or SO_BINDTODEVICE), and other devices can have the same addresses")
+	errOtherNetns  = unsupportedError("the connection is in another network namespace than this process")
 )
 
 // diag is the netlink socket that all questions share, because to make one takes longer
@@ -184,6 +209,7 @@ type sockDiag struct {
 	sync.Mutex
 	open   bool
 	fd     int
+	cookie uint64 // of the socket; no other socket has it
 	netns  uint64 // the cookie of its network namespace
 	serial uint32 // of the last question
 }
@@ -195,7 +221,7 @@ type sockDiag struct {
 // the two, and the owner of a socket that was not accepted reads as root before Linux 6.17.
 // So the socket must have an inode in one answer, and the next tells the uid.
 func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
-	netns, err := netnsCookie(fd)
+	netns, err := cookie(fd, unix.SO_NETNS_COOKIE)
 	if err != nil {
 		return 0, err
 	}
@@ -204,35 +230,41 @@ func ownerOf(fd int, from, to netip.AddrPort) (uint32, error) {
 	if err := diag.enter(netns); err != nil {
 		return 0, err
 	}
-	_, err = diag.ask(from, to)
+	_, err = diag.ask(from, to, 0)
 	if errors.Is(err, unix.ENOENT) {
 		// Without tcp_diag there is no answer about our own end either.
-		if _, err := diag.ask(to, from); errors.Is(err, unix.ENOENT) {
+		if _, err := diag.ask(to, from, loopbackDevice); errors.Is(err, unix.ENOENT) {
 			return 0, errNoTCPDiag
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	return diag.ask(from, to)
+	return diag.ask(from, to, 0)
 }
 
-func netnsCookie(fd int) (uint64, error) {
-	cookie := poisoned[uint64]()
-	length, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE, unsafe.Pointer(&cookie), unsafe.Sizeof(cookie))
+// cookie returns SO_COOKIE or SO_NETNS_COOKIE.
+func cookie(fd, option int) (uint64, error) {
+	value := poisoned[uint64]()
+	length, err := getsockopt(fd, unix.SOL_SOCKET, option, unsafe.Pointer(&value), unsafe.Sizeof(value))
 	switch {
 	case errors.Is(err, unix.ENOPROTOOPT):
 		return 0, errNoCookie
 	case err != nil:
 		return 0, err
-	case uintptr(length) != unsafe.Sizeof(cookie) || cookie == poisoned[uint64]():
+	case uintptr(length) != unsafe.Sizeof(value) || value == poisoned[uint64]():
 		return 0, unix.EPROTO
 	}
-	return cookie, nil
+	return value, nil
 }
 
 // enter makes d a socket of the network namespace, if this thread is in it.
+//
+// The program may have closed all descriptors, and the number may mean another file by now.
 func (d *sockDiag) enter(netns uint64) error {
+	if known, _ := cookie(d.fd, unix.SO_COOKIE); known != d.cookie { // and never 0
+		d.open = false
+	}
 	if d.open && d.netns == netns {
 		return nil
 	}
@@ -245,7 +277,11 @@ func (d *sockDiag) enter(netns uint64) error {
 		return err
 	}
 	d.open, d.fd = true, fd
-	if d.netns, err = netnsCookie(fd); err != nil {
+	d.netns, err = cookie(fd, unix.SO_NETNS_COOKIE)
+	if err == nil {
+		d.cookie, err = cookie(fd, unix.SO_COOKIE)
+	}
+	if err != nil {
 		d.close()
 		return err
 	}
@@ -262,11 +298,12 @@ func (d *sockDiag) close() {
 	}
 }
 
-// ask returns the uid of the connected socket from one address to another. It closes d if
-// the kernel does not answer, so that no later question gets a late answer.
-func (d *sockDiag) ask(from, to netip.AddrPort) (uint32, error) {
+// ask returns the uid of the connected socket from one address to another that is bound to
+// no device, or to this one. It closes d if the kernel does not answer, so that no later
+// question gets a late answer.
+func (d *sockDiag) ask(from, to netip.AddrPort, device uint32) (uint32, error) {
 	d.serial++
-	question := newDiagQuestion(from, to, d.serial)
+	question := newDiagQuestion(from, to, device, d.serial)
 	buffer := poisoned[[diagRoom]byte]()
 	length, err := d.exchange(&question, &buffer)
 	if err != nil {
@@ -282,13 +319,8 @@ func (d *sockDiag) ask(from, to netip.AddrPort) (uint32, error) {
 
 // exchange returns the length of the answer. The kernel answers during sendto(2).
 func (d *sockDiag) exchange(question *diagQuestion, answer *[diagRoom]byte) (length int, err error) {
-	size := unsafe.Sizeof(*question)
-	sent, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(question)), size, 0, 0, 0)
-	switch {
-	case errno != 0:
+	if _, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(question)), unsafe.Sizeof(*question), 0, 0, 0); errno != 0 {
 		return 0, errno
-	case sent != size:
-		return 0, unix.EPROTO
 	}
 	sender := poisoned[unix.RawSockaddrNetlink]()
 	senderSize := uint32(unsafe.Sizeof(sender))
@@ -338,16 +370,15 @@ var (
 	_ [16 + 72]byte = [unsafe.Sizeof(diagAnswer{})]byte{}
 )
 
-// newDiagQuestion returns the question for the one socket from one address to another. A
-// socket that is bound to the loopback device, whose index is 1 in every network namespace,
-// is found with this index alone, and a socket that is bound to no device with any.
-func newDiagQuestion(from, to netip.AddrPort, serial uint32) (q diagQuestion) {
+// newDiagQuestion returns the question for the one socket from one address to another that
+// is bound to no device, or to this one.
+func newDiagQuestion(from, to netip.AddrPort, device, serial uint32) (q diagQuestion) {
 	q.NlMsghdr = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(q)), Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST, Seq: serial}
 	q.family, q.protocol, q.states = unix.AF_INET6, unix.IPPROTO_TCP, ^uint32(0)
 	if from.Addr().Is4() {
 		q.family = unix.AF_INET
 	}
-	q.id.device = 1
+	q.id.device = device
 	q.id.cookie = [2]uint32{^uint32(0), ^uint32(0)} // INET_DIAG_NOCOOKIE
 	copy(q.id.src[:], from.Addr().AsSlice())
 	copy(q.id.dst[:], to.Addr().AsSlice())
@@ -356,19 +387,19 @@ func newDiagQuestion(from, to netip.AddrPort, serial uint32) (q diagQuestion) {
 	return q
 }
 
-// names returns the addresses of a socket of the family.
-func (id *diagID) names(family uint8) (from, to netip.AddrPort, err error) {
+// names returns the addresses of a socket of the family, or none if it is not one of TCP.
+func (id *diagID) names(family uint8) (from, to netip.AddrPort) {
 	src, dst := netip.AddrFrom16(id.src).Unmap(), netip.AddrFrom16(id.dst).Unmap()
 	switch family {
 	case unix.AF_INET:
 		src, dst = netip.AddrFrom4([4]byte(id.src[:4])), netip.AddrFrom4([4]byte(id.dst[:4]))
 	case unix.AF_INET6:
 	default:
-		return from, to, unix.EPROTO
+		return from, to
 	}
 	from = netip.AddrPortFrom(src, binary.BigEndian.Uint16(id.sport[:]))
 	to = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(id.dport[:]))
-	return from, to, nil
+	return from, to
 }
 
 // decode decodes what the kernel says to q. EPROTO means that it is not an answer to q.
@@ -379,11 +410,11 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	var a diagAnswer
 	copy(bytesOf(&a), message)
 	switch {
-	case len(message) < unix.SizeofNlMsghdr, uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
+	case uint64(a.Len) != uint64(len(message)), a.Seq != q.Seq,
 		a.Flags&(unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR) != 0:
 		return 0, unix.EPROTO
 	case a.Type == unix.NLMSG_ERROR:
-		return 0, decodeDiagError(message[unix.SizeofNlMsghdr:])
+		return 0, decodeDiagError(message)
 	case a.Type != unix.SOCK_DIAG_BY_FAMILY, uintptr(len(message)) < unsafe.Sizeof(a):
 		return 0, unix.EPROTO
 	case a.state == unix.BPF_TCP_SYN_RECV: // a connection for which the listener has no room yet
@@ -391,10 +422,10 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	case !isConnected(a.state):
 		return 0, unix.ENOTCONN
 	}
-	from, to, err := a.id.names(a.family)
-	askedFrom, askedTo, _ := q.id.names(q.family)
+	from, to := a.id.names(a.family)
+	askedFrom, askedTo := q.id.names(q.family)
 	switch {
-	case err != nil, from != askedFrom, to != askedTo, a.uid == noID:
+	case from != askedFrom, to != askedTo, a.uid == noID:
 		return 0, unix.EPROTO
 	case a.inode == 0 && a.state == unix.BPF_TCP_ESTABLISHED:
 		return 0, unix.EAGAIN
@@ -404,13 +435,13 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	return a.uid, nil
 }
 
-// decodeDiagError decodes struct nlmsgerr, which begins with a negative errno.
-func decodeDiagError(payload []byte) error {
-	if len(payload) < 4 {
+// decodeDiagError decodes a message with struct nlmsgerr, which begins with a negative errno.
+func decodeDiagError(message []byte) error {
+	if len(message) < unix.SizeofNlMsghdr+4 {
 		return unix.EPROTO
 	}
 	const maxErrno = 4095
-	errno := -int64(int32(binary.NativeEndian.Uint32(payload)))
+	errno := -int64(int32(binary.NativeEndian.Uint32(message[unix.SizeofNlMsghdr:])))
 	if errno < 1 || errno > maxErrno {
 		return unix.EPROTO
 	}

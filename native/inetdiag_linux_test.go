@@ -124,11 +124,13 @@ func diagTests() (tests []diagTest) {
 	} {
 		whole(fmt.Sprintf("error %d", errno), want, func(q diagQuestion) []byte { return diagError(q, errno) })
 	}
-	whole("half an error", unix.EPROTO, func(q diagQuestion) []byte {
-		b := diagError(q, -2)[:18]
-		put32(atLen, 18)(b)
-		return b
-	})
+	for n, err := range map[int]error{15: unix.EPROTO, 16: unix.EPROTO, 18: unix.EPROTO, 19: unix.EPROTO, 20: unix.ENOENT} {
+		whole(fmt.Sprintf("%d bytes of an error", n), err, func(q diagQuestion) []byte {
+			b := diagError(q, -2)[:n]
+			put32(atLen, uint32(n))(b)
+			return b
+		})
+	}
 	whole("an error of another question", unix.EPROTO, func(q diagQuestion) []byte {
 		b := diagError(q, -2)
 		put32(atSeq, 1<<31)(b)
@@ -153,7 +155,7 @@ func mapToIPv6(b []byte) []byte {
 
 func TestDecodeDiag(t *testing.T) {
 	const serial = 4711
-	v4, v6 := newDiagQuestion(diagFrom, diagTo, serial), newDiagQuestion(diagFrom6, diagTo6, serial)
+	v4, v6 := newDiagQuestion(diagFrom, diagTo, 0, serial), newDiagQuestion(diagFrom6, diagTo6, 0, serial)
 	for _, test := range diagTests() {
 		for family, q := range map[string]diagQuestion{"IPv4": v4, "IPv6": v6} {
 			t.Run(family+"/"+test.name, func(t *testing.T) {
@@ -218,7 +220,7 @@ func decidedDiag(q diagQuestion, b []byte) (uint32, error) {
 
 // FuzzDecodeDiag compares the decoder with a second decision by the offsets in the headers.
 func FuzzDecodeDiag(f *testing.F) {
-	questions := []diagQuestion{newDiagQuestion(diagFrom, diagTo, 1), newDiagQuestion(diagFrom6, diagTo6, 1)}
+	questions := []diagQuestion{newDiagQuestion(diagFrom, diagTo, 0, 1), newDiagQuestion(diagFrom6, diagTo6, 0, 1)}
 	for _, test := range diagTests() {
 		for which, q := range questions {
 			f.Add(which == 1, test.message(q))

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The shim for the peer of a TCP connection over loopback, on the same kernel. It asks whether
-// the connection was redirected, then twice for the peer, and then whether our end is connected.
+// The shim for the peer of a TCP connection over loopback, on the same kernel. It asks for the
+// device and whether the connection was redirected, then twice for the peer, and then whether our end is connected.
 
 var shimEnds = map[int][2]netip.AddrPort{
 	unix.AF_INET:  {netip.MustParseAddrPort("127.0.0.1:4242"), netip.MustParseAddrPort("127.0.0.1:80")},
@@ -22,7 +22,7 @@ var shimEnds = map[int][2]netip.AddrPort{
 // questions that the shim sends to the kernel.
 func loopbackQuestion(family int) (q listQuestion, first, second diagQuestion) {
 	ends := shimEnds[family]
-	first, second = newDiagQuestion(ends[0], ends[1], 1), newDiagQuestion(ends[0], ends[1], 2)
+	first, second = newDiagQuestion(ends[0], ends[1], 0, 1), newDiagQuestion(ends[0], ends[1], 0, 2)
 	return listQuestion{
 		fact: 'u', aSocket: aSocket{family: family},
 		first: message(diagMessage(first)), second: message(diagMessage(second)),
@@ -63,7 +63,7 @@ func TestShimsLoopback(t *testing.T) {
 		q := good
 		q.first, q.second = message(diagError(first, -2)), message(diagError(second, -2))
 		s.compareList(t, "nobody, not even ourselves", q, failed(noTCPDiag))
-		q.second = message(diagMessage(newDiagQuestion(ends[1], ends[0], 2)))
+		q.second = message(diagMessage(newDiagQuestion(ends[1], ends[0], loopbackDevice, 2)))
 		s.compareList(t, "nobody but ourselves", q, want(0, unix.ENOENT))
 		q = good
 		q.first.length = diagRoom + 1
@@ -86,6 +86,15 @@ func TestShimsLoopback(t *testing.T) {
 			q := good
 			q.third = bad
 			s.compareList(t, "the state of our end is "+name, q, want(0, unix.EPROTO))
+		}
+		for device, err := range map[int]error{loopbackDevice: nil, 2: otherDevice} {
+			q := good
+			q.familyErrno = device
+			if err == nil {
+				s.compareList(t, "lo", q, want(1000, nil))
+			} else {
+				s.compareList(t, "another device", q, failed(err))
+			}
 		}
 		for _, test := range originalTests(family) {
 			q := good
@@ -123,9 +132,10 @@ func FuzzShimsLoopback(f *testing.F) {
 
 // The codes of the header that are not errnos.
 const (
-	noTCPDiag  = unix.Errno(1<<64 - 4) // CPEERCRED_NO_TCP_DIAG
-	redirected = unix.Errno(1<<64 - 7)
-	multipath  = unix.Errno(1<<64 - 8)
+	noTCPDiag   = unix.Errno(1<<64 - 4) // CPEERCRED_NO_TCP_DIAG
+	redirected  = unix.Errno(1<<64 - 7)
+	multipath   = unix.Errno(1<<64 - 8)
+	otherDevice = unix.Errno(1<<64 - 9)
 )
 
 // originalTest is what the kernel says of the address that the client connected to. another

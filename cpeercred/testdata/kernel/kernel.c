@@ -437,15 +437,19 @@ option_of_loopback(struct call *c, int is_own, void *value)
 {
 	const struct reply untracked = { .error = script->type };
 	const struct reply protocol = { .length = 4, .written = 4, .bytes = { IPPROTO_TCP } };
+	struct reply device = { .length = 4, .written = 4 };
 	const struct reply cookie = { .length = 8, .written = 8, .bytes = { 1 } };
 
+	memcpy(device.bytes, &script->family_error, sizeof(script->family_error));
 	if (c->level == IPPROTO_TCP && c->option == TCP_INFO)
 		follow(c, &script->replies[2], value, 0);
 	else if (c->level == (is_own || script->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6) && c->option == CPEERCRED_SO_ORIGINAL_DST)
 		follow(c, is_own ? &untracked : &script->replies[3], value, 0);
 	else if (c->level == SOL_SOCKET && c->option == SO_PROTOCOL)
 		follow(c, &protocol, value, 0);
-	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_NETNS_COOKIE)
+	else if (c->level == SOL_SOCKET && c->option == CPEERCRED_SO_BINDTOIFINDEX)
+		follow(c, &device, value, 0);
+	else if (c->level == SOL_SOCKET && (c->option == CPEERCRED_SO_NETNS_COOKIE || c->option == CPEERCRED_SO_COOKIE))
 		follow(c, &cookie, value, 0);
 	else
 		broken("an option is asked that a loopback connection has");
@@ -867,7 +871,7 @@ kernel_connect(int fd, const struct sockaddr *address, socklen_t length)
 extern atomic_int packet_ends_are_right;
 extern struct {
 	int open, fd;
-	uint64_t netns;
+	uint64_t cookie, netns;
 	uint32_t serial;
 } sock_diag;
 

@@ -33,7 +33,8 @@ struct script {
 	 * Not 0 if the socket is a TCP socket of the family over loopback, from port 80 to
 	 * 4242. Then the first two replies are the answers of the netlink socket, whose length
 	 * is the result, the third is TCP_INFO, and the fourth SO_ORIGINAL_DST. The type is the
-	 * errno of SO_ORIGINAL_DST for a socket of the shim's own. All else is honest.
+	 * errno of SO_ORIGINAL_DST for a socket of the shim's own, and family_error the device.
+	 * All else is honest.
 	 */
 	int loopback;
 
