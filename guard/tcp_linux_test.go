@@ -58,8 +58,18 @@ func needTCP(t testing.TB, address string) {
 	if err != nil { // also without IPv6 or /etc/hosts
 		t.Skipf("needs tcp on %s: %v", address, err)
 	}
-	listener.Close()
-	if err := probeTCP(); err != nil {
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := peercred.GetLoopbackPeerUID(server); err != nil {
 		t.Skipf("needs tcp_diag: %v", err)
 	}
 }
@@ -291,10 +301,10 @@ func TestListenTCPRefuses(t *testing.T) {
 		says             string
 		errno            error
 	}{
-		{"tcp", "0.0.0.0:0", Config{}, "0.0.0.0 " + other, syscall.EINVAL},
-		{"tcp", "[::]:0", Config{}, ":: " + other, syscall.EINVAL},
+		{"tcp", "0.0.0.0:0", Config{}, ": 0.0.0.0 " + other, syscall.EINVAL},
+		{"tcp", "[::]:0", Config{}, ": :: " + other, syscall.EINVAL},
 		{"tcp", "[::ffff:10.0.0.1]:0", Config{}, "::ffff:10.0.0.1 " + other, syscall.EINVAL},
-		{"tcp", "192.0.2.1:0", Config{}, "192.0.2.1 " + other, syscall.EINVAL},
+		{"tcp", "192.0.2.1:0", Config{}, ": 192.0.2.1 " + other, syscall.EINVAL},
 		{"tcp", ":0", Config{}, "has no host, which means every address of this machine: use 127.0.0.1", syscall.EINVAL},
 		{"tcp", "", Config{}, "missing port", nil},
 		{"tcp", "no host:0", Config{}, "no such host", nil},
@@ -406,6 +416,16 @@ func TestListenTCPWithoutAnswers(t *testing.T) {
 		if want := "listen tcp 127.0.0.1:0: failed to get the loopback peer's uid: " + test.says; !strings.HasPrefix(got.Err, want) {
 			t.Errorf("%q, want %q", got.Err, want)
 		}
+	}
+}
+
+// If no server listens, the error is about the first address.
+func TestDialFirst(t *testing.T) {
+	needTCP(t, "127.0.0.1:0")
+	nobody := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.2:1")}
+	conn, err := dialFirst(t.Context(), "tcp", nobody)
+	if conn != nil || !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("%v, %v, want ECONNREFUSED of the first", conn, err)
 	}
 }
 
