@@ -376,7 +376,7 @@ func overMPTCP(t testing.TB, o owner) owner {
 }
 
 // redirectRules makes the port 8081 another name of 8080, as container engines do.
-const redirectRules = `table inet redirect {
+const redirectRules = `table inet rules {
 	chain output {
 		type nat hook output priority -100
 		tcp dport 8081 redirect to :8080
