@@ -889,7 +889,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 	if os.Geteuid() == 0 {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 		if err != nil {
-			t.Fatal(err)
+			t.Skipf("needs raw sockets: %v", err) // also where another user namespace owns the network
 		}
 		defer unix.Close(fd)
 		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
@@ -899,7 +899,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
 		xfrm, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_XFRM) // whose number is that of TCP
 		if err != nil {
-			t.Fatal(err)
+			t.Skipf("needs NETLINK_XFRM: %v", err)
 		}
 		defer unix.Close(xfrm)
 		agreeOnOwner(t, xfrm, noOwner(unix.EPROTO))
