@@ -54,7 +54,8 @@ import (
 // The errno is ENOTCONN if conn is not connected, was reset, or if the peer has closed its
 // socket or exited. It is ENOENT if the kernel has forgotten the peer's socket, or does not
 // know one with that address. So ask right after Accept. It is EAGAIN on a client's conn that
-// the server has not accepted. Then read what the server sends first, and ask again.
+// the server has not accepted. Then read what the server sends first, and ask again. It can
+// also be EAGAIN for an MPTCP peer that has closed.
 //
 // On Linux a *net.TCPConn costs 10 system calls. The first question opens a netlink socket,
 // which stays open. All questions share it, so they wait for one another.
