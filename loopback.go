@@ -62,7 +62,7 @@ import (
 // socket or exited. It is ENOENT if the kernel has forgotten the peer's socket, does not know
 // one with that address, or if it is bound to a device. So ask right after Accept. It is EAGAIN
 // on a client's conn that the server has not accepted. Then read what the server sends first,
-// and ask again.
+// and ask again. It can also be EAGAIN for an MPTCP peer that has closed.
 //
 // On Linux a *net.TCPConn costs 13 system calls. The first question opens a netlink socket,
 // which stays open. All questions share it, so they wait for one another.

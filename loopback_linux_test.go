@@ -382,83 +382,6 @@ func overMPTCP(t testing.TB, o owner) owner {
 
 const errMultipath = "the kernel does not report whether a rule of the firewall (NAT) redirected an MPTCP connection: turn MPTCP off, in Go by net.ListenConfig.SetMultipathTCP(false)"
 
-// redirectRules makes the port 8081 another name of 8080, as container engines do.
-const redirectRules = `table inet moved {
-	chain output {
-		type nat hook output priority -100
-		tcp dport 8081 redirect to :8080
-	}
-}`
-
-// A client that a firewall's rule redirects is an error. Another user can be connected from
-// its address and port to the server's own port, and the kernel then names that user.
-func TestLoopbackRedirected(t *testing.T) {
-	reexec.NeedRoot(t)
-	needTCPDiag(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skipf("needs nft: %v", err)
-	}
-	const redirected = "a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found"
-	for _, test := range []struct {
-		name     string
-		domain   int
-		loopback netip.Addr
-	}{
-		{"IPv4", unix.AF_INET, netip.MustParseAddr("127.0.0.1")},
-		{"IPv6", unix.AF_INET6, netip.IPv6Loopback()},
-		{"IPv4 on sockets of both", unix.AF_INET6, netip.MustParseAddr("::ffff:127.0.0.1")},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var missing error
-			inNetworkNamespace(t, func() {
-				rules := exec.Command("nft", "-f", "-")
-				rules.Stdin = strings.NewReader(redirectRules)
-				if out, err := rules.CombinedOutput(); strings.Contains(string(out), "syntax error") {
-					t.Errorf("nft: %s", out)
-					return
-				} else if err != nil {
-					missing = fmt.Errorf("%w, %s", err, out)
-					return
-				}
-				listener := socket(t, test.domain, unix.SOCK_STREAM)
-				at := func(port uint16) unix.Sockaddr {
-					return socketAddress(netip.AddrPortFrom(test.loopback, port), test.domain)
-				}
-				if err := errors.Join(unix.Bind(listener, at(8080)), unix.Listen(listener, 3)); err != nil {
-					t.Error(err)
-					return
-				}
-				dial := func(uid int, from, to uint16) (server int) {
-					client := socket(t, test.domain, unix.SOCK_STREAM)
-					err := errors.Join(unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-						unix.Fchown(client, uid, -1), unix.Bind(client, at(from)), unix.Connect(client, at(to)))
-					if err == nil {
-						server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
-					}
-					if err != nil {
-						t.Errorf("uid %d from port %d to %d: %v", uid, from, to, err)
-						runtime.Goexit()
-					}
-					t.Cleanup(func() { unix.Close(server) })
-					return server
-				}
-				agreeOnOwner(t, dial(tcpClient, 4242, 8080), ownedBy(tcpClient))
-				impostor := dial(tcpImpostor, 4243, 8081)
-				agreeOnOwner(t, impostor, owner{Err: redirected})
-				victim := dial(tcpClient, 4243, 8080)
-				if state, uid, inode, err := bareDiag(impostor); uid != tcpClient || inode == 0 || err != nil {
-					t.Errorf("the kernel says state %d, uid %d, inode %d, %v: this test requires that it names the victim", state, uid, inode, err)
-				}
-				agreeOnOwner(t, impostor, owner{Err: redirected})
-				agreeOnOwner(t, victim, noOwner(unix.ENOENT)) // conntrack gave it another port
-			})
-			if missing != nil {
-				t.Skipf("needs nft redirect: %v", missing)
-			}
-		})
-	}
-}
-
 // The owner is the process that called socket(2), unless root changed the uid.
 func TestLoopbackOwner(t *testing.T) {
 	reexec.NeedRoot(t)
@@ -740,8 +663,10 @@ func TestLoopbackPeerGone(t *testing.T) {
 				}
 				agree := func() {
 					// The kernel closes the subflow of an MPTCP peer that closed when it likes.
-					stays := network == "mptcp4" && (test.closed || connected.Err != "") && implementations[0].askOwner(descriptor(t, server)) == connected
-					if !stays {
+					// Until then the subflow has an owner on Linux 6.18, and none on 6.12.
+					got := implementations[0].askOwner(descriptor(t, server))
+					stays := got == connected && (test.closed || connected.Err != "") || got == noOwner(unix.EAGAIN) && test.closed
+					if network != "mptcp4" || !stays {
 						agreeOnOwner(t, descriptor(t, server), test.want)
 					}
 				}
@@ -982,7 +907,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 	if os.Geteuid() == 0 {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 		if err != nil {
-			t.Fatal(err)
+			t.Skipf("needs raw sockets: %v", err) // also where another user namespace owns the network
 		}
 		defer unix.Close(fd)
 		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
@@ -992,7 +917,7 @@ func TestLoopbackOtherSockets(t *testing.T) {
 		agreeOnOwner(t, fd, noOwner(unix.ENOTCONN))
 		xfrm, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_XFRM) // whose number is that of TCP
 		if err != nil {
-			t.Fatal(err)
+			t.Skipf("needs NETLINK_XFRM: %v", err)
 		}
 		defer unix.Close(xfrm)
 		agreeOnOwner(t, xfrm, noOwner(unix.EPROTO))
@@ -1544,5 +1469,83 @@ func TestLoopbackLostMeanwhile(t *testing.T) {
 		if got != want || then != ownedBy(tcpClient) {
 			t.Errorf("state %d: %+v, then %+v, want %+v and then %d", state, got, then, want, tcpClient)
 		}
+	}
+}
+
+// redirectRules makes the port 8081 another name of 8080, as container engines do.
+const redirectRules = `table inet rules {
+	chain output {
+		type nat hook output priority -100
+		tcp dport 8081 redirect to :8080
+	}
+}`
+
+// A client that a firewall's rule redirects is an error. Another user can be connected from
+// its address and port to the server's own port, and the kernel then names that user. This
+// is the last test here, because a kernel tracks connections from then on.
+func TestLoopbackRedirected(t *testing.T) {
+	reexec.NeedRoot(t)
+	needTCPDiag(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skipf("needs nft: %v", err)
+	}
+	const redirected = "a rule of the firewall (NAT) redirected the connection, so the peer's socket cannot be found"
+	for _, test := range []struct {
+		name     string
+		domain   int
+		loopback netip.Addr
+	}{
+		{"IPv4", unix.AF_INET, netip.MustParseAddr("127.0.0.1")},
+		{"IPv6", unix.AF_INET6, netip.IPv6Loopback()},
+		{"IPv4 on sockets of both", unix.AF_INET6, netip.MustParseAddr("::ffff:127.0.0.1")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var missing error
+			inNetworkNamespace(t, func() {
+				rules := exec.Command("nft", "-f", "-")
+				rules.Stdin = strings.NewReader(redirectRules)
+				if out, err := rules.CombinedOutput(); strings.Contains(string(out), "syntax error") {
+					t.Errorf("nft: %s", out)
+					return
+				} else if err != nil {
+					missing = fmt.Errorf("%w, %s", err, out)
+					return
+				}
+				listener := socket(t, test.domain, unix.SOCK_STREAM)
+				at := func(port uint16) unix.Sockaddr {
+					return socketAddress(netip.AddrPortFrom(test.loopback, port), test.domain)
+				}
+				if err := errors.Join(unix.Bind(listener, at(8080)), unix.Listen(listener, 3)); err != nil {
+					t.Error(err)
+					return
+				}
+				dial := func(uid int, from, to uint16) (server int) {
+					client := socket(t, test.domain, unix.SOCK_STREAM)
+					err := errors.Join(unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+						unix.Fchown(client, uid, -1), unix.Bind(client, at(from)), unix.Connect(client, at(to)))
+					if err == nil {
+						server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+					}
+					if err != nil {
+						t.Errorf("uid %d from port %d to %d: %v", uid, from, to, err)
+						runtime.Goexit()
+					}
+					t.Cleanup(func() { unix.Close(server) })
+					return server
+				}
+				agreeOnOwner(t, dial(tcpClient, 4242, 8080), ownedBy(tcpClient))
+				impostor := dial(tcpImpostor, 4243, 8081)
+				agreeOnOwner(t, impostor, owner{Err: redirected})
+				victim := dial(tcpClient, 4243, 8080)
+				if state, uid, inode, err := bareDiag(impostor); uid != tcpClient || inode == 0 || err != nil {
+					t.Errorf("the kernel says state %d, uid %d, inode %d, %v: this test requires that it names the victim", state, uid, inode, err)
+				}
+				agreeOnOwner(t, impostor, owner{Err: redirected})
+				agreeOnOwner(t, victim, noOwner(unix.ENOENT)) // conntrack gave it another port
+			})
+			if missing != nil {
+				t.Skipf("needs nft redirect: %v", missing)
+			}
+		})
 	}
 }

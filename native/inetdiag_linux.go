@@ -26,7 +26,8 @@ import (
 //   - EPROTOTYPE if fd is not a TCP socket.
 //   - ENOTCONN if our end is not connected, or the peer has closed.
 //   - EADDRNOTAVAIL if an address is not a loopback address.
-//   - EAGAIN if the server has not accepted the connection yet.
+//   - EAGAIN if the server has not accepted the connection yet. Also if an MPTCP peer has
+//     closed: the subflow of an old kernel (6.12) then has no owner and is connected.
 //   - ENOENT if no socket of our network namespace has the peer's addresses and no device.
 //   - errors.ErrUnsupported for a connection of another network namespace or device or one
 //     that a firewall redirects, without NETLINK_SOCK_DIAG or tcp_diag, and before Linux

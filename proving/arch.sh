@@ -38,7 +38,7 @@ skips='
 ^TestDescriptorsThatCannotBeRefused$
 '
 known='needs seccomp filters|needs an int that holds the number of all ids|needs a profile of AppArmor|needs a policy of SELinux'
-emulated='|needs SO_PASSRIGHTS, |needs unix_diag|needs tcp_diag|needs PIDFD_GET_INFO, |needs system calls of its own, '
+emulated='|needs SO_PASSRIGHTS, |needs unix_diag|needs tcp_diag|needs raw sockets|needs PIDFD_GET_INFO, |needs system calls of its own, '
 
 # Per processor: the emulator, the C compiler, and its packages.
 declare -A table=(

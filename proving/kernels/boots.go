@@ -77,6 +77,7 @@ func (b boot) words() []string {
 func (b boot) is(word string) bool { return slices.Contains(b.words(), word) }
 func (b boot) kernel() string      { return b.words()[0] }
 func (b boot) arch() string        { return b.words()[1] }
+func (b boot) which() string       { return b.kernel() + "-" + b.arch() }
 func (b boot) module() string      { return b.words()[2] }
 
 // name returns the boot without the tests.
@@ -121,8 +122,7 @@ func (b boot) skips() []string {
 	reasons := []string{ // the machine has only the tests as programs
 		"needs strace, ", "needs strace: ", "needs a C compiler ", "needs the source beside the test: ",
 		"needs systemd-tmpfiles: ", "needs systemd-socket-activate, ", "needs ss: ", "needs lsof: ", "needs fuser: ",
-		"needs setpriv: ", "needs mkfs.ext4: ", "needs curl: ", "needs sh: ", "needs unshare(1), ",
-		"needs unix_diag: ", "needs tcp_diag: ", "needs tcp on localhost:0: ", "needs autofs in /proc/filesystems: ", // they are modules of Debian's kernels
+		"needs setpriv: ", "needs mkfs.ext4: ", "needs curl: ", "needs sh: ", "needs unshare(1), ", "needs autofs in /proc/filesystems: ",
 	}
 	for reason, applies := range map[string]bool{
 		"needs a profile of AppArmor: ":          !b.is("apparmor"),

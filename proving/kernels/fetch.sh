@@ -1,5 +1,5 @@
 #!/bin/bash
-# fetch.sh KERNEL ARCH: downloads the kernel of Debian's linux-image-ARCH; prints its release and path.
+# fetch.sh KERNEL ARCH: unpacks Debian's linux-image-ARCH, with few modules; prints its release and the folder.
 # fetch.sh KERNEL ARCH PACKAGE...: unpacks packages from the kernel's release; prints the folder.
 # apt verifies them, with separate sources and lists. They are kept under their versions.
 set -euo pipefail
@@ -32,22 +32,22 @@ if [ -z "$(find "$state/updated" -mmin -1440 2>/dev/null)" ]; then
 fi
 field() { apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n "s/^$2: //p"; }
 
-files='*' release=
+files=('*') release=
 if [ $# = 2 ]; then
-	files='*/vmlinuz*' release=$(field "linux-image-$arch" Depends | sed -n 's/.*\blinux-image-\([0-9][^ ,]*\).*/\1/p')
+	files=('*/vmlinuz*' '*_diag.ko*' '*/kernel/net/*/nf*.ko*' '*/kernel/net/xfrm/*' '*crc32c*.ko*')
+	release=$(field "linux-image-$arch" Depends | sed -n 's/.*\blinux-image-\([0-9][^ ,]*\).*/\1/p')
 	[[ $name = newest || $release = "$name".* ]] || { echo "linux-image-$arch is Linux $release, not $name" >&2; exit 1; }
-	package=linux-binary-$release # since 7.x
-	[ -n "$(field "$package" Version)" ] || package=linux-image-$release
-	set -- "$@" "$package"
+	set -- "$1" "$2" "linux-modules-$release" "linux-binary-$release" # since 7.x
+	[ -n "$(field "$3" Version)" ] || set -- "$1" "$2" "linux-image-$release"
 fi
-result=$cache/$3-${arch}_$(field "$3" Version)
+result=$cache/${release:+some-of-}$3-${arch}_$(field "$3" Version)
 if ! [ -e "$result" ]; then
 	part=$(mktemp -d -p "$cache")
 	trap 'rm -rf "$part"' EXIT
 	cd "$part"
 	apt-get -qq download "${@:3}" >&2
 	mkdir root
-	for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C root --wildcards "$files"; done
+	for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb"; done | tar -x --ignore-zeros -C root --wildcards "${files[@]}"
 	mv root "$result" # at once, or not at all
 fi
-echo $release "$([ -z "$release" ] && echo "$result" || find "$result" -name 'vmlinuz*')"
+echo $release "$result"

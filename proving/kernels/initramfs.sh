@@ -1,15 +1,23 @@
 #!/bin/bash
-# initramfs.sh ARCH CC FILE: packs the tests of both settings, the policies, and init.
+# initramfs.sh KERNEL ARCH CC FILE: packs the tests of both settings, the kernel's modules, nft,
+# the policies, and init; prints the kernel's release and path.
 set -euo pipefail
-arch=$1 cc=$2 file=$(realpath "$3")
+arch=$2 cc=$3 file=$(realpath "$4")
 cd "$(dirname "$0")"
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-mkdir -p "$root"/{dev,etc,policies,proc,sys,tmp}
+fetched=$(./fetch.sh "$1" "$arch")
+release=${fetched%% *} kernel=${fetched#* }
+mkdir -p "$root"/{dev,etc,lib/modules/"$release",policies,proc,sbin,sys,tmp}
 cp init "$root/init"
+find "$kernel" -name '*.ko*' -exec cp -t "$root/lib/modules/$release" {} +
+ln -s /busybox "$root/sbin/modprobe" # the kernel calls it
 busybox=$(./fetch.sh 6.1 "$arch" busybox-static)
 cp "$busybox/bin/busybox" "$root/busybox"
+nft=$(./fetch.sh 6.1 "$arch" nftables libnftables1 libnftnl11 libmnl0 libxtables12 libjansson4 libgmp10 libedit2 libbsd0 libmd0 libtinfo6 libc6)
+(cd "$nft" && find . -name '*.so.*' -o -name nft -type f | cpio -pd --quiet "$root")
 printf 'root:x:0:0:root:/:\ndaemon:x:1:1:daemon:/:\n' >"$root/etc/passwd"
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
 printf 'root:x:0:\ndaemon:x:1:\n' >"$root/etc/group"
 
 # This is the newest parser, because the installed one may not know the newest kernel. It
@@ -33,3 +41,4 @@ for cgo in 1 0; do
 done
 cd "$root"
 find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet >"$file"
+echo "$release $(find "$kernel" -name 'vmlinuz*')"

@@ -1,10 +1,10 @@
 // Command kernels runs the tests on Debian's kernels, for several architectures and
 // security modules, in virtual machines without KVM. boots.go has the table of boots.
-// initramfs.sh packs the static test binaries of an architecture with init, which runs
-// them as root. outcome.go judges what the serial console prints.
+// initramfs.sh packs the static test binaries with a kernel's modules and with init, which
+// runs them as root. outcome.go judges what the serial console prints.
 //
 // virtme-ng would boot kernels with this machine's root. But it boots only this machine's
-// architecture, takes three times as long, and requires all modules of each kernel.
+// architecture, takes three times as long, and requires all modules.
 package main
 
 import (
@@ -106,17 +106,12 @@ func bootAll(ctx context.Context, chosen []boot, run string, jobs int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	kernels := map[string]string{} // what fetch.sh prints, by its arguments
+	kernels := map[string]string{} // what initramfs.sh prints
 	for _, b := range chosen {
-		which, initramfs := b.kernel()+" "+b.arch(), filepath.Join(dir, b.arch())
-		if kernels[which] == "" {
-			if kernels[which], err = script(ctx, "kernels/fetch.sh", b.kernel(), b.arch()); err != nil {
-				return err
-			}
-		}
-		if _, err := os.Stat(initramfs); err != nil {
-			fmt.Printf("building the tests for %s\n", b.arch())
-			if _, err := script(ctx, "kernels/initramfs.sh", b.arch(), machines[b.arch()].cc, initramfs); err != nil {
+		if which := b.which(); kernels[which] == "" {
+			fmt.Printf("building the tests for Linux %s\n", which)
+			initramfs, cc := filepath.Join(dir, which), machines[b.arch()].cc
+			if kernels[which], err = script(ctx, "kernels/initramfs.sh", b.kernel(), b.arch(), cc, initramfs); err != nil {
 				return err
 			}
 		}
@@ -127,7 +122,7 @@ func bootAll(ctx context.Context, chosen []boot, run string, jobs int) error {
 		free <- struct{}{}
 		group.Go(func() {
 			defer func() { <-free }()
-			if !b.run(ctx, kernels[b.kernel()+" "+b.arch()], filepath.Join(dir, b.arch()), run) {
+			if !b.run(ctx, kernels[b.which()], filepath.Join(dir, b.which()), run) {
 				failed[i] = b.name()
 			}
 		})
