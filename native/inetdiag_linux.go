@@ -404,12 +404,13 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	return a.uid, nil
 }
 
+const maxErrno = 4095
+
 // decodeDiagError decodes struct nlmsgerr, which begins with a negative errno.
 func decodeDiagError(payload []byte) error {
 	if len(payload) < 4 {
 		return unix.EPROTO
 	}
-	const maxErrno = 4095
 	errno := -int64(int32(binary.NativeEndian.Uint32(payload)))
 	if errno < 1 || errno > maxErrno {
 		return unix.EPROTO
