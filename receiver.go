@@ -137,16 +137,26 @@ func NewReceiver(conn *net.UnixConn, config ReceiverConfig) (*Receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", failedReceive, err)
 	}
-	var asked error
-	if err := raw.Control(func(fd uintptr) { asked = askSenders(int(fd), config) }); err != nil {
-		return nil, fmt.Errorf("%s: %w", failedReceive, err)
-	}
-	if asked != nil {
-		return nil, asked
+	if err := config.Prepare("", "", raw); err != nil {
+		return nil, err
 	}
 	r := &Receiver{conn: raw, config: config, control: make([]byte, config.room())}
 	r.receive = r.receiveOnce
 	return r, nil
+}
+
+// Prepare makes the kernel attach its sender to each message that the socket receives from now
+// on, as [NewReceiver] does. It is for [net.ListenConfig] and [net.Dialer], whose Control
+// functions run before the socket is bound or connected, so that no message comes before. The
+// connections that a listener accepts are prepared too.
+//
+// The error is like that of NewReceiver.
+func (c ReceiverConfig) Prepare(_, _ string, socket syscall.RawConn) error {
+	var asked error
+	if err := socket.Control(func(fd uintptr) { asked = askSenders(int(fd), c) }); err != nil {
+		return fmt.Errorf("%s: %w", failedReceive, err)
+	}
+	return asked
 }
 
 func askSenders(fd int, config ReceiverConfig) error {
