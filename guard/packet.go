@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,15 +35,15 @@ type Packet struct {
 	// N is the number of bytes in the buffer.
 	N int
 	// Sender is the process that sent the datagram, as of then. Its uid and gid are the
-	// real ids: see [peercred.Sender]. A datagram does not report the groups.
+	// real ids: see [peercred.Sender]. A datagram does not report the groups. The caller
+	// closes the handle that Sender.Process returns.
 	Sender Peer
 	// From is the address of the sender's socket, for [PacketConn.WriteTo]. It is nil for a
 	// socket without a name. The sender chose the name.
 	From net.Addr
-	// Control has the control messages that came with the datagram, if
-	// Config.ReceiveDescriptors is set. It is for [syscall.ParseSocketControlMessage]. The
-	// caller closes the descriptors in it.
-	Control []byte
+	// Files are the descriptors that came with the datagram, if Config.ReceiveDescriptors is
+	// set. The caller closes them.
+	Files []*os.File
 }
 
 // ListenPacket receives datagrams on the Unix socket at address, from the senders that
@@ -233,11 +233,12 @@ func (c *PacketConn) ReadPacket(p []byte) (Packet, error) {
 
 // admit returns ok=false if the sender is denied.
 func (c *PacketConn) admit(m peercred.Message) (packet Packet, ok bool) {
+	files := descriptorsIn(m.Control)
 	sender := c.sender(m)
 	denied := c.policy.decideOn(sender)
 	if denied != nil || !c.receives {
-		c.closeAll(m.Control)
-		m.Control = nil
+		c.closeAll(files)
+		files = nil
 	}
 	if denied != nil {
 		sender.conn.closeFacts()
@@ -245,7 +246,7 @@ func (c *PacketConn) admit(m peercred.Message) (packet Packet, ok bool) {
 		return Packet{}, false
 	}
 	c.counters.accepted.Add(1)
-	packet = Packet{N: m.N, Sender: sender, Control: slices.Clone(m.Control)}
+	packet = Packet{N: m.N, Sender: sender, Files: files}
 	if m.From != "" {
 		packet.From = &net.UnixAddr{Name: m.From, Net: "unixgram"}
 	}
@@ -284,9 +285,9 @@ func (c *PacketConn) deny(denied *Denied) {
 	}
 }
 
-// closeAll closes the descriptors that came with a message, in the background.
-func (c *PacketConn) closeAll(control []byte) {
-	for _, file := range descriptorsIn(control) {
+// closeAll closes descriptors that nobody asked for, in the background.
+func (c *PacketConn) closeAll(files []*os.File) {
+	for _, file := range files {
 		c.closer.close(file)
 	}
 }
@@ -294,7 +295,7 @@ func (c *PacketConn) closeAll(control []byte) {
 // ReadFrom is [PacketConn.ReadPacket] as a method of [net.PacketConn].
 func (c *PacketConn) ReadFrom(p []byte) (n int, from net.Addr, err error) {
 	packet, err := c.ReadPacket(p)
-	c.closeAll(packet.Control)
+	c.closeAll(packet.Files)
 	return packet.N, packet.From, err
 }
 

@@ -80,8 +80,8 @@ func TestListenPacket(t *testing.T) {
 				}
 				sender := *packet.Sender.Credentials()
 				got = append(got, sender)
-				if text := string(p[:packet.N]); text != fmt.Sprintf("uid %d", sender.UID) || packet.From != nil || packet.Control != nil {
-					t.Errorf("%q from %v with %v, of uid %d", text, packet.From, packet.Control, sender.UID)
+				if text := string(p[:packet.N]); text != fmt.Sprintf("uid %d", sender.UID) || packet.From != nil || packet.Files != nil {
+					t.Errorf("%q from %v with %v, of uid %d", text, packet.From, packet.Files, sender.UID)
 				}
 			}
 			want := []peercred.PeerCredentials{{PID: pids[0], UID: 4001, GID: 4001}, {PID: pids[3], UID: 4003, GID: 4003}}
@@ -183,9 +183,8 @@ func TestFactsOfASender(t *testing.T) {
 	if diff := cmp.Diff(net.Addr(local), packet.From); diff != "" {
 		t.Errorf("From (-want +got):\n%s", diff)
 	}
-	files := descriptorsIn(packet.Control)
-	if len(files) != 1 {
-		t.Errorf("%d descriptors, want 1", len(files))
+	if len(packet.Files) != 1 {
+		t.Errorf("%d descriptors, want 1", len(packet.Files))
 	}
 	process, err := packet.Sender.Process()
 	if err != nil {
@@ -202,8 +201,10 @@ func TestFactsOfASender(t *testing.T) {
 	if n, err := client.Read(p); string(p[:n]) != "y" {
 		t.Errorf("the client got %q, %v", p[:n], err)
 	}
-	process.Close()
-	for _, file := range files {
+	if err := process.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, file := range packet.Files {
 		file.Close()
 	}
 	if after := descriptors(t); after != before {
