@@ -166,8 +166,6 @@ func TestShimsGroupsOnLinux(t *testing.T) {
 	}
 }
 
-var equalErrors = cmp.Comparer(func(a, b error) bool { return errors.Is(a, b) && errors.Is(b, a) || a == b })
-
 // The xucred of these systems, and native's decision on the same bytes.
 func TestShimsGroupsOfXucred(t *testing.T) {
 	for _, name := range []string{"darwin", "freebsd", "dragonfly"} {
