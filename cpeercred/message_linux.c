@@ -185,7 +185,10 @@ keep_others(unsigned char *bytes, size_t n, struct cpeercred_received *r)
 	}
 }
 
-/* The name without its NUL, or nothing. "@" precedes an abstract name, as in Go. */
+/*
+ * The name without its NUL, or nothing. "@" precedes an abstract name, as in Go. The kernel
+ * counts a NUL after a path that fills the structure.
+ */
 static int
 decode_name(const struct sockaddr_un *name, socklen_t len, struct cpeercred_received *r)
 {
@@ -193,9 +196,9 @@ decode_name(const struct sockaddr_un *name, socklen_t len, struct cpeercred_rece
 
 	if (len <= start)
 		return 0;
-	if (name->sun_family != AF_UNIX || len > sizeof(*name))
+	if (name->sun_family != AF_UNIX || len > sizeof(*name) + 1)
 		return EPROTO;
-	r->name = len - start;
+	r->name = len > sizeof(*name) ? sizeof(name->sun_path) : len - start;
 	memcpy(r->from, name->sun_path, r->name);
 	if (r->from[0] == '\0')
 		r->from[0] = '@';
@@ -228,8 +231,8 @@ decode_message(int fd, const struct msghdr *m, size_t n, struct cpeercred_receiv
 	int error, is_sender = 0;
 
 	error = decode_control(m->msg_control, m->msg_controllen, r, &is_sender);
-	if (error == 0 && (m->msg_flags & MSG_CTRUNC) != 0)
-		error = ENOBUFS;
+	if ((m->msg_flags & MSG_CTRUNC) != 0) /* the last one can be cut short */
+		return ENOBUFS;
 	if (error == 0 && ((m->msg_flags & MSG_TRUNC) != 0 || n > m->msg_iov->iov_len))
 		error = EMSGSIZE;
 	if (error == 0 && n == 0)

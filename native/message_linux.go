@@ -90,6 +90,9 @@ func receiveMessage(fd int, payload, control []byte, keep, check bool) (Received
 	}
 	control = control[:header.Controllen]
 	r, isSender, err := decodeControl(control)
+	if header.Flags&unix.MSG_CTRUNC != 0 { // the last one can be cut short
+		err = unix.ENOBUFS
+	}
 	if err == nil {
 		err = r.settle(fd, n, len(payload), int(header.Flags), isSender)
 	}
@@ -132,10 +135,7 @@ func recvmsg(fd int, header *unix.Msghdr) (n int, err error) {
 
 // settle decides about a message of n bytes that was received into size bytes.
 func (r *Received) settle(fd, n, size, flags int, isSender bool) (err error) {
-	switch {
-	case flags&unix.MSG_CTRUNC != 0:
-		return unix.ENOBUFS
-	case flags&unix.MSG_TRUNC != 0, n > size:
+	if flags&unix.MSG_TRUNC != 0 || n > size {
 		return unix.EMSGSIZE
 	}
 	if n == 0 {
@@ -273,16 +273,18 @@ func closeDescriptor(fd int) {
 	}
 }
 
-// decodeUnixName returns "" for no name. As in package net, "@" precedes an abstract name.
+// decodeUnixName returns "" for no name. As in package net, "@" precedes an abstract name. The
+// kernel counts a NUL after a path that fills the structure.
 func decodeUnixName(name *unix.RawSockaddrUnix, length uint32) (string, error) {
 	const start = unsafe.Offsetof(name.Path)
 	if length <= uint32(start) {
 		return "", nil
 	}
-	if name.Family != unix.AF_UNIX || uintptr(length) > unsafe.Sizeof(*name) {
+	if name.Family != unix.AF_UNIX || uintptr(length) > unsafe.Sizeof(*name)+1 {
 		return "", unix.EPROTO
 	}
-	path := bytesOf(&name.Path)[:uintptr(length)-start]
+	path := bytesOf(&name.Path)
+	path = path[:min(uintptr(length)-start, uintptr(len(path)))]
 	if path[0] == 0 {
 		return "@" + string(path[1:]), nil
 	}

@@ -186,7 +186,8 @@ func TestDecodeUnixName(t *testing.T) {
 		{"an abstract name", unix.AF_UNIX, "\x00a\x00b", 4, "@a\x00b", nil},
 		{"an abstract name of nothing", unix.AF_UNIX, "\x00", 1, "@", nil},
 		{"another family", unix.AF_INET, "/run/s", 6, "", unix.EPROTO},
-		{"too long", unix.AF_UNIX, longest, len(longest) + 1, "", unix.EPROTO},
+		{"the longest path and its NUL", unix.AF_UNIX, longest, len(longest) + 1, longest, nil},
+		{"too long", unix.AF_UNIX, longest, len(longest) + 2, "", unix.EPROTO},
 	} {
 		name := unix.RawSockaddrUnix{Family: test.family}
 		copy(bytesOf(&name.Path), test.path)
