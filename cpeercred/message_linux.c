@@ -193,6 +193,7 @@ static int
 decode_name(const struct sockaddr_un *name, socklen_t len, struct cpeercred_received *r)
 {
 	const size_t start = offsetof(struct sockaddr_un, sun_path);
+	const char *end;
 
 	if (len <= start)
 		return 0;
@@ -202,8 +203,8 @@ decode_name(const struct sockaddr_un *name, socklen_t len, struct cpeercred_rece
 	memcpy(r->from, name->sun_path, r->name);
 	if (r->from[0] == '\0')
 		r->from[0] = '@';
-	else
-		r->name = strnlen(r->from, r->name);
+	else if ((end = memchr(r->from, '\0', r->name)) != NULL)
+		r->name = (size_t)(end - r->from);
 	return 0;
 }
 
@@ -267,12 +268,13 @@ receive_message(int fd, void *payload, size_t size, void *control, size_t capaci
 	struct iovec vector = { payload, size };
 	struct msghdr m = {
 		.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &vector, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = capacity,
+		.msg_control = control, .msg_controllen = (socklen_t)capacity,
 	};
 	ssize_t n;
 	int error;
 
 	memset(r, 0, sizeof(*r));
+	memset(&name, 0, sizeof(name));
 	r->pidfd = -1;
 	if (fd < 0)
 		return EBADF;
@@ -287,12 +289,17 @@ receive_message(int fd, void *payload, size_t size, void *control, size_t capaci
 		error = check_sender(r);
 	if (error == 0 && r->pidfd != -1)
 		error = cpeercred_set_nonblocking(r->pidfd);
-	if ((error != 0 || r->end) && r->pidfd != -1)
-		(void)close(r->pidfd);
-	if (error == 0 && keep && !r->end)
+	if (error == 0 && keep && !r->end) {
 		keep_others(control, m.msg_controllen, r);
-	else
-		close_rights(control, m.msg_controllen);
+		return 0;
+	}
+	close_rights(control, m.msg_controllen);
+	r->control = 0;
+	if (error != 0 || r->end) {
+		if (r->pidfd != -1)
+			(void)close(r->pidfd);
+		*r = (struct cpeercred_received){ .end = r->end, .pidfd = -1 };
+	}
 	return error;
 }
 
