@@ -38,6 +38,14 @@
 //
 // For gRPC there is example.com/peercred/grpcpeer, a separate module.
 //
+// # Who sends
+//
+// [ListenPacket] is for datagram servers, such as those of syslog(3) and sd_notify(3). It
+// returns the datagrams of admitted senders, on Linux.
+//
+// [Config].SameSender is for connections. It makes a read fail if the bytes come from another
+// process or user than the peer that connected.
+//
 // # Loopback TCP
 //
 // Use a Unix socket if you can. For programs that can only use TCP, such as browsers, Listen
