@@ -134,7 +134,7 @@ lint-go: ## check format, and what .golangci.yml lists: go vet, staticcheck and 
 	$(call in_modules,for cgo in 1 0; do CGO_ENABLED=$$cgo $(GOLANGCI) run --allow-parallel-runners ./... || exit 1; done)
 
 lint-c: ## check the C shims with the strict warnings of gcc and clang
-	@for cc in gcc clang; do for file in inetdiag_linux linux socket unsupported; do \
+	@for cc in gcc clang; do for file in inetdiag_linux linux message_linux socket unsupported; do \
 		$$cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Wconversion -c -o /dev/null cpeercred/$$file.c || exit 1; done; done
 
 lint-workflows: ## check the workflows, for mistakes and for what an attacker could do with them

@@ -26,6 +26,10 @@ var (
 	_ func(syscall.Conn) (uint32, error)                    = peercred.GetLoopbackPeerUIDOf
 	_ func() peercred.Info                                  = peercred.Support
 
+	_ func(*net.UnixConn, peercred.ReceiverConfig) (*peercred.Receiver, error) = peercred.NewReceiver
+	_ func(*peercred.Receiver, []byte) (peercred.Message, error)               = (*peercred.Receiver).Receive
+	_ func(_, _ string, _ syscall.RawConn) error                               = peercred.ReceiverConfig{}.Prepare
+
 	_ = peercred.PeerCredentials{PID: int32(0), UID: uint32(0), GID: uint32(0)}
 
 	_ interface {
@@ -42,9 +46,16 @@ var (
 	} = (*peercred.ErrPeerProcessGone)(nil)
 	_ error = (*peercred.ErrNotUnixSocket)(nil)
 	_ error = (*peercred.ErrNotLoopback)(nil)
+	_ error = (*peercred.ErrMessageLost)(nil)
 
 	_ = peercred.ErrNotUnixSocket{ConnType: ""}
 	_ = peercred.ErrNotLoopback{Got: ""}
+	_ = peercred.ErrMessageLost{Reason: "", Err: nil}
+	_ = peercred.ReceiverConfig{Process: false, SecurityLabel: false, Control: false}
+	_ = peercred.Message{
+		N: 0, Sender: peercred.Sender{PID: int32(0), UID: uint32(0), GID: uint32(0)}, From: "",
+		Process: (*peercred.PeerProcess)(nil), ProcessErr: nil, SecurityLabel: "", Control: []byte(nil),
+	}
 	_ = peercred.ErrPeerCredentialsUnavailable{Platform: "", Reason: ""}
 	_ = peercred.ErrPeerProcessGone{PID: int32(0)}
 

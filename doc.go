@@ -59,6 +59,10 @@
 // over loopback, on Linux. That is for servers that cannot use a Unix socket. The uid is of
 // the process that made the socket. It is the only fact, and a proxy hides who is behind it.
 //
+// A [Receiver] returns each message of a Unix socket with the process that sent it, on Linux.
+// That is for datagram servers, whose sockets have no peer. It also shows whether a connection
+// changed hands.
+//
 // If a system or kernel does not support a fact, the error wraps
 // *[ErrPeerCredentialsUnavailable]. [Support] reports which facts are available here, and
 // how reliable each is. It requires no connection.
@@ -66,7 +70,8 @@
 // # Limits
 //
 // The process that connected may not be the one that writes. A connected descriptor can
-// be inherited or passed on. The credentials still name the process that connected.
+// be inherited or passed on. The credentials still name the process that connected. On Linux
+// a [Receiver] names the one that writes.
 //
 // A pid does not identify a process. Another process can get the pid as soon as the first
 // is reaped. Decide on uid, gid, groups and label, which come from the socket. Never look

@@ -34,6 +34,20 @@ func (e *ErrNotLoopback) Error() string {
 	return "the peer's uid is only available for TCP over loopback, got " + e.Got
 }
 
+// ErrMessageLost says that a [Receiver] received a message that cannot be used. Find it with
+// errors.As; it is always a pointer.
+type ErrMessageLost struct {
+	// Reason says why, for people.
+	Reason string
+	// Err is EMSGSIZE if the message is longer than the buffer, ENOBUFS if it brought more
+	// control data than fits, ENODATA if the kernel did not report who sent it, or EPROTO.
+	Err error
+}
+
+func (e *ErrMessageLost) Error() string { return "a message was lost: " + e.Reason }
+
+func (e *ErrMessageLost) Unwrap() error { return e.Err }
+
 // ErrPeerCredentialsUnavailable says that this system or kernel does not report the
 // credentials of a Unix socket's peer, or another fact about a peer. Find it with
 // errors.As; it is always a pointer. errors.Is(err, errors.ErrUnsupported) is true for it.

@@ -38,6 +38,7 @@ type role struct {
 	Calls          []seccomp.Call  // while these calls
 	Errnos         []syscall.Errno // are answered with each of these
 	Answer         *callAnswer     // to calls of the role's thread
+	Claimed        *unix.Ucred     // to send as these ids; pid 0 is our own
 }
 
 var roles = map[string]func(role) error{
@@ -76,6 +77,10 @@ var roles = map[string]func(role) error{
 	"ask one":                   helperAskOne,
 	"play TCP":                  playTCP,
 	"ask owner":                 helperAskOwner,
+	"send":                      helperSend,
+	"receive":                   helperReceive,
+	"send once":                 helperSendOnce,
+	"write to 3":                helperWriteTo3,
 }
 
 func TestMain(m *testing.M) {

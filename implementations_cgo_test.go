@@ -20,11 +20,16 @@ var cpeercredFunctions = implementation{
 	securityLabel:    cpeercred.SecurityLabel,
 	auditToken:       cpeercred.AuditToken,
 	loopbackPeerUID:  cpeercred.LoopbackPeerUID,
-	openProcess:      cpeercred.OpenProcess,
-	processExited:    cpeercred.ProcessExited,
-	processPID:       cpeercred.ProcessPID,
-	processIDs:       cpeercred.ProcessIDs,
-	signalProcess:    cpeercred.SignalProcess,
-	onSocketpair:     cpeercred.OnSocketpair,
-	sinceBoot:        cpeercred.SinceBoot,
+	reportSenders:    cpeercred.ReportSenders,
+	receive: func(fd int, payload, control []byte, keep bool) (received, error) {
+		r, err := cpeercred.Receive(fd, payload, control, keep)
+		return received(r), err
+	},
+	openProcess:   cpeercred.OpenProcess,
+	processExited: cpeercred.ProcessExited,
+	processPID:    cpeercred.ProcessPID,
+	processIDs:    cpeercred.ProcessIDs,
+	signalProcess: cpeercred.SignalProcess,
+	onSocketpair:  cpeercred.OnSocketpair,
+	sinceBoot:     cpeercred.SinceBoot,
 }

@@ -19,6 +19,8 @@ type implementation struct {
 	securityLabel    func(fd int) (string, error)
 	auditToken       func(fd int) ([8]uint32, error)
 	loopbackPeerUID  func(fd int) (uint32, error)
+	reportSenders    func(fd int, process, label bool) error
+	receive          func(fd int, payload, control []byte, keep bool) (received, error)
 	openProcess      func(fd int) (pidfd int, err error)
 	processExited    func(pidfd int) (bool, error)
 	processPID       func(pidfd int) (int32, error)
@@ -26,6 +28,20 @@ type implementation struct {
 	signalProcess    func(pidfd int, signal os.Signal) error
 	onSocketpair     func(ask func(fd int)) error
 	sinceBoot        func() (time.Duration, error)
+}
+
+// received has the fields of the type Received of both.
+type received struct {
+	N          int
+	End        bool
+	PID        int32
+	UID        uint32
+	GID        uint32
+	Label      string
+	From       string
+	Control    []byte
+	Pidfd      int
+	PidfdError error
 }
 
 var nativeFunctions = implementation{
@@ -39,11 +55,16 @@ var nativeFunctions = implementation{
 	securityLabel:    native.SecurityLabel,
 	auditToken:       native.AuditToken,
 	loopbackPeerUID:  native.LoopbackPeerUID,
-	openProcess:      native.OpenProcess,
-	processExited:    native.ProcessExited,
-	processPID:       native.ProcessPID,
-	processIDs:       native.ProcessIDs,
-	signalProcess:    native.SignalProcess,
-	onSocketpair:     native.OnSocketpair,
-	sinceBoot:        native.SinceBoot,
+	reportSenders:    native.ReportSenders,
+	receive: func(fd int, payload, control []byte, keep bool) (received, error) {
+		r, err := native.Receive(fd, payload, control, keep)
+		return received(r), err
+	},
+	openProcess:   native.OpenProcess,
+	processExited: native.ProcessExited,
+	processPID:    native.ProcessPID,
+	processIDs:    native.ProcessIDs,
+	signalProcess: native.SignalProcess,
+	onSocketpair:  native.OnSocketpair,
+	sinceBoot:     native.SinceBoot,
 }

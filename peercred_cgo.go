@@ -30,6 +30,16 @@ func auditToken(fd int) (token [8]uint32, err error) { return cpeercred.AuditTok
 func loopbackPeerUID(fd int) (uid uint32, err error) { return cpeercred.LoopbackPeerUID(fd) }
 func isNotLoopback(err error) bool                   { return cpeercred.IsNotLoopback(err) }
 
+func reportSenders(fd int, process, label bool) error {
+	return cpeercred.ReportSenders(fd, process, label)
+}
+func receive(fd int, payload, control []byte, keep bool) (received, error) {
+	r, err := cpeercred.Receive(fd, payload, control, keep)
+	return received(r), err
+}
+func isNoMessage(err error) bool { return cpeercred.IsNoMessage(err) }
+func whyLost(err error) string   { return cpeercred.WhyLost(err) }
+
 func openProcess(fd int) (pidfd int, err error)       { return cpeercred.OpenProcess(fd) }
 func processExited(pidfd int) (bool, error)           { return cpeercred.ProcessExited(pidfd) }
 func processPID(pidfd int) (int32, error)             { return cpeercred.ProcessPID(pidfd) }

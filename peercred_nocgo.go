@@ -35,6 +35,16 @@ func auditToken(fd int) (token [8]uint32, err error) { return native.AuditToken(
 func loopbackPeerUID(fd int) (uid uint32, err error) { return native.LoopbackPeerUID(fd) }
 func isNotLoopback(err error) bool                   { return native.IsNotLoopback(err) }
 
+func reportSenders(fd int, process, label bool) error {
+	return native.ReportSenders(fd, process, label)
+}
+func receive(fd int, payload, control []byte, keep bool) (received, error) {
+	r, err := native.Receive(fd, payload, control, keep)
+	return received(r), err
+}
+func isNoMessage(err error) bool { return native.IsNoMessage(err) }
+func whyLost(err error) string   { return native.WhyLost(err) }
+
 func openProcess(fd int) (pidfd int, err error)       { return native.OpenProcess(fd) }
 func processExited(pidfd int) (bool, error)           { return native.ProcessExited(pidfd) }
 func processPID(pidfd int) (int32, error)             { return native.ProcessPID(pidfd) }

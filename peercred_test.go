@@ -258,7 +258,7 @@ func TestSupportJSONNames(t *testing.T) {
 	want := `{"system":"s","implementation":"i","pid":{"available":true,"reason":"r","note":"n","call":"c",` +
 		`"server":"connect","client":"listen","pair":"socketpair","survives_exit":true,"limit":16},` +
 		`"uid":` + none + `,"gid":` + none + `,"groups":` + none + `,"security_label":` + none + `,"process":` + none + `,"audit_token":` + none +
-		`,"loopback_uid":` + none + `}`
+		`,"loopback_uid":` + none + `,"sender":` + none + `}`
 	got, err := json.Marshal(peercred.Info{System: "s", Implementation: "i", PID: full})
 	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
 		t.Errorf("json.Marshal: %v (-want +got):\n%s", err, diff)

@@ -64,6 +64,11 @@ func OpenPeerProcess(conn net.Conn) (*PeerProcess, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newPeerProcess(pidfd)
+}
+
+// newPeerProcess closes pidfd on an error.
+func newPeerProcess(pidfd *os.File) (*PeerProcess, error) {
 	p := &PeerProcess{pidfd: pidfd, ended: make(chan struct{}), stopped: make(chan struct{})}
 	if err := p.checkOpened(); err != nil {
 		p.Close()

@@ -22,6 +22,7 @@ type Info struct {
 	Process       Fact `json:"process"`        // OpenPeerProcess
 	AuditToken    Fact `json:"audit_token"`    // GetPeerAuditToken
 	LoopbackUID   Fact `json:"loopback_uid"`   // GetLoopbackPeerUID
+	Sender        Fact `json:"sender"`         // Receiver
 }
 
 // Fact describes one fact about a peer.
@@ -63,6 +64,7 @@ const (
 	AtBind       Moment = "bind"       // the server's bind(2)
 	AtSocketpair Moment = "socketpair" // socketpair(2)
 	AtCreation   Moment = "creation"   // the creation of the peer's end
+	AtSend       Moment = "send"       // sendmsg(2) of each message
 	AtLastUse    Moment = "last use"   // when a process last used the peer's end
 	WhenAsked    Moment = "when asked" // now
 )
@@ -116,6 +118,7 @@ func (i *Info) probe(fd int) {
 	discard(process)
 	_, err = askAuditToken(fd)
 	i.AuditToken.settle(err, sure)
+	i.Sender.settle(askSenders(fd, ReceiverConfig{}), sure)
 }
 
 // everyPairAnswers reports whether every kernel of the system answers about a socketpair.
@@ -157,5 +160,6 @@ func (i *Info) facts() []namedFact {
 		{"pid", &i.PID}, {"uid", &i.UID}, {"gid", &i.GID}, {"groups", &i.Groups},
 		{"security label", &i.SecurityLabel}, {"process", &i.Process}, {"audit token", &i.AuditToken},
 		{"loopback uid", &i.LoopbackUID},
+		{"sender", &i.Sender},
 	}
 }

@@ -26,6 +26,8 @@ func untold(fact string) string {
 		return "the system has no handle on the process of a socket's peer"
 	case "loopback uid":
 		return "the system does not report the uid of a loopback TCP peer"
+	case "sender":
+		return "the system does not report the sender of a message"
 	}
 	return "the system does not report the " + fact + " of a socket's peer"
 }
@@ -74,6 +76,10 @@ func onLinux() Info {
 	info.LoopbackUID = Fact{
 		Call: "sock_diag(7)", Server: AtCreation, Client: AtCreation,
 		Note: "since Linux 5.14, with AF_NETLINK sockets; unavailable between network namespaces, and on gVisor",
+	}
+	info.Sender = Fact{
+		Call: "recvmsg(SO_PASSCRED)", Server: AtSend, Client: AtSend, Pair: AtSend, SurvivesExit: true,
+		Note: "real ids; root can claim others; 0 for a pid that is not visible",
 	}
 	return info
 }

@@ -24,6 +24,10 @@ package cpeercred
 #cgo nocallback cpeercred_audit_token
 #cgo noescape cpeercred_loopback_peer_uid
 #cgo nocallback cpeercred_loopback_peer_uid
+#cgo noescape cpeercred_report_senders
+#cgo nocallback cpeercred_report_senders
+#cgo noescape cpeercred_receive
+#cgo nocallback cpeercred_receive
 #cgo noescape cpeercred_open_process
 #cgo nocallback cpeercred_open_process
 #cgo noescape cpeercred_process_exited
@@ -277,6 +281,79 @@ func LoopbackPeerUID(fd int) (uid uint32, err error) {
 
 // IsNotLoopback reports whether err means that an address is not a loopback address.
 func IsNotLoopback(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
+
+// ReportSenders makes the kernel attach the sender to each message that the Unix socket fd
+// receives from now on, and on request a pidfd of its process and its security label.
+func ReportSenders(fd int, process, label bool) error {
+	switch code := C.cpeercred_report_senders(descriptor(fd), truth(process), truth(label)); code {
+	case 0:
+		return nil
+	case C.CPEERCRED_NO_PASSPIDFD:
+		return unsupportedError("this kernel does not have SO_PASSPIDFD; Linux has it since 6.5")
+	default:
+		return failure(code, sender)
+	}
+}
+
+func truth(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Receive receives a message of the Unix socket fd without waiting, and the sender that
+// [ReportSenders] asked for. The file of each system says what the ids mean.
+//
+// Control is a part of control, which must have room for the sender too. If keep is true it
+// has the other control messages, and the descriptors in them are the caller's. If keep is
+// false these are closed. The Pidfd is -1 on an error and at the end.
+//
+// The error is EAGAIN if there is no message, EMSGSIZE if the message is longer than payload,
+// ENOBUFS if the control messages are longer than control, and ENODATA if the message has no
+// sender. A message with another error than EAGAIN is lost.
+func Receive(fd int, payload, control []byte, keep bool) (Received, error) {
+	var r C.struct_cpeercred_received
+	code := C.cpeercred_receive(descriptor(fd),
+		unsafe.Pointer(unsafe.SliceData(payload)), C.size_t(len(payload)),
+		unsafe.Pointer(unsafe.SliceData(control)), C.size_t(len(control)), truth(keep), &r)
+	switch {
+	case code != 0:
+		return Received{Pidfd: -1}, failure(code, sender)
+	case r.end != 0:
+		return Received{Pidfd: -1, End: true}, nil
+	}
+	got := Received{
+		N: int(r.n), PID: int32(r.ids.pid), UID: uint32(r.ids.uid), GID: uint32(r.ids.gid), Pidfd: int(r.pidfd),
+		Label: string(control[r.label_at:][:r.label]),
+		From:  string(unsafe.Slice((*byte)(unsafe.Pointer(&r.from)), r.name)),
+	}
+	if keep {
+		got.Control = control[r.control_at:][:r.control]
+	}
+	if r.pidfd_error != 0 {
+		got.PidfdError = syscall.Errno(r.pidfd_error)
+	}
+	return got, nil
+}
+
+// IsNoMessage reports whether an error of [Receive] says that there is no message.
+func IsNoMessage(err error) bool { return errors.Is(err, syscall.EAGAIN) }
+
+// WhyLost says why [Receive] lost a message, or "" if the error has another reason.
+func WhyLost(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMSGSIZE):
+		return "it is longer than the buffer"
+	case errors.Is(err, syscall.ENOBUFS):
+		return "it brought more control data than fits"
+	case errors.Is(err, syscall.ENODATA):
+		return "the kernel did not report who sent it"
+	case errors.Is(err, syscall.EPROTO):
+		return "the kernel's answer does not have the form that its headers define"
+	}
+	return ""
+}
 
 // OpenProcess returns a pidfd of the process that [Credentials] names, even if another
 // process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes it.

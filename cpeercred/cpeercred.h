@@ -31,7 +31,8 @@ enum {
 	CPEERCRED_OTHER_NETNS = -6,
 	CPEERCRED_REDIRECTED = -7,
 	CPEERCRED_MULTIPATH = -8,
-	CPEERCRED_OTHER_DEVICE = -9
+	CPEERCRED_OTHER_DEVICE = -9,
+	CPEERCRED_NO_PASSPIDFD = -10 /* see cpeercred_report_senders */
 };
 
 struct cpeercred_ids {
@@ -101,6 +102,33 @@ int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *lengt
  * because it keeps a netlink socket for the next question. Linux.
  */
 int cpeercred_loopback_peer_uid(int fd, uint32_t *uid);
+
+/*
+ * The kernel attaches the sender to each message that fd receives from now on, and on request
+ * a pidfd of its process and its security label. CPEERCRED_NO_PASSPIDFD for a pidfd before
+ * Linux 6.5. Linux.
+ */
+int cpeercred_report_senders(int fd, int process, int label);
+
+/* A message. The parts of control are offsets and lengths in its buffer. */
+struct cpeercred_received {
+	size_t n;                  /* the bytes of the payload */
+	size_t label_at, label;    /* the security label, which may be empty */
+	size_t control_at, control; /* the control messages of others, if they are kept */
+	size_t name;               /* the bytes of from, the name of the sender's socket */
+	struct cpeercred_ids ids;  /* of the sender */
+	int end;                   /* the connection has ended, and all else is 0 */
+	int pidfd, pidfd_error;    /* -1 if there is none, and why */
+	char from[108];
+};
+
+/*
+ * Receives a message without waiting. The descriptors that come with it are closed unless
+ * keep is true. EAGAIN if there is no message, EMSGSIZE if the payload does not fit, ENOBUFS
+ * if the control messages do not, ENODATA if it has no sender. On an error *r has nothing of
+ * use, and nothing is left open. Linux.
+ */
+int cpeercred_receive(int fd, void *payload, size_t size, void *control, size_t capacity, int keep, struct cpeercred_received *r);
 
 /*
  * A pidfd of the process at the other end of fd, close-on-exec and non-blocking. The

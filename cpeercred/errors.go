@@ -15,6 +15,7 @@ const (
 	ids    = "uid and gid"
 	handle = "handle"
 	owner  = "owner"
+	sender = "sender"
 )
 
 // untold returns the error for a fact that the system, or this build, does not report.
@@ -26,6 +27,8 @@ func untold(fact string) error {
 		return unsupportedError("the system has no handle on the process of a socket's peer")
 	case fact == owner:
 		return unsupportedError("the system does not report the uid of a loopback TCP peer")
+	case fact == sender:
+		return unsupportedError("the system does not report the sender of a message")
 	}
 	return unsupportedError("the system does not report the " + fact + " of a socket's peer")
 }

@@ -172,9 +172,8 @@ cpeercred_check_packet_ends(void)
 	return error;
 }
 
-/* Go's poller requires it to be non-blocking. The kernel sets close-on-exec. */
-static int
-set_nonblocking(int pidfd)
+int
+cpeercred_set_nonblocking(int pidfd)
 {
 	int flags;
 
@@ -203,7 +202,7 @@ cpeercred_open_process(int fd, int *pidfd)
 	}
 	if (len != sizeof(process) || process < 0)
 		return EPROTO;
-	if ((error = set_nonblocking(process)) != 0) {
+	if ((error = cpeercred_set_nonblocking(process)) != 0) {
 		(void)close(process);
 		return error;
 	}

@@ -44,4 +44,7 @@ _Static_assert(offsetof(struct cpeercred_pidfd_info, fsgid) == 56, "pidfd_info.f
 #define CPEERCRED_PIDFD_INFO_PID (UINT64_C(1) << 0)
 #define CPEERCRED_PIDFD_INFO_CREDS (UINT64_C(1) << 1)
 
+/* Go's poller requires a pidfd to be non-blocking. The kernel sets close-on-exec. */
+int cpeercred_set_nonblocking(int pidfd);
+
 #endif

@@ -28,6 +28,13 @@ var (
 	_ func(context.Context, string, string, guard.Config) (*guard.Listener, error)            = guard.Listen
 	_ func(net.Listener, guard.Config) (*guard.Listener, error)                               = guard.NewListener
 	_ func(string, guard.Config) (*guard.Listener, error)                                     = guard.Inherited
+	_ func(context.Context, string, string, guard.Config) (*guard.PacketConn, error)          = guard.ListenPacket
+	_ func(*net.UnixConn, guard.Config) (*guard.PacketConn, error)                            = guard.NewPacketConn
+	_ func(*guard.PacketConn, []byte) (guard.Packet, error)                                   = (*guard.PacketConn).ReadPacket
+	_ func(*guard.PacketConn) guard.Counts                                                    = (*guard.PacketConn).Counts
+	_ net.PacketConn                                                                          = (*guard.PacketConn)(nil)
+	_                                                                                         = guard.Packet{N: 0, Sender: guard.Peer{}, From: nil, Files: nil}
+	_                                                                                         = []guard.SameSender{guard.AnySender, guard.SameUser, guard.SameProcess}
 	_ func(net.Conn, guard.Policy) (*guard.Conn, error)                                       = guard.Admit
 	_ func(ctx context.Context, network, address string, p guard.Policy) (*guard.Conn, error) = guard.Dial
 	_ error                                                                                   = guard.ErrNotActivated

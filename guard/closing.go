@@ -1,8 +1,8 @@
 package guard
 
 import (
+	"io"
 	"math"
-	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -68,9 +68,9 @@ func (q *queue[T]) next() (value T, ok bool) {
 	return value, true
 }
 
-// closer closes the connections of denied peers in its own goroutines, so that nobody waits
-// for a close(2) that a peer makes slow: see [promptly].
-type closer struct{ queue[net.Conn] }
+// closer closes the connections of denied peers, and descriptors that nobody asked for, in its
+// own goroutines, so that nobody waits for a close(2) that a peer makes slow: see [promptly].
+type closer struct{ queue[io.Closer] }
 
 const (
 	// maxAside bounds the goroutines of a closer. A goroutine that waits in the kernel has
@@ -89,7 +89,7 @@ var closerOfDenied = sync.OnceValue(func() *closer { return newCloser(descriptor
 // that are being closed take at most an eighth of them, unless all goroutines wait in the
 // kernel.
 func newCloser(descriptors int) *closer {
-	return &closer{queue[net.Conn]{
+	return &closer{queue[io.Closer]{
 		do: closeForeign, most: min(max(1, descriptors/8), maxAside), room: math.MaxInt, took: make(chan struct{}, 1),
 	}}
 }
@@ -100,7 +100,7 @@ func newCloser(descriptors int) *closer {
 // accepted in the order in which they were made.
 //
 // The connection can be nil, or of a foreign type that panics.
-func (c *closer) close(conn net.Conn) {
+func (c *closer) close(conn io.Closer) {
 	if _, atOnce := c.add(conn); atOnce {
 		return
 	}
@@ -111,7 +111,7 @@ func (c *closer) close(conn net.Conn) {
 }
 
 // closeForeign closes conn, and recovers if a foreign type panics.
-func closeForeign(conn net.Conn) {
+func closeForeign(conn io.Closer) {
 	defer func() { _ = recover() }()
 	closeLast(socketWithin(conn), conn.Close)
 }

@@ -139,14 +139,6 @@ func readPromptly(socket *net.UnixConn, b []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// readError has the form of package net's.
-func (c *Conn) readError(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err
-	}
-	return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
-}
-
 // refuseDescriptors makes the kernel refuse descriptors (SCM_RIGHTS) that peers send to the
 // connections of a listening socket. The sender gets EPERM. A descriptor that was sent and
 // not received is dropped when its connection is closed. If it is a socket that lingers, or

@@ -218,7 +218,7 @@ func TestClosedInTheBackground(t *testing.T) {
 			}
 			background := false
 			listener.closer = newCloser(0)
-			listener.closer.do = func(conn net.Conn) { background = true; closeForeign(conn) }
+			listener.closer.do = func(conn io.Closer) { background = true; closeForeign(conn) }
 			client, err := net.Dial(test.network, listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -747,7 +747,7 @@ func TestWaitForACloser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		proceed := make(chan struct{})
 		c := newCloser(8) // one goroutine
-		c.do = func(net.Conn) { <-proceed }
+		c.do = func(io.Closer) { <-proceed }
 		for _, want := range []time.Duration{0, waitForCloser, waitForCloser} {
 			select { // forget that the goroutine took one
 			case <-c.took:

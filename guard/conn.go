@@ -30,6 +30,7 @@ type Conn struct {
 	facts       atomic.Pointer[facts] // nil until a fact is asked for
 	listener    *Listener             // has the slot of this Conn; nil if there is none
 	left        atomic.Bool           // the slot was given back
+	sender      *expectedSender       // nil if any process may write
 	pidfd       int32                 // its key in listener.watch
 	quick       bool                  // the peer could never send descriptors, so a close takes no time
 }
@@ -135,7 +136,12 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Read reads from the connection. On Linux it does not wait for descriptors that the peer
 // sent along and that nobody receives: see [Config].ReceiveDescriptors.
-func (c *Conn) Read(b []byte) (int, error) { return c.read(b) }
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.sender != nil {
+		return c.readSame(b)
+	}
+	return c.read(b)
+}
 
 // Close closes the connection, and the handle on the peer's process if there is one. The
 // error is the inner connection's. It wraps [net.ErrClosed] if a *[net.UnixConn] is already

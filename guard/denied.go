@@ -146,6 +146,14 @@ func newReporter(hook func(*Denied)) *reporter {
 	return &reporter{queue[*Denied]{do: func(d *Denied) { callHook(hook, d) }, most: 1, room: maxWaiting}}
 }
 
+// reporter returns the reporter that calls OnDeny.
+func (c Config) reporter() *reporter {
+	if c.OnDeny == nil {
+		return newReporter(new(sparingLog).deny)
+	}
+	return newReporter(c.OnDeny)
+}
+
 // report returns false if too many are waiting.
 func (r *reporter) report(d *Denied) bool {
 	ok, _ := r.add(d)

@@ -38,6 +38,14 @@
 //
 // For gRPC there is example.com/peercred/grpcpeer, a separate module.
 //
+// # Who sends
+//
+// [ListenPacket] is for datagram servers, such as those of syslog(3) and sd_notify(3). It
+// returns the datagrams of admitted senders, on Linux.
+//
+// [Config].SameSender is for connections. It makes a read fail if the bytes come from another
+// process or user than the peer that connected.
+//
 // # Loopback TCP
 //
 // Use a Unix socket if you can. For programs that can only use TCP, such as browsers, Listen
@@ -75,6 +83,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"example.com/peercred"
 )
 
 // Config says how a [Listener] listens, and which peers it admits.
@@ -132,6 +142,10 @@ type Config struct {
 	// asked about it. CloseOnExit takes a descriptor for each connection. It requires Linux
 	// 6.5, and is an error elsewhere.
 	CloseOnExit bool
+
+	// SameSender makes a read fail if the bytes come from another process, or user, than the
+	// peer that connected. It requires Linux, and is an error on TCP.
+	SameSender SameSender
 
 	// Prefetch names the facts to ask for as soon as a peer is admitted, besides its
 	// credentials.
@@ -259,13 +273,11 @@ func listen(ctx context.Context, network, address string, config Config) (net.Li
 	if err := config.checkUnix(); err != nil {
 		return nil, err
 	}
-	switch {
-	case !isStream(network):
+	if !isStream(network) {
 		return nil, unknownNetwork(network)
-	case address == "", address == "@":
-		return nil, errors.New("the address is empty")
-	case strings.ContainsRune(address, 0): // it would end a path, or begin an abstract name
-		return nil, fmt.Errorf("the address %q has a NUL byte: %w", address, syscall.EINVAL)
+	}
+	if err := checkAddress(address); err != nil {
+		return nil, err
 	}
 	if network == "unixpacket" {
 		if err := checkPackets(); err != nil {
@@ -288,21 +300,29 @@ func isAbstract(address string) bool { return strings.HasPrefix(address, "@") &&
 const isLinux = runtime.GOOS == "linux" || runtime.GOOS == "android"
 
 func listenAbstract(ctx context.Context, network, address string, config Config) (net.Listener, error) {
-	if config.Mode != 0 || config.Owner != "" || config.Group != "" {
-		return nil, fmt.Errorf("a name in the abstract namespace has no mode, owner or group, and everybody can connect: leave out Mode, Owner and Group: %w", syscall.EINVAL)
+	if err := config.checkAbstract(); err != nil {
+		return nil, err
 	}
-	listen := net.ListenConfig{Control: socketAttributes{receives: config.ReceiveDescriptors}.control()}
+	listen := net.ListenConfig{Control: config.attributes().control}
 	inner, err := listen.Listen(ctx, network, address)
-	if err == nil {
-		return inner, nil
+	return inner, explainAbstract(err)
+}
+
+func (c Config) checkAbstract() error {
+	if c.Mode != 0 || c.Owner != "" || c.Group != "" {
+		return fmt.Errorf("a name in the abstract namespace has no mode, owner or group, and everybody can connect: leave out Mode, Owner and Group: %w", syscall.EINVAL)
 	}
+	return nil
+}
+
+func explainAbstract(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err // Listen adds the rest of it
 	}
 	if isInUse(err) {
-		err = fmt.Errorf("%w: another process has this name: stop it, or use another name", err)
+		return fmt.Errorf("%w: another process has this name: stop it, or use another name", err)
 	}
-	return nil, err
+	return err
 }
 
 // file returns the attributes that the socket file gets.
@@ -310,7 +330,7 @@ func (c Config) file() (f socketAttributes, err error) {
 	if c.Mode&^fs.ModePerm != 0 {
 		return f, badMode(c.Mode)
 	}
-	f.mode, f.shared, f.receives = c.Mode, c.AllowSharedDirectory, c.ReceiveDescriptors
+	f = c.attributes()
 	if f.mode == 0 {
 		f.mode = 0o600
 	}
@@ -333,18 +353,33 @@ func badMode(mode fs.FileMode) error {
 	return fmt.Errorf("the mode %O has more than permission bits: use a number such as 0o660: %w", uint32(mode), syscall.EINVAL)
 }
 
+// attributes returns those that require no look-up.
+func (c Config) attributes() socketAttributes {
+	a := socketAttributes{mode: c.Mode, shared: c.AllowSharedDirectory, receives: c.ReceiveDescriptors}
+	if c.SameSender != AnySender {
+		a.senders = &peercred.ReceiverConfig{}
+	}
+	return a
+}
+
 // socketAttributes are the attributes of a socket and its file.
 type socketAttributes struct {
 	mode     fs.FileMode
 	uid, gid int
-	shared   bool // allows a shared directory
-	receives bool // allows peers to send descriptors
+	shared   bool                     // allows a shared directory
+	receives bool                     // allows peers to send descriptors
+	senders  *peercred.ReceiverConfig // asks who sends messages, unless it is nil
 }
 
-// control returns the Control function of a [net.ListenConfig].
-func (a socketAttributes) control() func(network, address string, socket syscall.RawConn) error {
-	if a.receives {
-		return nil
+// control is the Control function of a [net.ListenConfig].
+func (a socketAttributes) control(network, address string, socket syscall.RawConn) error {
+	if !a.receives {
+		if err := refuseDescriptors(network, address, socket); err != nil {
+			return err
+		}
 	}
-	return refuseDescriptors
+	if a.senders != nil {
+		return a.senders.Prepare(network, address, socket)
+	}
+	return nil
 }

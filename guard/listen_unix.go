@@ -19,9 +19,14 @@ import (
 // socketFile is a listener on a socket file. Close removes the file.
 type socketFile struct {
 	*net.UnixListener
+	madeFile
+	keep atomic.Bool
+}
+
+// madeFile is a socket file that we made.
+type madeFile struct {
 	at   *socketPath
 	file fileID
-	keep atomic.Bool
 }
 
 // maxPath is the length of the longest path that bind(2) and connect(2) take.
@@ -33,72 +38,103 @@ const backlog = 1<<16 - 1
 // listenAtPath listens on a new socket file at path, with the wanted attributes. It
 // replaces a stale socket file, and no other file.
 //
-// bind(2) gets the path as the caller gave it. The kernel names the socket by that path,
-// and ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) use that name.
-//
 // The file gets its attributes between bind and listen(2). Nobody can connect until listen.
 // But a connect(2) may have passed the permission check by then, and can find the socket
 // listening a moment later. So on Linux the file starts with permissions for its owner
 // alone, and gets those of group and others last.
-func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (_ *socketFile, err error) {
-	at, err := openSocketPath(path, want.shared)
+func listenAtPath(ctx context.Context, network, path string, want socketAttributes) (*socketFile, error) {
+	s := new(socketFile)
+	err := s.make(ctx, network, path, want, func(socket *os.File) (err error) {
+		s.UnixListener, err = listenOn(socket)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	return s, nil
+}
+
+// packetFile is a datagram socket with a file. Close removes the file.
+type packetFile struct {
+	*net.UnixConn
+	madeFile
+}
+
+// packetsAtPath is listenAtPath for datagrams. They can arrive as soon as the file exists, from
+// the users that its mode permits.
+func packetsAtPath(ctx context.Context, path string, want socketAttributes) (*packetFile, error) {
+	s := new(packetFile)
+	err := s.make(ctx, "unixgram", path, want, func(socket *os.File) error {
+		conn, err := net.FilePacketConn(socket)
+		if err == nil {
+			s.UnixConn = conn.(*net.UnixConn)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// make makes the file, and calls open with its socket. open must duplicate the socket.
+//
+// bind(2) gets the path as the caller gave it. The kernel names the socket by that path,
+// and ss(8), lsof(8), AppArmor, SELinux and systemd-tmpfiles(8) use that name.
+func (m *madeFile) make(ctx context.Context, network, path string, want socketAttributes, open func(socket *os.File) error) (err error) {
+	m.at, err = openSocketPath(path, want.shared)
+	if err != nil {
+		return err
+	}
 	defer func() {
 		if err != nil {
-			at.close()
+			m.at.close()
 		}
 	}()
 	socket, err := newSocket(network, want)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer socket.Close() // the listener has a duplicate
-	if err := at.bind(ctx, socket); err != nil {
-		return nil, err
+	defer socket.Close()
+	if err := m.at.bind(ctx, socket); err != nil {
+		return err
 	}
-	file, err := at.settle(socket, want)
+	m.file, err = m.at.settle(socket, want)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	listener, err := listenOn(socket)
-	if err != nil {
-		return nil, errors.Join(err, at.remove(file))
+	if err := open(socket); err != nil {
+		return errors.Join(err, m.at.remove(m.file))
 	}
-	return &socketFile{UnixListener: listener, at: at, file: file}, nil
+	return nil
 }
 
 // newSocket returns a socket that is not bound.
 func newSocket(network string, want socketAttributes) (*os.File, error) {
-	kind := unix.SOCK_STREAM
-	if network == "unixpacket" {
-		kind = unix.SOCK_SEQPACKET
-	}
-	fd, err := socketCloseOnExec(kind)
+	kinds := map[string]int{"unix": unix.SOCK_STREAM, "unixpacket": unix.SOCK_SEQPACKET, "unixgram": unix.SOCK_DGRAM}
+	fd, err := socketCloseOnExec(kinds[network])
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	socket := os.NewFile(uintptr(fd), "socket")
-	if !want.receives {
-		if err := refuseDescriptorsOf(socket); err != nil {
-			socket.Close()
-			return nil, err
-		}
+	err = want.prepare(socket)
+	if err == nil {
+		err = os.NewSyscallError("fchmod", setModeAtBirth(fd, want.mode&0o700))
 	}
-	if err := setModeAtBirth(fd, want.mode&0o700); err != nil {
+	if err != nil {
 		socket.Close()
-		return nil, os.NewSyscallError("fchmod", err)
+		return nil, err
 	}
 	return socket, nil
 }
 
-func refuseDescriptorsOf(socket *os.File) error {
+// prepare sets the options of a socket before it has a name.
+func (a socketAttributes) prepare(socket *os.File) error {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return refuseDescriptors("", "", raw)
+	return a.control("", "", raw)
 }
 
 // listenOn returns a listener of package net on a duplicate of the socket.
@@ -234,6 +270,13 @@ func (s *socketFile) Close() error {
 	return errors.Join(err, s.UnixListener.Close())
 }
 
+// Close removes the socket file first, as that of a listener does.
+func (s *packetFile) Close() error {
+	err := s.at.remove(s.file)
+	s.at.close()
+	return errors.Join(err, s.UnixConn.Close())
+}
+
 // onDescriptor calls do with the descriptor of a file or a socket, which stays open
 // meanwhile.
 func onDescriptor(open syscall.Conn, do func(fd int) error) error {
@@ -244,6 +287,18 @@ func onDescriptor(open syscall.Conn, do func(fd int) error) error {
 	var done error
 	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
 	return errors.Join(err, done)
+}
+
+// descriptorsIn returns the descriptors in control messages.
+func descriptorsIn(control []byte) (files []*os.File) {
+	messages, _ := syscall.ParseSocketControlMessage(control)
+	for _, m := range messages {
+		fds, _ := syscall.ParseUnixRights(&m)
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "received"))
+		}
+	}
+	return files
 }
 
 // setCloseOnExec returns an error if fd is not a descriptor.

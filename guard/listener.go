@@ -26,6 +26,7 @@ type Listener struct {
 	wanted   Prefetch
 	limits   *limits
 	watch    *watch // nil unless CloseOnExit
+	same     SameSender
 	counters counters
 	reporter *reporter
 	closer   *closer
@@ -61,8 +62,8 @@ func NewListener(inner net.Listener, config Config) (*Listener, error) {
 }
 
 func guardListener(inner net.Listener, config Config) (*Listener, error) {
-	if config.Mode != 0 || config.Owner != "" || config.Group != "" || config.AllowSharedDirectory {
-		return nil, fmt.Errorf("the Config has a Mode, Owner, Group or AllowSharedDirectory: leave them out, they are for the socket file that Listen makes: %w", syscall.EINVAL)
+	if err := config.checkNoFile(); err != nil {
+		return nil, err
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -76,6 +77,14 @@ func guardListener(inner net.Listener, config Config) (*Listener, error) {
 		l.isOnTCP()
 	}
 	return l, err
+}
+
+// checkNoFile refuses a config for a socket file, of an existing socket.
+func (c Config) checkNoFile() error {
+	if c.Mode != 0 || c.Owner != "" || c.Group != "" || c.AllowSharedDirectory {
+		return fmt.Errorf("the Config has a Mode, Owner, Group or AllowSharedDirectory: leave them out, they are for the socket file that Listen makes: %w", syscall.EINVAL)
+	}
+	return nil
 }
 
 // check refuses a config that can serve nobody.
@@ -92,6 +101,9 @@ func (c Config) checkUnix() error {
 	support := peercred.Support()
 	if !support.UID.Available {
 		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: support.UID.Reason}
+	}
+	if c.SameSender != AnySender && !support.Sender.Available {
+		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: "SameSender: " + support.Sender.Reason}
 	}
 	if c.CloseOnExit && !support.Process.Available {
 		return &peercred.ErrPeerCredentialsUnavailable{Platform: runtime.GOOS, Reason: "CloseOnExit requires a handle on the peer's process: " + support.Process.Reason}
@@ -116,10 +128,10 @@ func checkListener(inner net.Listener, config Config) (tcp bool, err error) {
 		if err != nil || tcp {
 			return tcp, err
 		}
-		if err := config.checkUnix(); err != nil || config.ReceiveDescriptors {
+		if err := config.checkUnix(); err != nil {
 			return false, err
 		}
-		return false, refuseDescriptors("", "", raw)
+		return false, config.attributes().control("", "", raw)
 	case config.ReceiveDescriptors:
 		return false, config.checkUnix()
 	}
@@ -156,10 +168,7 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	l := &Listener{
 		inner: inner, socket: socketWithin(inner), policy: config.Policy, identify: admit, wanted: config.Prefetch,
 		limits: config.limits(descriptorLimit()), closer: closerOfDenied(),
-		reporter: newReporter(config.OnDeny), closed: make(chan struct{}),
-	}
-	if config.OnDeny == nil {
-		l.reporter = newReporter(new(sparingLog).deny)
+		same: config.SameSender, reporter: config.reporter(), closed: make(chan struct{}),
 	}
 	l.refuses = !config.ReceiveDescriptors && descriptorsAreRefused(l.socket) // checkListener required the socket
 	if config.CloseOnExit {
@@ -237,6 +246,13 @@ func (l *Listener) admit(conn net.Conn) *Conn {
 	c.listener = l
 	c.quick = l.isQuick(conn)
 	if denied := l.watchExit(c); denied != nil {
+		c.closeFacts()
+		c.leave()
+		l.counters.deny(denied)
+		l.closeDenied(conn, denied)
+		return nil
+	}
+	if denied := c.expectSender(l.same); denied != nil {
 		c.closeFacts()
 		c.leave()
 		l.counters.deny(denied)

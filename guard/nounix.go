@@ -16,10 +16,18 @@ import (
 // maxPath allows any length, because the limits of these systems are not known.
 const maxPath = math.MaxInt - 1
 
-// listenAtPath is never called: these systems do not report who connects.
+// listenAtPath and packetsAtPath are never called: these systems do not report who connects.
 func listenAtPath(context.Context, string, string, socketAttributes) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func packetsAtPath(context.Context, string, socketAttributes) (*packetFile, error) {
+	return nil, errors.ErrUnsupported
+}
+
+type packetFile struct{ *net.UnixConn }
+
+func descriptorsIn([]byte) []*os.File { return nil }
 
 func duplicate(syscall.Conn) (int, error) { return -1, errors.ErrUnsupported }
 

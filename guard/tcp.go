@@ -107,6 +107,7 @@ func (c Config) checkTCP() error {
 		{"AllowSharedDirectory", c.AllowSharedDirectory},
 		{"Prefetch", c.Prefetch != 0},
 		{"ReceiveDescriptors", c.ReceiveDescriptors},
+		{"SameSender", c.SameSender != AnySender},
 	} {
 		if field.set {
 			return fmt.Errorf("the field %s of the Config has no meaning on TCP: leave it out, or listen on a Unix socket: %w", field.name, syscall.EINVAL)

@@ -436,12 +436,13 @@ func (q *diagQuestion) decode(message []byte) (uid uint32, err error) {
 	return a.uid, nil
 }
 
+const maxErrno = 4095
+
 // decodeDiagError decodes a message with struct nlmsgerr, which begins with a negative errno.
 func decodeDiagError(message []byte) error {
 	if len(message) < unix.SizeofNlMsghdr+4 {
 		return unix.EPROTO
 	}
-	const maxErrno = 4095
 	errno := -int64(int32(binary.NativeEndian.Uint32(message[unix.SizeofNlMsghdr:])))
 	if errno < 1 || errno > maxErrno {
 		return unix.EPROTO

@@ -103,6 +103,46 @@ func LoopbackPeerUID(fd int) (uid uint32, err error) { return kernel.loopbackPee
 // IsNotLoopback reports whether err means that an address is not a loopback address.
 func IsNotLoopback(err error) bool { return kernel.isNotLoopback(err) }
 
+// Received is a message that [Receive] received.
+type Received struct {
+	N          int    // the bytes of the payload
+	End        bool   // the connection has ended, and all else is zero
+	PID        int32  // of the sender, or 0 if the kernel does not report it
+	UID        uint32 // the sender's
+	GID        uint32
+	Label      string // the sender's security label, or empty
+	From       string // the name of the sender's socket, or empty
+	Control    []byte // the other control messages
+	Pidfd      int    // of the sender, or -1. It is close-on-exec, and the caller closes it.
+	PidfdError error  // why there is none
+}
+
+// ReportSenders makes the kernel attach the sender to each message that the Unix socket fd
+// receives from now on, and on request a pidfd of its process and its security label.
+func ReportSenders(fd int, process, label bool) error {
+	return kernel.reportSenders(fd, process, label)
+}
+
+// Receive receives a message of the Unix socket fd without waiting, and the sender that
+// [ReportSenders] asked for. The file of each system says what the ids mean.
+//
+// Control is a part of control, which must have room for the sender too. If keep is true it
+// has the other control messages, and the descriptors in them are the caller's. If keep is
+// false these are closed. The Pidfd is -1 on an error and at the end.
+//
+// The error is EAGAIN if there is no message, EMSGSIZE if the message is longer than payload,
+// ENOBUFS if the control messages are longer than control, and ENODATA if the message has no
+// sender. A message with another error than EAGAIN is lost.
+func Receive(fd int, payload, control []byte, keep bool) (Received, error) {
+	return kernel.receive(fd, payload, control, keep)
+}
+
+// IsNoMessage reports whether an error of [Receive] says that there is no message.
+func IsNoMessage(err error) bool { return kernel.isNoMessage(err) }
+
+// WhyLost says why [Receive] lost a message, or "" if the error has another reason.
+func WhyLost(err error) string { return kernel.whyLost(err) }
+
 // OpenProcess returns a pidfd of the process that [Credentials] names, even if another
 // process has its pid now. The pidfd is close-on-exec and non-blocking. The caller closes it.
 func OpenProcess(fd int) (pidfd int, err error) { return kernel.openProcess(fd) }

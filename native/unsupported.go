@@ -24,6 +24,10 @@ type questions interface {
 	auditToken(fd int) ([8]uint32, error)
 	loopbackPeerUID(fd int) (uint32, error)
 	isNotLoopback(err error) bool
+	reportSenders(fd int, process, label bool) error
+	receive(fd int, payload, control []byte, keep bool) (Received, error)
+	isNoMessage(err error) bool
+	whyLost(err error) string
 	openProcess(fd int) (pidfd int, err error)
 	processExited(pidfd int) (bool, error)
 	processPID(pidfd int) (int32, error)
@@ -54,6 +58,15 @@ const errNoLoopbackPeer = unsupportedError("the system does not report the uid o
 
 func (unsupported) loopbackPeerUID(int) (uint32, error) { return 0, errNoLoopbackPeer }
 func (unsupported) isNotLoopback(error) bool            { return false }
+
+const errNoSender = unsupportedError("the system does not report the sender of a message")
+
+func (unsupported) reportSenders(int, bool, bool) error { return errNoSender }
+func (unsupported) receive(int, []byte, []byte, bool) (Received, error) {
+	return Received{Pidfd: -1}, errNoSender
+}
+func (unsupported) isNoMessage(error) bool { return false }
+func (unsupported) whyLost(error) string   { return "" }
 
 const errNoHandle = unsupportedError("the system has no handle on the process of a socket's peer")
 

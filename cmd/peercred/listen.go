@@ -15,7 +15,7 @@ import (
 )
 
 var listenHelp = help{
-	synopsis: "listen [--once] [--json] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
+	synopsis: "listen [--once] [--json] [--datagram] [--mode MODE] [--group NAME] [--owner NAME] [--allow-shared-directory] " + allowSynopsis + " ADDRESS",
 	description: `Listens on the socket ADDRESS and shows who connects, one line each. Ids, groups
 and security label are as of connect time. Executable and start time of the process
 are as of now. A dash marks a fact that this system does not report. The reason is
@@ -30,6 +30,9 @@ On tcp:HOST:PORT, a loopback address on Linux, it shows uid and address of a cli
 kernel reports nothing else. Every user can connect. Port 0 stands for any free port.
 The connection is closed when the client closes it, or after a second.
 
+With --datagram, on Linux, it shows the sender of each datagram instead. Pid, real uid and
+real gid are as of when it was sent. A datagram that is denied is not read further.
+
 Exit status: 0 a signal ended it or, with --once, a client was admitted; 1 it could
 not listen, or something else failed; 2 wrong usage.
 `,
@@ -39,6 +42,7 @@ not listen, or something else failed; 2 wrong usage.
 func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("listen")
 	once := flags.Bool("once", false, "exit after the first admitted client")
+	datagrams := flags.Bool("datagram", false, "receive datagrams, and show who sent each")
 	file := addFileFlags(flags)
 	allowed := addAllowFlags(flags)
 	operands, err := listenHelp.parse(flags, args, stdout, stderr)
@@ -50,8 +54,17 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		fmt.Fprintln(stderr, "peercred listen: --mode, --group, --owner and --allow-shared-directory are for a path: TCP and a name in the abstract namespace have no mode and no owner, and everybody can connect")
 		return errUsage
 	}
+	if network == "tcp" && *datagrams {
+		fmt.Fprintln(stderr, "peercred listen: --datagram is for a path or a name in the abstract namespace: no system reports who sends over UDP")
+		return errUsage
+	}
 	config := file.config()
 	config.Policy, config.OnDeny = allowed.policy(), showDenied("listen", stderr)
+	var notes footnotes
+	show := func(p shown) error { return p.show(stdout, *asJSON, &notes) }
+	if *datagrams {
+		return listenForDatagrams(ctx, address, config, *once, stderr, show)
+	}
 	listener, err := guard.Listen(ctx, network, address, config)
 	if err != nil {
 		return errors.New(flagNames.Replace(err.Error()))
@@ -62,8 +75,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		address = "tcp:" + listener.Addr().String() // with the port
 	}
 	fmt.Fprintf(stderr, "listening on %s\n", address)
-	var notes footnotes
-	return showPeers(listener, *once, func(p shown) error { return p.show(stdout, *asJSON, &notes) })
+	return showPeers(listener, *once, show)
 }
 
 // showPeers shows each peer until the listener is closed, or only the first peer.

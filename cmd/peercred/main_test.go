@@ -54,6 +54,8 @@ func TestUsage(t *testing.T) {
 		stdout, stderr string // what they contain; nothing at all if empty
 	}{
 		{nil, 2, "", "Usage: peercred"},
+		{[]string{"listen", "--datagram", "tcp:127.0.0.1:0"}, 2, "", "--datagram is for a path"},
+		{[]string{"listen", "--datagram", ""}, 1, "", "the address is empty"},
 		{[]string{"--help"}, 0, "Exit status", ""},
 		{[]string{"-h"}, 0, "Exit status", ""},
 		{[]string{"help"}, 0, "Exit status", ""},

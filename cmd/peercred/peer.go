@@ -39,12 +39,11 @@ type group struct {
 	Name string `json:"name,omitempty"`
 }
 
-// describe asks for all facts about conn's peer. A missing fact has a reason.
+// describe asks for all facts about a peer. A missing fact has a reason.
 //
 // It looks at the process first, because the process can end. It looks up names last,
 // because that can take long.
-func describe(conn *guard.Conn) peer {
-	known := conn.Peer()
+func describe(known guard.Peer) peer {
 	p := peer{PeerCredentials: known.Credentials()}
 	p.describeProcess(known)
 	groups, err := known.Groups()

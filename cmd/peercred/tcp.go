@@ -47,7 +47,7 @@ type shown interface {
 // look asks for all facts about conn's peer.
 func look(conn *guard.Conn) (shown, error) {
 	if conn.Peer().Credentials() != nil {
-		return describe(conn), nil
+		return describe(conn.Peer()), nil
 	}
 	uid, err := conn.Peer().UID()
 	if err != nil {

@@ -1,9 +1,10 @@
 /*
- * The declarations in pidfd.h and inetdiag.h, which are for old headers, are those of new
+ * The declarations in pidfd.h, inetdiag.h and message.h, which are for old headers, are those of new
  * headers ("make cross-c", with Zig's headers).
  */
 #include "../pidfd.h"
 #include "../inetdiag.h"
+#include "../message.h"
 
 #include <asm/socket.h>
 #include <asm/unistd.h>
@@ -16,6 +17,7 @@
 #include <linux/sock_diag.h>
 
 _Static_assert(CPEERCRED_SO_PEERPIDFD == SO_PEERPIDFD, "SO_PEERPIDFD");
+_Static_assert(CPEERCRED_SO_PASSPIDFD == SO_PASSPIDFD, "SO_PASSPIDFD");
 _Static_assert(CPEERCRED_SYS_PIDFD_SEND_SIGNAL == __NR_pidfd_send_signal, "pidfd_send_signal");
 _Static_assert(CPEERCRED_PIDFD_INFO_PID == PIDFD_INFO_PID, "PIDFD_INFO_PID");
 _Static_assert(CPEERCRED_PIDFD_INFO_CREDS == PIDFD_INFO_CREDS, "PIDFD_INFO_CREDS");

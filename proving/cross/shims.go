@@ -57,7 +57,7 @@ func (s system) checkTarget(target string, files []string) error {
 // checkCalls checks the undefined symbols of the objects. They must be all of the
 // calls, and otherwise only names in alwaysCalled.
 func checkCalls(calls, needs, has []string) error {
-	mayNeed := []string{"bcmp", "memchr", "memcmp", "memcpy", "memset", "errno"}
+	mayNeed := []string{"bcmp", "memchr", "memcmp", "memcpy", "memmove", "memset", "errno"}
 	var refers []string
 	for _, name := range needs {
 		if name = inC(name); name != "" && !slices.Contains(has, name) {

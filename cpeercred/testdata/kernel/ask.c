@@ -83,6 +83,37 @@ handed_out(int error, const uint32_t *words, size_t n)
 }
 
 /*
+ * Receives a message into a byte, and control messages into capacity bytes. The words are the
+ * fields of the message, how many descriptors are open, and the label, the control messages
+ * and the name of the sender's socket.
+ */
+static int
+ask_message(size_t capacity, uint32_t *words)
+{
+	unsigned char payload[1], control[128];
+	struct cpeercred_received r;
+	int error = cpeercred_receive(3, payload, sizeof(payload), control, capacity, 1, &r);
+	unsigned char *bytes = (unsigned char *)(words + 11);
+
+	if (error != 0) {
+		if (descriptors_open() != 0)
+			broken("nothing of a message that is lost is left open");
+		return error;
+	}
+	const uint32_t fields[] = {
+		(uint32_t)r.n, (uint32_t)r.ids.pid, r.ids.uid, r.ids.gid, (uint32_t)r.pidfd, (uint32_t)r.pidfd_error, (uint32_t)r.end,
+		(uint32_t)descriptors_open(), (uint32_t)r.label, (uint32_t)r.control, (uint32_t)r.name,
+	};
+	memcpy(words, fields, sizeof(fields));
+	if (r.end)
+		return 0;
+	memcpy(bytes, control + r.label_at, r.label);
+	memcpy(bytes + r.label, control + r.control_at, r.control);
+	memcpy(bytes + r.label + r.control, r.from, r.name);
+	return 0;
+}
+
+/*
  * Reads "CAPACITY SOCKET REPLY REPLY REPLY REPLY" and prints "ERRNO COUNT LEVEL OPTION CLOSED
  * HEX". CLOSED is the descriptor that the shim closed, or -1. HEX is what the shim returned.
  * COUNT begins as 7. A failure other than ERANGE must not change it. COUNT is 8 for a token
@@ -92,7 +123,7 @@ handed_out(int error, const uint32_t *words, size_t n)
 static int
 ask_list(char fact)
 {
-	static uint32_t room[33] __attribute__((aligned(8)));
+	static uint32_t room[100] __attribute__((aligned(8)));
 	static const unsigned char fence[sizeof(room[0])] = { 0xa5, 0xa5, 0xa5, 0xa5 };
 	size_t capacity, count = 7, size = sizeof(room[0]);
 	int error;
@@ -153,6 +184,11 @@ ask_list(char fact)
 		if (error == 0)
 			count += told.asked / size;
 		break;
+	case 'm':
+		told.message = 1;
+		error = ask_message(capacity, room);
+		count = handed_out(error, room, sizeof(room) / sizeof(room[0]));
+		break;
 	case 'k':
 		error = cpeercred_kind(3, (int *)room);
 		count = handed_out(error, room, 1);
@@ -182,7 +218,7 @@ ask_list(char fact)
  * A question is a letter and its rest. The letters are c for credentials, g groups, l label,
  * t token, o to open a process, e whether it exited, p its pid, i its ids, b the time since
  * boot, k the kind of a socket, f whether its family is Unix, h whether it can have a peer,
- * a whether the kernel answers for the caller, and u the uid of a loopback peer.
+ * a whether the kernel answers for the caller, u the uid of a loopback peer, and m a message.
  */
 static int
 ask(void)
@@ -194,7 +230,7 @@ ask(void)
 		return 0;
 	memset(&told, 0, sizeof(told));
 	answered = fact == 'c' ? ask_credentials() : ask_list(fact);
-	if (!nothing_allocated() || (fact != 'o' && fact != 'u' && descriptors_open() != 0))
+	if (!nothing_allocated() || (fact != 'o' && fact != 'u' && fact != 'm' && descriptors_open() != 0))
 		broken("nothing is left");
 	fflush(stdout);
 	return answered;

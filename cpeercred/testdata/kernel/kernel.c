@@ -263,7 +263,7 @@ static uint32_t peer_pid, peer_uid, peer_gid;
 
 /* The open descriptors. A child of the process inherits those that are not close-on-exec. */
 enum { FIRST_DESCRIPTOR = 100 };
-static struct { int fd, inherited; } handed_out[8];
+static struct { int fd, inherited; } handed_out[16];
 static size_t nhanded_out;
 
 static void
@@ -467,6 +467,12 @@ option_as_scripted(struct call *c, int fd, void *value)
 #else
 	(void)fd;
 #endif
+	if (script->message && c->option == SO_TYPE) {
+		struct reply type = { .length = sizeof(script->type), .written = sizeof(script->type) };
+		memcpy(type.bytes, &script->type, sizeof(script->type));
+		follow(c, &type, value, 0);
+		return;
+	}
 #if !defined(__linux__)
 	if (c->level == SOL_SOCKET && c->option == SO_TYPE) {
 		struct reply type = { .length = sizeof(script->type), .written = sizeof(script->type) };
@@ -907,6 +913,79 @@ kernel_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
 	*length = sizeof(sender);
 	c->capacity = n;
 	return follow(c, reply, bytes, (int)reply->length);
+}
+
+int kernel_setsockopt(int fd, int level, int option, const void *value, socklen_t length);
+int
+kernel_setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+{
+	int on = 0;
+
+	(void)fd;
+	if (length == sizeof(on))
+		memcpy(&on, value, sizeof(on));
+	if (level != SOL_SOCKET || on != 1)
+		broken("an option is turned on");
+	note(level, option);
+	return 0;
+}
+
+ssize_t kernel_write(int fd, const void *bytes, size_t n);
+ssize_t
+kernel_write(int fd, const void *bytes, size_t n)
+{
+	touch(bytes, n);
+	if (!descriptor_is_open(fd))
+		broken("what is written to is one's own");
+	return (ssize_t)n;
+}
+
+/* The descriptors in control messages are open from now on, those of the kernel's honest form. */
+static void
+hand_out_received(struct msghdr *m)
+{
+	const unsigned char *end = (const unsigned char *)m->msg_control + m->msg_controllen, *data;
+	struct cmsghdr *c;
+	int fd;
+
+	for (c = CMSG_FIRSTHDR(m); c != NULL && c->cmsg_len >= CMSG_LEN(0) && c->cmsg_len <= (size_t)(end - (unsigned char *)c); c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != CPEERCRED_SCM_PIDFD))
+			continue;
+		for (data = CMSG_DATA(c); data + sizeof(fd) <= (unsigned char *)c + c->cmsg_len; data += sizeof(fd)) {
+			memcpy(&fd, data, sizeof(fd));
+			if (fd >= 0)
+				hand_out(fd, 0);
+		}
+	}
+}
+
+ssize_t kernel_recvmsg(int fd, struct msghdr *m, int flags);
+ssize_t
+kernel_recvmsg(int fd, struct msghdr *m, int flags)
+{
+	const int is_own = descriptor_is_open(fd);
+	const struct reply *control = &script->replies[is_own ? 3 : 0], *size = &script->replies[1], *name = &script->replies[2];
+	struct call *c = record(RECVMSG);
+
+	if (flags != (MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC) || m->msg_iovlen != 1)
+		broken("a message is received without waiting, close-on-exec, and with its true size");
+	touch(m->msg_control, m->msg_controllen);
+	touch(m->msg_iov->iov_base, m->msg_iov->iov_len);
+	if (!is_own && size->error != 0)
+		return fail(c, size->error);
+	c->capacity = m->msg_controllen;
+	(void)follow(c, control, m->msg_control, 0);
+	m->msg_controllen = control->length;
+	m->msg_flags = 0;
+	m->msg_namelen = 0;
+	if (is_own)
+		return 1;
+	if (m->msg_controllen <= c->capacity)
+		hand_out_received(m);
+	memcpy(&m->msg_flags, size->bytes, sizeof(m->msg_flags));
+	memcpy(m->msg_name, name->bytes, name->written < m->msg_namelen + sizeof(struct sockaddr_un) ? name->written : sizeof(struct sockaddr_un));
+	m->msg_namelen = (socklen_t)name->length;
+	return (ssize_t)(int32_t)size->length;
 }
 
 int kernel_ioctl(int fd, unsigned long command, ...);

@@ -46,6 +46,7 @@
 #include <netinet/tcp.h>
 #include "../../pidfd.h"
 #include "../../inetdiag.h"
+#include "../../message.h"
 #endif
 
 #ifndef SOL_LOCAL
@@ -59,7 +60,7 @@
 /* The kind of a call. */
 enum call_kind {
 	GETSOCKOPT, GETSOCKNAME, GETPEERNAME, GETPEEREID, GETPEERUCRED, SOCKET, SOCKETPAIR,
-	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK, SENDTO, RECVFROM
+	FCNTL, IOCTL, POLL, SIGNAL, BIND, CONNECT, CLOCK, SENDTO, RECVFROM, RECVMSG
 };
 
 /* The longest answer, to SO_PEERGROUPS and SO_PEERSEC. */

@@ -38,6 +38,13 @@ struct script {
 	 */
 	int loopback;
 
+	/*
+	 * Not 0 if a message is received. Then the first reply is its control messages, the
+	 * second its size and flags, and the third its sender's name. The fourth is the control
+	 * messages of a message on a socket of the shim's own. The type is the socket's.
+	 */
+	int message;
+
 	/* The first question, and the descriptor that was closed last. */
 	int level, option, closed;
 
