@@ -64,7 +64,7 @@ import (
 // on a client's conn that the server has not accepted. Then read what the server sends first,
 // and ask again. It can also be EAGAIN for an MPTCP peer that has closed.
 //
-// On Linux a *net.TCPConn costs 13 system calls. The first question opens a netlink socket,
+// On Linux a *net.TCPConn costs 12 system calls. The first question opens a netlink socket,
 // which stays open. All questions share it, so they wait for one another.
 //
 // It is safe for concurrent use, also while another goroutine closes conn.
