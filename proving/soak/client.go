@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -89,11 +90,19 @@ type lane struct {
 
 // errands are the things that a client does at a door before it hangs up. It waits for the
 // server only after it has written, or shut down its half.
-var errands = map[kind][]func(*lane, *net.UnixConn){
+var errands = map[kind][]func(*lane, socket){
 	plain:   {hangUp, write, drain, (*lane).askWhoServes, (*lane).handOver},
 	guarded: {hangUp, write, drain, (*lane).askWhoServes, (*lane).handOver, (*lane).listen},
 	exits:   {hangUp, write, drain, (*lane).handOver}, // here a client may be denied
 	web:     {hangUp, write, (*lane).get},
+
+	loopback: {hangUp, write, drain, reset, (*lane).listen},
+}
+
+// socket is a *net.UnixConn or a *net.TCPConn.
+type socket interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // visit reports whether there are connections left to make.
@@ -125,7 +134,7 @@ func (l *lane) visit(door int) bool {
 
 // dial returns nil if all connections were made. It tries again while too many wait to be
 // accepted.
-func (l *lane) dial(door int) *net.UnixConn {
+func (l *lane) dial(door int) socket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last == l.Connections {
@@ -134,6 +143,13 @@ func (l *lane) dial(door int) *net.UnixConn {
 	l.last++
 	l.made[door]++
 	d := l.Doors[door]
+	if d.Kind == loopback {
+		conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: claimOverTCP(l.Number)}, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(d.Address)))
+		if err != nil {
+			l.tally.fail(err)
+		}
+		return conn
+	}
 	claim := net.UnixAddr{Name: fmt.Sprintf("%s%d.%d", l.Claims, l.Number, l.last), Net: d.Network}
 	for {
 		conn, err := net.DialUnix(d.Network, &claim, &net.UnixAddr{Name: d.Address, Net: d.Network})
@@ -149,16 +165,18 @@ func (l *lane) dial(door int) *net.UnixConn {
 
 // The server may close a connection at any time, so an errand may fail.
 
-func hangUp(*lane, *net.UnixConn) {}
+func hangUp(*lane, socket) {}
 
-func write(_ *lane, conn *net.UnixConn) { _, _ = conn.Write(make([]byte, 1+rand.IntN(100))) }
+func reset(_ *lane, conn socket) { _ = conn.(*net.TCPConn).SetLinger(0) }
 
-func drain(_ *lane, conn *net.UnixConn) { _ = hearOut(conn) }
+func write(_ *lane, conn socket) { _, _ = conn.Write(make([]byte, 1+rand.IntN(100))) }
+
+func drain(_ *lane, conn socket) { _ = hearOut(conn) }
 
 // hearOut shuts down half of the connection, and returns everything that it reads until the
 // other end closes. It reads on after the first end of file. On a packet connection that can
 // come before a packet that is there: see __unix_dgram_recvmsg in Linux's net/unix/af_unix.c.
-func hearOut(conn *net.UnixConn) string {
+func hearOut(conn socket) string {
 	_ = conn.CloseWrite()
 	said, _ := io.ReadAll(conn)
 	rest, _ := io.ReadAll(conn)
@@ -166,7 +184,7 @@ func hearOut(conn *net.UnixConn) string {
 }
 
 // listen learns whether it is admitted.
-func (l *lane) listen(conn *net.UnixConn) {
+func (l *lane) listen(conn socket) {
 	if rand.IntN(2) == 0 {
 		write(l, conn)
 	}
@@ -175,18 +193,18 @@ func (l *lane) listen(conn *net.UnixConn) {
 }
 
 // askWhoServes may ask from another pid namespace.
-func (l *lane) askWhoServes(conn *net.UnixConn) {
+func (l *lane) askWhoServes(conn socket) {
 	got, err := peercred.GetPeerCredentials(conn)
 	l.tally.check("server", got != nil && *got == l.Server, err, got, &l.Server)
 }
 
 // handOver sends one end of a socketpair. A guard may not accept it.
-func (l *lane) handOver(conn *net.UnixConn) {
+func (l *lane) handOver(conn socket) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		l.tally.fail(err)
 	}
-	_, _, _ = conn.WriteMsgUnix([]byte{0}, unix.UnixRights(ends[0]), nil)
+	_, _, _ = conn.(*net.UnixConn).WriteMsgUnix([]byte{0}, unix.UnixRights(ends[0]), nil)
 	unix.Close(ends[0])
 	unix.Close(ends[1])
 	if rand.IntN(2) == 0 {
@@ -197,7 +215,7 @@ func (l *lane) handOver(conn *net.UnixConn) {
 const requestText = "GET / HTTP/1.1\r\nHost: soak\r\n\r\n"
 
 // get sends some requests at once, and mostly reads the answers.
-func (l *lane) get(conn *net.UnixConn) {
+func (l *lane) get(conn socket) {
 	want := map[outcome]string{admitted: "200 " + welcome, denied: "403 ", undecided: "500 "}[l.Outcome]
 	requests := 1 + rand.IntN(3)
 	_, _ = io.WriteString(conn, strings.Repeat(requestText, requests))

@@ -44,13 +44,22 @@ var policy = guard.AnyOf(
 		return errors.New("another user")
 	}))
 
+// loopbackPolicy does the same by the uid, which is all that TCP reports.
+var loopbackPolicy = guard.AnyOf(guard.UIDs(users[0].uid, users[2].uid), guard.Func("settled", func(p guard.Peer) error {
+	if uid, _ := p.UID(); uid == users[3].uid {
+		panic("what now")
+	}
+	return errors.New("another user")
+}))
+
 type kind int
 
 const (
-	plain   kind = iota
-	guarded      // by policy
-	exits        // the same, and the peer's exit closes a connection
-	web          // HTTP: the listener admits everybody, and the route has the policy
+	plain    kind = iota
+	guarded       // by policy
+	exits         // the same, and the peer's exit closes a connection
+	web           // HTTP: the listener admits everybody, and the route has the policy
+	loopback      // TCP, by loopbackPolicy
 )
 
 // door is a listener, where clients of all kinds come.
@@ -73,6 +82,13 @@ func (d *door) open(s *server) (err error) {
 	config := guard.Config{
 		Policy: policy, MaxConns: maxConns, MaxConnsPerUID: maxConns, CloseOnExit: d.Kind == exits,
 		OnDeny: func(denial *guard.Denied) { d.reported.Add(1); s.checkDenied(d, denial) },
+	}
+	if d.Kind == loopback {
+		config.Policy = loopbackPolicy
+		if d.listener, err = guard.Listen(context.Background(), d.Network, d.Address, config); err == nil {
+			d.Address = d.listener.Addr().String()
+		}
+		return err
 	}
 	if strings.HasPrefix(d.Address, "@") {
 		config.Prefetch = guard.PrefetchGroups | guard.PrefetchSecurityLabel | guard.PrefetchProcess
@@ -144,7 +160,7 @@ func (d *door) fates() (got, want fate) {
 		want = fate{want.sum(), 0, 0, 0, want.sum()}
 	case guarded:
 		want[3], want[4] = want[denied]+want[undecided], want[admitted]
-	case exits: // it also denies those who ended before it asked
+	case exits, loopback: // it also denies those who ended, or closed, before it asked
 		want = fate{want.sum(), 0, 0, got[denied] + got[undecided], got[admitted]}
 		got = fate{got.sum(), 0, 0, got[3], got[4]}
 	case web:

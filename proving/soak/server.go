@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -54,6 +55,7 @@ func newServer(ctx context.Context, o options) (_ *server, err error) {
 		{Kind: guarded, Network: "unixpacket", Address: s.claims + "guarded"},
 		{Kind: exits, Network: "unix", Address: filepath.Join(s.dir, "exits")},
 		{Kind: web, Network: "unix", Address: filepath.Join(s.dir, "web")},
+		{Kind: loopback, Network: "tcp", Address: "127.0.0.1:0"},
 	} {
 		if err := d.open(s); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -89,11 +91,20 @@ func (s *server) receive(d *door, conn net.Conn) {
 	go v.serve()
 }
 
+// claimOverTCP is the address of a client's connections over TCP.
+func claimOverTCP(number int64) net.IP {
+	return net.IPv4(127, byte(1+number>>16), byte(number>>8), byte(number))
+}
+
 // claimant returns the client that must be at the other end. A client binds each connection
 // to a name that says so. The server can read the name even if the client has ended.
 func (s *server) claimant(claim string) *peer {
 	var number, n int64
 	_, err := fmt.Sscanf(claim, s.claims+"%d.%d", &number, &n)
+	if tcp, notTCP := netip.ParseAddrPort(claim); notTCP == nil {
+		ip := tcp.Addr().As4()
+		number, err = int64(ip[1]-1)<<16|int64(ip[2])<<8|int64(ip[3]), nil
+	}
 	p, _ := s.peers.Load(number)
 	if err != nil || p == nil {
 		s.tally.check("claim", false, err, claim, "that of a client")
@@ -221,6 +232,12 @@ func (s *server) rest() (err error) {
 // checkDenied checks a denied peer. It does not know which connection that was.
 func (s *server) checkDenied(d *door, denial *guard.Denied) {
 	right := false
+	if tcp := denial.Loopback; tcp != nil {
+		right = tcp.UID == nil && denial.Failed // it had closed
+		for _, u := range users {
+			right = right || tcp.UID != nil && *tcp.UID == u.uid && u.outcome != admitted && denial.Failed == (u.outcome == undecided)
+		}
+	}
 	for _, u := range users {
 		if c := denial.Credentials; c != nil && c.UID == u.uid && c.GID == u.gid {
 			right = u.outcome != admitted && denial.Failed == (u.outcome == undecided)
