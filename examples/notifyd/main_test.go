@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,11 +70,15 @@ func makeCgroup(t *testing.T) string {
 		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
 			continue
 		}
-		dir := filepath.Join(root, "notifyd-test")
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		dir, err := os.MkdirTemp(root, "notifyd")
+		if err != nil {
 			t.Skipf("needs cgroup v2: %v", err)
 		}
-		t.Cleanup(func() { os.Remove(dir) })
+		t.Cleanup(func() {
+			for errors.Is(os.Remove(dir), syscall.EBUSY) { // the service is ending
+				runtime.Gosched()
+			}
+		})
 		return dir
 	}
 	t.Skip("needs cgroup v2")
