@@ -473,6 +473,14 @@ func TestNewListenerOnTCP(t *testing.T) {
 	if listener, err := NewListener(everywhere, config); listener != nil || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "is not a loopback address") {
 		t.Errorf("on every address: %v, %v, want EINVAL", listener, err)
 	}
+	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	if listener, err := NewListener(claimsTCP{udp}, config); listener != nil || err == nil || !strings.Contains(err.Error(), "is not on a Unix socket") {
+		t.Errorf("a UDP socket that claims to be TCP: %v, %v, want an error", listener, err)
+	}
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		inner, err := net.Listen("tcp", address) // with Multipath TCP
 		if err != nil {
@@ -502,6 +510,12 @@ func TestNewListenerOnTCP(t *testing.T) {
 		inner.Close()
 	}
 }
+
+// claimsTCP is a listener on another socket, with the address of TCP on loopback.
+type claimsTCP struct{ *net.UDPConn }
+
+func (claimsTCP) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (claimsTCP) Addr() net.Addr            { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 // Inherited takes a TCP socket if it is asked to, and only on loopback.
 func TestInheritedOnTCP(t *testing.T) {
