@@ -97,6 +97,8 @@ var errands = map[kind][]func(*lane, socket){
 	web:     {hangUp, write, (*lane).get},
 
 	loopback: {hangUp, write, drain, reset, (*lane).listen},
+
+	datagrams: {hangUp},
 }
 
 // socket is a *net.UnixConn or a *net.TCPConn.
@@ -153,6 +155,9 @@ func (l *lane) dial(door int) socket {
 	claim := net.UnixAddr{Name: fmt.Sprintf("%s%d.%d", l.Claims, l.Number, l.last), Net: d.Network}
 	for {
 		conn, err := net.DialUnix(d.Network, &claim, &net.UnixAddr{Name: d.Address, Net: d.Network})
+		if err == nil && d.Kind == datagrams {
+			sendOne(l, conn)
+		}
 		if err == nil {
 			return conn
 		}
@@ -160,6 +165,26 @@ func (l *lane) dial(door int) socket {
 			l.tally.fail(err)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// sendOne sends a datagram, sometimes with a descriptor.
+func sendOne(l *lane, conn *net.UnixConn) {
+	var control []byte
+	if rand.IntN(4) == 0 {
+		control = unix.UnixRights(0)
+	}
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		var sent error
+		err = raw.Write(func(fd uintptr) bool {
+			sent = unix.Sendmsg(int(fd), []byte("x"), control, nil, 0)
+			return !errors.Is(sent, unix.EAGAIN)
+		})
+		err = errors.Join(err, sent)
+	}
+	if err != nil {
+		l.tally.fail(err)
 	}
 }
 

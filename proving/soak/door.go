@@ -55,11 +55,12 @@ var loopbackPolicy = guard.AnyOf(guard.UIDs(users[0].uid, users[2].uid), guard.F
 type kind int
 
 const (
-	plain    kind = iota
-	guarded       // by policy
-	exits         // the same, and the peer's exit closes a connection
-	web           // HTTP: the listener admits everybody, and the route has the policy
-	loopback      // TCP, by loopbackPolicy
+	plain     kind = iota
+	guarded        // by policy
+	exits          // the same, and the peer's exit closes a connection
+	web            // HTTP: the listener admits everybody, and the route has the policy
+	loopback       // TCP, by loopbackPolicy
+	datagrams      // each connection sends one
 )
 
 // door is a listener, where clients of all kinds come.
@@ -68,10 +69,11 @@ type door struct {
 	Network, Address string
 
 	listener net.Listener
-	came     atomic.Int64    // connections, unless Kind is web
-	retried  atomic.Int64    // for lack of descriptors, if Kind is plain
-	reported atomic.Int64    // denials, to OnDeny
-	made     [3]atomic.Int64 // connections, as the clients say, by outcome
+	packets  *guard.PacketConn // instead of it
+	came     atomic.Int64      // connections, unless Kind is web
+	retried  atomic.Int64      // for lack of descriptors, if Kind is plain or datagrams
+	reported atomic.Int64      // denials, to OnDeny
+	made     [3]atomic.Int64   // connections, as the clients say, by outcome
 }
 
 // maxConns is more than clients have open, and less than they make. So if slots are not
@@ -88,6 +90,12 @@ func (d *door) open(s *server) (err error) {
 		if d.listener, err = guard.Listen(context.Background(), d.Network, d.Address, config); err == nil {
 			d.Address = d.listener.Addr().String()
 		}
+		return err
+	}
+	if d.Kind == datagrams {
+		config.MaxConns, config.MaxConnsPerUID, config.Mode = 0, 0, 0o666
+		config.Prefetch, config.ReceiveDescriptors = guard.PrefetchProcess, true
+		d.packets, err = guard.ListenPacket(context.Background(), d.Network, d.Address, config)
 		return err
 	}
 	if strings.HasPrefix(d.Address, "@") {
@@ -114,6 +122,9 @@ func (d *door) serve(s *server) error {
 			ConnContext: guard.ConnContext,
 			ErrorLog:    log.New(io.Discard, "", 0),
 		}).Serve(d.listener)
+	}
+	if d.Kind == datagrams {
+		return s.readPackets(d)
 	}
 	for {
 		conn, err := d.listener.Accept()
@@ -146,8 +157,8 @@ func (d *door) fates() (got, want fate) {
 	for o := range d.made {
 		want[o] = d.made[o].Load()
 	}
-	if l, ok := d.listener.(*guard.Listener); ok {
-		c := l.Counts()
+	if counted, ok := d.counted(); ok {
+		c := counted.Counts()
 		got = fate{int64(c.Accepted), 0, int64(c.Failed), d.reported.Load() + int64(c.Unreported), d.came.Load()}
 		for _, n := range c.Denied {
 			got[denied] += int64(n)
@@ -160,13 +171,29 @@ func (d *door) fates() (got, want fate) {
 		want = fate{want.sum(), 0, 0, 0, want.sum()}
 	case guarded:
 		want[3], want[4] = want[denied]+want[undecided], want[admitted]
-	case exits, loopback: // it also denies those who ended, or closed, before it asked
+	case exits, loopback, datagrams: // it also denies those who ended, or closed, before it asked
 		want = fate{want.sum(), 0, 0, got[denied] + got[undecided], got[admitted]}
 		got = fate{got.sum(), 0, 0, got[3], got[4]}
 	case web:
 		want = fate{want.sum()}
 	}
 	return got, want
+}
+
+// counted returns the door's counts, and ok=false if it has none.
+func (d *door) counted() (c interface{ Counts() guard.Counts }, ok bool) {
+	if d.packets != nil {
+		return d.packets, true
+	}
+	c, ok = d.listener.(*guard.Listener)
+	return c, ok
+}
+
+func (d *door) close() error {
+	if d.packets != nil {
+		return d.packets.Close()
+	}
+	return d.listener.Close()
 }
 
 // sum returns the number of connections.

@@ -3,7 +3,7 @@
 // Command soak asks the library's questions about very many connections, and fails if an
 // answer is wrong, a connection is lost or anything is left over.
 //
-// Its server has plain, guarded and HTTP listeners. Its clients are processes under four
+// Its server has plain, guarded and HTTP listeners, of TCP too, and receives datagrams. Its clients are processes under four
 // users. They hang up at once, shut down half, flood, pass on descriptors, hold connections,
 // and are killed at any moment. New ones replace them. The address of each connection says
 // which client made it, so the server knows every right answer. Each client reports how many

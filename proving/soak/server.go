@@ -56,6 +56,7 @@ func newServer(ctx context.Context, o options) (_ *server, err error) {
 		{Kind: exits, Network: "unix", Address: filepath.Join(s.dir, "exits")},
 		{Kind: web, Network: "unix", Address: filepath.Join(s.dir, "web")},
 		{Kind: loopback, Network: "tcp", Address: "127.0.0.1:0"},
+		{Kind: datagrams, Network: "unixgram", Address: filepath.Join(s.dir, "datagrams")},
 	} {
 		if err := d.open(s); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -73,7 +74,7 @@ func newServer(ctx context.Context, o options) (_ *server, err error) {
 
 func (s *server) close() (err error) {
 	for _, d := range s.doors {
-		err = errors.Join(err, d.listener.Close())
+		err = errors.Join(err, d.close())
 	}
 	s.serving.Wait()
 	s.fail(nil)
@@ -231,7 +232,10 @@ func (s *server) rest() (err error) {
 
 // checkDenied checks a denied peer. It does not know which connection that was.
 func (s *server) checkDenied(d *door, denial *guard.Denied) {
-	right := false
+	right := d.Kind == datagrams && errors.Is(denial, unix.ENOBUFS) // its descriptor could not be received
+	if right {
+		d.retried.Add(1)
+	}
 	if tcp := denial.Loopback; tcp != nil {
 		right = tcp.UID == nil && denial.Failed // it had closed
 		for _, u := range users {

@@ -17,7 +17,7 @@ import (
 // questions lists the questions that must be answered at least once.
 var questions = []string{
 	"admission", "credentials", "current credentials", "denial", "ended process", "groups", "guard's credentials",
-	"guard's loopback uid", "handed over", "loopback uid", "process", "server", "web answer", "web denial", "web peer", "welcome",
+	"guard's loopback uid", "handed over", "loopback uid", "process", "sender", "sender's process", "server", "web answer", "web denial", "web peer", "welcome",
 }
 
 // tally counts right answers, for any number of goroutines. A wrong answer fails the run.

@@ -125,6 +125,35 @@ func (v *visit) askOverTCP() {
 	v.check("guard's loopback uid", uid == v.peer.want.UID, err, uid, v.peer.want.UID)
 }
 
+// readPackets checks the sender of each datagram, and closes what came with it.
+func (s *server) readPackets(d *door) error {
+	for {
+		packet, err := d.packets.ReadPacket(make([]byte, 16))
+		if err != nil {
+			return err
+		}
+		d.came.Add(1)
+		for _, file := range packet.Files {
+			file.Close()
+		}
+		process, err := packet.Sender.Process()
+		if err == nil {
+			process.Close()
+		} else if isShort(err) {
+			d.retried.Add(1)
+		}
+		v := &visit{server: s, door: d, peer: s.claimant(packet.From.String())}
+		if v.peer == nil || s.plant != nil && s.plant(v) {
+			continue
+		}
+		got := packet.Sender.Credentials()
+		s.tally.check("sender", *got == v.peer.want && v.peer.outcome == admitted, nil, got, &v.peer.want)
+		if !isShort(err) && !errors.Is(err, os.ErrProcessDone) {
+			s.tally.check("sender's process", err == nil, err, nil, "a handle")
+		}
+	}
+}
+
 func (v *visit) checkGroups(got []uint32, err error) {
 	slices.Sort(got)
 	v.check("groups", slices.Equal(got, v.peer.groups), err, got, v.peer.groups)
