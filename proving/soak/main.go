@@ -3,12 +3,13 @@
 // Command soak asks the library's questions about very many connections, and fails if an
 // answer is wrong, a connection is lost or anything is left over.
 //
-// Its server has plain, guarded and HTTP listeners, of TCP too, and receives datagrams. Its clients are processes under four
-// users. They hang up at once, shut down half, flood, pass on descriptors, hold connections,
-// and are killed at any moment. New ones replace them. The address of each connection says
-// which client made it, so the server knows every right answer. Each client reports how many
-// connections it made, and the server must have seen them all. Again and again the server
-// runs out of descriptors (RLIMIT_NOFILE) while clients connect.
+// Its server has plain, guarded and HTTP listeners, one on loopback TCP, and one for
+// datagrams. Its clients are processes under four users. They hang up at once, shut down half,
+// reset, flood, pass on descriptors, hold connections, and are killed at any moment. New ones
+// replace them. The address of each connection says which client made it, so the server knows
+// every right answer. Each client reports how many connections it made, and the server must
+// have seen them all. Again and again the server runs out of descriptors (RLIMIT_NOFILE) while
+// clients connect.
 //
 // "make load" and "make soak" are two sizes of a run. A run has three parts. After each part
 // all clients have ended, and nothing may be left over. The last part runs without garbage
