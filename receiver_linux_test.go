@@ -215,7 +215,7 @@ const nobodysUID = 4242
 // Who sent a message, for each kind of sender, and what senders may claim.
 func TestSenders(t *testing.T) {
 	reexec.NeedRoot(t)
-	uid, real := uint32(nobodysUID), uint32(nobodysUID+1)
+	uid, realUID := uint32(nobodysUID), uint32(nobodysUID+1)
 	user := func(change func(*role)) role {
 		r := role{UID: &uid, GID: &uid}
 		change(&r)
@@ -235,7 +235,7 @@ func TestSenders(t *testing.T) {
 	}{
 		{"root", role{}, nil, peercred.Sender{PID: own}, 0},
 		{"a user", user(same), nil, peercred.Sender{PID: own, UID: uid, GID: uid}, 0},
-		{"a user whose effective uid is root's", role{GID: &uid, Then: &real}, nil, peercred.Sender{PID: own, UID: real, GID: uid}, 0},
+		{"a user whose effective uid is root's", role{GID: &uid, Then: &realUID}, nil, peercred.Sender{PID: own, UID: realUID, GID: uid}, 0},
 		{"a user in a pid namespace below", user(same), []reexec.Option{inNamespace(unix.CLONE_NEWPID, 0, 0)}, peercred.Sender{PID: own, UID: uid, GID: uid}, 0},
 		{"root of a user namespace", role{}, []reexec.Option{inNamespace(unix.CLONE_NEWUSER, 0, nobodysUID)}, peercred.Sender{PID: own, UID: uid, GID: uid}, 0},
 		{"a user in a user namespace", role{}, []reexec.Option{inNamespace(unix.CLONE_NEWUSER, 7, nobodysUID)}, peercred.Sender{PID: own, UID: uid, GID: uid}, 0},

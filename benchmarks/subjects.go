@@ -149,12 +149,17 @@ func openSubjects() ([]subject, error) {
 		func() (uint32, error) { return 0, bareProcess(fd) },
 		func() (uint32, error) { return 0, openProcess(conn) })
 
-	accepts, err := acceptSubjects(listener)
-	all = append(all, accepts...)
+	for _, open := range []func() ([]subject, error){
+		func() ([]subject, error) { return acceptSubjects(listener) }, loopbackSubjects, receiveSubjects,
+	} {
+		more, err := open()
+		all = append(all, more...)
+		unanswered = errors.Join(unanswered, err)
+	}
 	all = append(all,
 		onAllProcessors(credentials, bare),
 		onAllProcessors("GetPeerCredentials", get))
-	return all, errors.Join(unanswered, err)
+	return all, unanswered
 }
 
 // onAllProcessors is about the same connection on all, which is the hardest case.

@@ -82,13 +82,14 @@ func receiveMessage(fd int, payload, control []byte, keep, check bool) (Received
 	header.SetIovlen(1)
 	header.SetControllen(len(control))
 	n, err := recvmsg(fd, &header)
+	told := int(header.Controllen)
 	switch {
 	case err != nil:
 		return nothingReceived, err
-	case uint64(header.Controllen) > uint64(len(control)):
+	case told < 0 || told > len(control):
 		return nothingReceived, unix.EPROTO
 	}
-	control = control[:header.Controllen]
+	control = control[:told]
 	r, isSender, err := decodeControl(control)
 	if header.Flags&unix.MSG_CTRUNC != 0 { // the last one can be cut short
 		err = unix.ENOBUFS
@@ -243,13 +244,17 @@ func keepOthers(control []byte) []byte {
 // none.
 func nextControl(control []byte) (kind int32, data []byte, whole int, ok bool) {
 	var header unix.Cmsghdr
-	if copy(bytesOf(&header), control) != unix.SizeofCmsghdr || header.Len < unix.SizeofCmsghdr || uint64(header.Len) > uint64(len(control)) {
+	if copy(bytesOf(&header), control) != unix.SizeofCmsghdr {
+		return 0, nil, 0, false
+	}
+	size := int(header.Len)
+	if size < unix.CmsgLen(0) || size > len(control) {
 		return 0, nil, 0, false
 	}
 	if header.Level == unix.SOL_SOCKET {
 		kind = header.Type
 	}
-	data = control[unix.CmsgLen(0):header.Len]
+	data = control[unix.CmsgLen(0):size]
 	return kind, data, min(unix.CmsgSpace(len(data)), len(control)), true
 }
 
