@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"time"
 	"unsafe"
@@ -53,8 +54,14 @@ func receiveSubjects() ([]subject, error) {
 	}
 	bare := receives(func() error { return bareReceive(fd, payload, control) })
 	const recvmsg = "recvmsg with SO_PASSCRED"
+	within := func() (err error) {
+		failed := raw.Read(func(d uintptr) bool { err = bareReceive(int(d), payload, control); return true })
+		return errors.Join(failed, err)
+	}
 	return []subject{
 		{kernel, recvmsg, recvmsg, receiveBurst, bare, bare, nil},
+		{kernel, recvmsg + " within Read", recvmsg, receiveBurst, bare, receives(within), nil},
+		{ours, linkedName, recvmsg, receiveBurst, bare, receives(func() error { return linkedReceive(fd, payload, control) }), nil},
 		{ours, "Receiver.Receive", recvmsg, receiveBurst, bare, receives(func() error { _, err := receiver.Receive(payload); return err }), nil},
 		{others, "net.UnixConn.ReadMsgUnix", recvmsg, receiveBurst, bare, receives(func() error {
 			_, _, _, _, err := conn.ReadMsgUnix(payload, control)

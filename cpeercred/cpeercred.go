@@ -315,8 +315,7 @@ func truth(b bool) C.int {
 func Receive(fd int, payload, control []byte, keep bool) (Received, error) {
 	var r C.struct_cpeercred_received
 	code := C.cpeercred_receive(descriptor(fd),
-		unsafe.Pointer(unsafe.SliceData(payload)), C.size_t(len(payload)),
-		unsafe.Pointer(unsafe.SliceData(control)), C.size_t(len(control)), truth(keep), &r)
+		firstByte(payload), C.size_t(len(payload)), firstByte(control), C.size_t(len(control)), truth(keep), &r)
 	switch {
 	case code != 0:
 		return Received{Pidfd: -1}, failure(code, sender)
@@ -336,6 +335,9 @@ func Receive(fd int, payload, control []byte, keep bool) (Received, error) {
 	}
 	return got, nil
 }
+
+// firstByte has a type for which cgo does not look for pointers at each call.
+func firstByte(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // IsNoMessage reports whether an error of [Receive] says that there is no message.
 func IsNoMessage(err error) bool { return errors.Is(err, syscall.EAGAIN) }

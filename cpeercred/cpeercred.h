@@ -128,7 +128,7 @@ struct cpeercred_received {
  * if the control messages do not, ENODATA if it has no sender. On an error *r has nothing of
  * use, and nothing is left open. Linux.
  */
-int cpeercred_receive(int fd, void *payload, size_t size, void *control, size_t capacity, int keep, struct cpeercred_received *r);
+int cpeercred_receive(int fd, unsigned char *payload, size_t size, unsigned char *control, size_t capacity, int keep, struct cpeercred_received *r);
 
 /*
  * A pidfd of the process at the other end of fd, close-on-exec and non-blocking. The

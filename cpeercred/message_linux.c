@@ -262,7 +262,7 @@ static int check_sender(const struct cpeercred_received *r);
 
 /* A message without a sender is lost if check is true. */
 static int
-receive_message(int fd, void *payload, size_t size, void *control, size_t capacity, int keep, int check, struct cpeercred_received *r)
+receive_message(int fd, unsigned char *payload, size_t size, unsigned char *control, size_t capacity, int keep, int check, struct cpeercred_received *r)
 {
 	struct sockaddr_un name;
 	struct iovec vector = { payload, size };
@@ -273,7 +273,7 @@ receive_message(int fd, void *payload, size_t size, void *control, size_t capaci
 	ssize_t n;
 	int error;
 
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct cpeercred_received, from));
 	memset(&name, 0, sizeof(name));
 	r->pidfd = -1;
 	if (fd < 0)
@@ -343,7 +343,7 @@ check_sender(const struct cpeercred_received *r)
 }
 
 int
-cpeercred_receive(int fd, void *payload, size_t size, void *control, size_t capacity, int keep, struct cpeercred_received *r)
+cpeercred_receive(int fd, unsigned char *payload, size_t size, unsigned char *control, size_t capacity, int keep, struct cpeercred_received *r)
 {
 	return receive_message(fd, payload, size, control, capacity, keep, 1, r);
 }

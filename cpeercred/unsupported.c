@@ -22,7 +22,7 @@ int cpeercred_check_packet_ends(void) { return 0; }
 
 int cpeercred_security_label(int fd, char *label, size_t capacity, size_t *length) { return CPEERCRED_UNSUPPORTED; }
 int cpeercred_report_senders(int fd, int process, int label) { return CPEERCRED_UNSUPPORTED; }
-int cpeercred_receive(int fd, void *payload, size_t size, void *control, size_t capacity, int keep, struct cpeercred_received *r) { return CPEERCRED_UNSUPPORTED; }
+int cpeercred_receive(int fd, unsigned char *payload, size_t size, unsigned char *control, size_t capacity, int keep, struct cpeercred_received *r) { return CPEERCRED_UNSUPPORTED; }
 int cpeercred_open_process(int fd, int *pidfd) { return CPEERCRED_UNSUPPORTED; }
 int cpeercred_process_exited(int pidfd, int *exited) { return CPEERCRED_UNSUPPORTED; }
 int cpeercred_process_pid(int pidfd, int32_t *pid) { return CPEERCRED_UNSUPPORTED; }
