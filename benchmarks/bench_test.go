@@ -28,7 +28,7 @@ func TestSubjects(t *testing.T) {
 		}
 		count[s.kind]++
 	}
-	for _, kind := range []kind{kernel, ours, others, scaling} {
+	for _, kind := range []kind{kernel, ours, others, scaling, serving} {
 		if count[kind] == 0 {
 			t.Errorf("Benchmark%s has no subject", kind)
 		}
@@ -39,6 +39,7 @@ func BenchmarkKernel(b *testing.B)  { measure(b, kernel) }
 func BenchmarkOurs(b *testing.B)    { measure(b, ours) }
 func BenchmarkOthers(b *testing.B)  { measure(b, others) }
 func BenchmarkScaling(b *testing.B) { measure(b, scaling) }
+func BenchmarkServing(b *testing.B) { measure(b, serving) }
 
 // measure reports the time of each subject as a ratio to that of its base. The two take
 // turns, so that other work of the machine slows both.

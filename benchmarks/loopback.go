@@ -49,8 +49,8 @@ func loopbackSubjects() ([]subject, error) {
 	return []subject{
 		{kernel, exchange, exchange, 100, question(bare.ask).run, question(bare.ask).run, nil},
 		{ours, one, exchange, 100, question(bare.ask).run, ask.run, ask},
-		{ours, fmt.Sprintf("%s beside %d connections", one, manyConns), one, 5000, ask.run, besideMany(ask), nil},
-		{ours, "HTTP with guard.Require, kept alive", "HTTP over TCP", 20, plain, require, nil},
+		{scaling, fmt.Sprintf("%s beside %d connections", one, manyConns), one, 5000, ask.run, besideMany(ask), nil},
+		{serving, "HTTP with guard.Require, kept alive", "HTTP over TCP", 20, plain, require, nil},
 		{others, "reading proc net tcp", exchange, 1, question(bare.ask).run, table.run, nil},
 		{others, "cakturk/go-netstat", exchange, 1, question(bare.ask).run, library.run, nil},
 	}, nil

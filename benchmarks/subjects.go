@@ -42,7 +42,8 @@ const (
 	kernel  kind = "Kernel" // the bare system call, and the least that package net makes of it
 	ours    kind = "Ours"
 	others  kind = "Others"  // other libraries, and what people write themselves
-	scaling kind = "Scaling" // a question on all processors at once
+	scaling kind = "Scaling" // a question on all processors at once, and beside many connections
+	serving kind = "Serving" // requests
 )
 
 // allocations returns those of one execution. It rounds the rare ones of the runtime away.
