@@ -64,7 +64,7 @@ var tests = map[string]struct{ run, skip string }{
 	// Without the tests that take minutes on an emulated processor, and that check our
 	// code more than the kernel.
 	"most": {skip: "ManyConnections|ManyProcesses|AskWhileClosing|SocketFileIs(Watched|NeverWider)|" +
-		"AsAnOrdinaryUser|UmaskOfAnotherGoroutine|GroupBitsWait|ServersStartAtOnce|OwnerOfASharedDirectory"},
+		"AsAnOrdinaryUser|UmaskOfAnotherGoroutine|GroupBitsWait|ServersStartAtOnce|OwnerOfASharedDirectory|DialListenerOnTCP"},
 	"labels":            {run: labels},
 	"labels+namespaces": {run: labels + "|UserNamespaces|OverflowIDs"},
 }
