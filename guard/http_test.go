@@ -291,7 +291,7 @@ func TestRequireIsMiddleware(t *testing.T) {
 		passed = nil
 		request := httptest.NewRequest("GET", "/of-1", nil)
 		peer := peerWith(peercred.PeerCredentials{UID: test.uid}, nil, "")
-		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
+		request = request.WithContext(ConnContext(request.Context(), peer.conn))
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
 		if diff := cmp.Diff(test.want, passed); diff != "" || recorder.Code != test.status {
@@ -324,7 +324,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 		})(whoAmI)
 		peer := reticent(1, 2)
 		request := httptest.NewRequest("GET", "/route", nil)
-		request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
+		request = request.WithContext(ConnContext(request.Context(), peer.conn))
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
 		if recorder.Code != test.status || recorder.Body.Len() != 0 || len(recorder.Header()) != 0 {
@@ -347,7 +347,7 @@ func TestRequireTellsTheHook(t *testing.T) {
 func TestRequireAsksForEveryRequest(t *testing.T) {
 	var closed atomic.Bool
 	listener := listenAs(t, Config{Policy: everybody()})
-	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return denyUnless(!closed.Load()) }))(whoAmI)}
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(Func("while open", func(Peer) error { return deniedUnless(!closed.Load()) }))(whoAmI)}
 	serveHTTP(t, server, func() error { return server.Serve(listener) })
 	client := clientOf(t, listener, nil)
 	for _, shut := range []bool{false, true, false} {
@@ -384,7 +384,7 @@ func TestNoRequestBeforeTheCheck(t *testing.T) {
 func TestRequireAllocatesNothing(t *testing.T) {
 	peer := peerWith(peercred.PeerCredentials{UID: 1}, nil, "")
 	request := httptest.NewRequest("GET", "/", nil)
-	request = request.WithContext(context.WithValue(request.Context(), peerKey{}, peer.conn))
+	request = request.WithContext(ConnContext(request.Context(), peer.conn))
 	handler := Require(UIDs(1))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	recorder := httptest.NewRecorder()
 	if n := testing.AllocsPerRun(100, func() { handler.ServeHTTP(recorder, request) }); n != 0 {

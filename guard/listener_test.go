@@ -285,7 +285,7 @@ func TestDeniedPeers(t *testing.T) {
 	reports := make(chan *Denied)
 	var wanted atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return denyUnless(wanted.Load()) })),
+		Policy: AnyOf(UIDs(), Func("when wanted", func(Peer) error { return deniedUnless(wanted.Load()) })),
 		OnDeny: func(d *Denied) { reports <- d },
 	})
 	var refused []net.Conn
@@ -330,7 +330,7 @@ func TestNobodyIsLetIn(t *testing.T) {
 	}{
 		{"nobody", Nobody(), Counts{Denied: map[string]uint64{"nobody": 2}}},
 		{"a panic", Func("panics", func(Peer) error { panic(nil) }), Counts{Denied: map[string]uint64{}, Failed: 2}},
-		{"a panic about the peer", Func("panics", func(p Peer) error { return Peer{}.conn.known().groups.err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
+		{"a panic about the peer", Func("panics", func(p Peer) error { return (*Denied)(nil).Err }), Counts{Denied: map[string]uint64{}, Failed: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener := listenAs(t, Config{Policy: test.policy})
@@ -454,6 +454,14 @@ func (s *script) Close() error { s.closed++; return io.ErrClosedPipe }
 
 func (*script) Addr() net.Addr { return &net.UnixAddr{Name: "script", Net: "unix"} }
 
+// deniedUnless is the error of a rule that denies unless ok.
+func deniedUnless(ok bool) error {
+	if !ok {
+		return errors.New("not now")
+	}
+	return nil
+}
+
 // guardScript admits everybody that inner accepts, which has no socket.
 func guardScript(t testing.TB, inner net.Listener) *Listener {
 	t.Helper()
@@ -500,12 +508,13 @@ func (panicking) NetConn() net.Conn { panic("out of order") }
 
 // A slow hook does not delay peers. Denials that it is too slow for are counted.
 func TestSlowHook(t *testing.T) {
+	const maxWaiting = 1024 // as Config.OnDeny says
 	const flood = maxWaiting + 100
 	began, proceed := make(chan struct{}, 1), make(chan struct{})
 	reported := make(chan struct{}, flood)
 	var admit atomic.Bool
 	listener := listenAs(t, Config{
-		Policy: Func("when it is time", func(Peer) error { return denyUnless(admit.Load()) }),
+		Policy: Func("when it is time", func(Peer) error { return deniedUnless(admit.Load()) }),
 		OnDeny: func(*Denied) {
 			select {
 			case began <- struct{}{}:
@@ -601,6 +610,7 @@ func TestHooksInTheLog(t *testing.T) {
 // Without OnDeny some denials are logged. The number of those left out is logged with a
 // denial in a later second, and at the end.
 func TestLogWithoutAHook(t *testing.T) {
+	const maxLogged = 5 // as Config.OnDeny says
 	needCredentials(t)
 	text := logged(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -631,6 +641,7 @@ func TestLogWithoutAHook(t *testing.T) {
 
 // If there are fewer denials, all are logged, and Close adds nothing.
 func TestLogOfFew(t *testing.T) {
+	const maxLogged = 5
 	needCredentials(t)
 	text := logged(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -668,21 +679,28 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 }
 
 func TestCounts(t *testing.T) {
-	var c counters
-	for n := range maxRules + 50 {
-		c.deny(&Denied{Rule: strings.Repeat("x", n+1)})
+	const maxRules = 256 // as Counts.Denied says
+	var n atomic.Uint32
+	rules := Func("a rule for each peer", func(p Peer) error {
+		if n := n.Add(1); n <= maxRules+50 {
+			return PIDs(-int32(n)).Allow(p)
+		}
+		return PIDs(-1).Allow(p)
+	})
+	listener := listenAs(t, Config{Policy: rules, OnDeny: func(*Denied) {}})
+	go listener.Accept()
+	for range maxRules + 51 {
+		isClosed(t, dialPlain(t, listener))
 	}
-	c.deny(&Denied{Rule: "x"})
-	c.deny(&Denied{Failed: true})
-	got := c.read()
-	if len(got.Denied) != maxRules+1 || got.Denied["x"] != 2 || got.Denied["others"] != 50 || got.Failed != 1 {
-		t.Errorf("%d rules, x %d, others %d, failed %d", len(got.Denied), got.Denied["x"], got.Denied["others"], got.Failed)
+	got := listener.Counts()
+	if len(got.Denied) != maxRules+1 || got.Denied["pid -1"] != 2 || got.Denied["others"] != 50 || got.Failed != 0 {
+		t.Errorf("%d rules, pid -1 %d, others %d, failed %d", len(got.Denied), got.Denied["pid -1"], got.Denied["others"], got.Failed)
 	}
 	text, err := json.Marshal(Counts{Accepted: 1, Denied: map[string]uint64{"uid 0": 2}, Failed: 3, Limited: 6, Unreported: 4, Retried: 5})
 	if want := `{"accepted":1,"denied":{"uid 0":2},"failed":3,"limited":6,"unreported":4,"retried":5}`; string(text) != want || err != nil {
 		t.Errorf("%s, %v, want %s", text, err, want)
 	}
-	if text, err := json.Marshal(new(counters).read()); !strings.Contains(string(text), `"denied":{}`) {
+	if text, err := json.Marshal(newGuarded(t, &script{}, Config{Policy: Nobody(), ReceiveDescriptors: true}).Counts()); !strings.Contains(string(text), `"denied":{}`) {
 		t.Errorf("%s, %v", text, err)
 	}
 }

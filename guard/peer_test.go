@@ -78,7 +78,7 @@ func TestDeniedPeersAreNotAskedAbout(t *testing.T) {
 		var came []Peer
 		policy := Func("the first, if any is limited", func(p Peer) error {
 			came = append(came, p)
-			return denyUnless(limited)
+			return deniedUnless(limited)
 		})
 		reports := make(chan *Denied, 1)
 		listener := listenAs(t, Config{Policy: policy, MaxConns: 1, Prefetch: PrefetchGroups | PrefetchSecurityLabel | PrefetchProcess, OnDeny: func(d *Denied) { reports <- d }})

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +22,8 @@ func peerWith(credentials peercred.PeerCredentials, groups []uint32, label strin
 	c := &Conn{uid: credentials.UID, credentials: &credentials}
 	c.known().groups.settle(groups, nil)
 	c.known().label.settle(label, nil)
-	return Peer{c}
+	c.peer = Peer{c}
+	return c.peer
 }
 
 var errUntold = &peercred.ErrPeerCredentialsUnavailable{Platform: "test", Reason: "not told"}
@@ -31,7 +33,8 @@ func reticent(uid, gid uint32) Peer {
 	c := &Conn{uid: uid, credentials: &peercred.PeerCredentials{UID: uid, GID: gid}}
 	c.known().groups.settle(nil, errUntold)
 	c.known().label.settle("", errUntold)
-	return Peer{c}
+	c.peer = Peer{c}
+	return c.peer
 }
 
 // verdict is what is expected of a policy.
@@ -137,7 +140,7 @@ func TestPolicies(t *testing.T) {
 		{"a function that returns a nil *Denied", Func("odd", func(Peer) error { return (*Denied)(nil) }), root, verdict{rule: "odd"}},
 		{"a function that returns a nil error of another type", Func("odd", func(Peer) error { return (*fs.PathError)(nil) }), root, verdict{rule: "odd", failed: true}},
 		{"a function whose error panics", Func("odd", func(Peer) error { return panicError{} }), root, verdict{rule: "odd", failed: true}},
-		{"a rule without a name", Func("", func(Peer) error { return errDenied }), root, verdict{rule: "nobody"}},
+		{"a rule without a name", Func("", Nobody().Allow), root, verdict{rule: "nobody"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.policy.Allow(test.peer)
@@ -159,6 +162,7 @@ func TestPolicies(t *testing.T) {
 
 // Only the zero Policy counts as a mistake. A combination of one policy is that policy.
 func TestZeroPolicy(t *testing.T) {
+	needCredentials(t)
 	for n, test := range []struct {
 		policy Policy
 		want   bool
@@ -166,8 +170,12 @@ func TestZeroPolicy(t *testing.T) {
 		{Policy{}, true}, {AllOf(Policy{}), true}, {AnyOf(Policy{}), true},
 		{Nobody(), false}, {Func("nil", nil), false}, {Func("", UIDs(0).Allow), false}, {AllOf(), false}, {AnyOf(), false},
 	} {
-		if got := test.policy.isZero(); got != test.want {
-			t.Errorf("%d, %v: %v, want %v", n, test.policy, got, test.want)
+		listener, err := NewListener(&script{}, Config{Policy: test.policy, ReceiveDescriptors: true})
+		if err == nil {
+			listener.Close()
+		}
+		if got := errors.Is(err, syscall.EINVAL) && strings.Contains(err.Error(), "no Policy"); got != test.want || err != nil && !got {
+			t.Errorf("%d, %v: %v, want an error: %v", n, test.policy, err, test.want)
 		}
 	}
 }
@@ -218,7 +226,7 @@ func TestDeniedUnwraps(t *testing.T) {
 
 func TestDeniedIsNothingElse(t *testing.T) {
 	err := UIDs(0).Allow(reticent(1, 1))
-	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errDenied: false} {
+	for target, want := range map[error]bool{fs.ErrPermission: true, fs.ErrNotExist: false, errors.ErrUnsupported: false} {
 		if got := errors.Is(err, target); got != want {
 			t.Errorf("errors.Is(a denial, %v) = %v, want %v", target, got, want)
 		}
