@@ -287,16 +287,32 @@ func (c *PacketConn) deny(denied *Denied) {
 
 // closeAll closes descriptors that nobody asked for, in the background.
 func (c *PacketConn) closeAll(files []*os.File) {
-	for _, file := range files {
-		c.closer.close(file)
+	if len(files) > 0 {
+		c.closer.close(unwanted(files))
 	}
 }
 
-// ReadFrom is [PacketConn.ReadPacket] as a method of [net.PacketConn].
+// unwanted are the descriptors of one datagram. So a sender of many does not make others wait
+// longer than a sender of one.
+type unwanted []*os.File
+
+func (u unwanted) Close() error {
+	for _, file := range u {
+		closeForeign(file)
+	}
+	return nil
+}
+
+// ReadFrom is [PacketConn.ReadPacket] as a method of [net.PacketConn]. It closes what came with
+// the datagram.
 func (c *PacketConn) ReadFrom(p []byte) (n int, from net.Addr, err error) {
 	packet, err := c.ReadPacket(p)
+	if err != nil {
+		return 0, nil, err
+	}
 	c.closeAll(packet.Files)
-	return packet.N, packet.From, err
+	packet.Sender.conn.closeFacts()
+	return packet.N, packet.From, nil
 }
 
 // WriteTo sends a datagram to the socket at address. It does not ask who receives it.

@@ -1,11 +1,15 @@
 package guard
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -213,6 +217,46 @@ func TestFactsOfASender(t *testing.T) {
 	}
 }
 
+// ReadFrom closes what comes with a datagram. What comes with a datagram of a denied sender is
+// closed too.
+func TestPacketsWithDescriptors(t *testing.T) {
+	admit := true
+	config := Config{
+		Policy: Func("when wanted", func(Peer) error { return deniedUnless(admit) }), OnDeny: func(*Denied) {},
+		Prefetch: PrefetchProcess, ReceiveDescriptors: true,
+	}
+	c := listenPacketAt(t, abstract(), config)
+	client, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: abstract(), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	send := func() {
+		t.Helper()
+		if _, _, err := client.WriteMsgUnix([]byte("x"), unix.UnixRights(1, 1, 1), c.LocalAddr().(*net.UnixAddr)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := descriptors(t)
+	send()
+	if n, from, err := c.ReadFrom(make([]byte, 10)); n != 1 || from == nil || err != nil {
+		t.Errorf("ReadFrom: %d, %v, %v", n, from, err)
+	}
+	admit = false
+	send()
+	if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for c.Counts().Denied["when wanted"] == 0 {
+		if packet, err := c.ReadPacket(make([]byte, 10)); err == nil {
+			t.Errorf("%+v, want none", packet)
+		}
+	}
+	for descriptors(t) > before {
+		runtime.Gosched() // they are closed in the background
+	}
+}
+
 func TestPacketConfigs(t *testing.T) {
 	for _, test := range []struct {
 		name, network, address string
@@ -259,6 +303,38 @@ func TestPacketConfigs(t *testing.T) {
 	}
 	if _, err := NewPacketConn(client, Config{Policy: Nobody(), Mode: 0o600}); !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("NewPacketConn with a Mode: %v, want EINVAL", err)
+	}
+}
+
+// An HTTP server does not see what another process writes, and closes the connection.
+func TestSameSenderOverHTTP(t *testing.T) {
+	reexec.NeedRoot(t)
+	listener := listenAs(t, Config{Policy: CurrentUser(), SameSender: SameProcess, OnDeny: func(*Denied) {}})
+	server := &http.Server{ConnContext: ConnContext, Handler: Require(CurrentUser())(whoAmI)}
+	serveHTTP(t, server, func() error { return server.Serve(listener) })
+	client := dialPlain(t, listener)
+	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: host\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(client)
+	answer, err := http.ReadResponse(answers, nil)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	file, err := client.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reexec.Start(t, role{Do: "write to 3"}, withFiles(file)).Finish()
+	if rest, err := io.ReadAll(answers); len(rest) > 0 {
+		t.Errorf("the server answered %q, %v", rest, err)
+	}
+	if got := listener.Counts().Denied[SameProcess.String()]; got != 1 {
+		t.Errorf("%d denials, want 1", got)
 	}
 }
 
