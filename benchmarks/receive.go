@@ -3,14 +3,18 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"example.com/peercred"
+	"example.com/peercred/guard"
 )
 
 // receiveBurst is fewer datagrams than the kernel lets wait.
@@ -58,7 +62,9 @@ func receiveSubjects() ([]subject, error) {
 		failed := raw.Read(func(d uintptr) bool { err = bareReceive(int(d), payload, control); return true })
 		return errors.Join(failed, err)
 	}
+	same, err := sameSenderSubject()
 	return []subject{
+		same,
 		{kernel, recvmsg, recvmsg, receiveBurst, bare, bare, nil},
 		{kernel, recvmsg + " within Read", recvmsg, receiveBurst, bare, receives(within), nil},
 		{ours, linkedName, recvmsg, receiveBurst, bare, receives(func() error { return linkedReceive(fd, payload, control) }), nil},
@@ -67,7 +73,39 @@ func receiveSubjects() ([]subject, error) {
 			_, _, _, _, err := conn.ReadMsgUnix(payload, control)
 			return err
 		}), nil},
-	}, nil
+	}, err
+}
+
+// sameSenderSubject reads from a connection whose sender is checked.
+func sameSenderSubject() (subject, error) {
+	reads := func(same guard.SameSender) (func(n int) time.Duration, error) {
+		listener, err := guard.Listen(context.Background(), "unix", fmt.Sprintf("@peercred-bench-%d-%v", os.Getpid(), same), guard.Config{Policy: guard.CurrentUser(), SameSender: same})
+		if err != nil {
+			return nil, err
+		}
+		client, err := net.Dial("unix", listener.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		conn, err := listener.Accept()
+		payload := make([]byte, 16)
+		return func(n int) time.Duration {
+			start := time.Now()
+			for range n {
+				_, err := client.Write(payload)
+				must(err)
+				_, err = conn.Read(payload)
+				must(err)
+			}
+			return time.Since(start)
+		}, err
+	}
+	plain, err := reads(guard.AnySender)
+	if err != nil {
+		return subject{}, err
+	}
+	same, err := reads(guard.SameProcess)
+	return subject{serving, "Write and guard.Conn.Read with SameSender", "without", 100, plain, same, nil}, err
 }
 
 // bareReceive makes the system call, and decodes nothing.
