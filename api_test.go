@@ -28,6 +28,8 @@ var (
 
 	_ func(*net.UnixConn, peercred.ReceiverConfig) (*peercred.Receiver, error) = peercred.NewReceiver
 	_ func(*peercred.Receiver, []byte) (peercred.Message, error)               = (*peercred.Receiver).Receive
+	_ func(peercred.Sender) string                                             = peercred.Sender.String
+	_ func(peercred.Sender) slog.Value                                         = peercred.Sender.LogValue
 	_ func(_, _ string, _ syscall.RawConn) error                               = peercred.ReceiverConfig{}.Prepare
 
 	_ = peercred.PeerCredentials{PID: int32(0), UID: uint32(0), GID: uint32(0)}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -11,7 +12,7 @@ import (
 )
 
 // Sender says which process sent a message over a Unix socket, as of its sendmsg(2) or
-// write(2). Linux vouches for it:
+// write(2). Linux attaches it to the message:
 //
 //   - PID is the pid in our pid namespace. It is 0 if the process is not visible there, as
 //     for a sender outside the container of the receiver.
@@ -34,6 +35,11 @@ type Sender struct {
 // String returns the sender for logs, as in "pid=12345 uid=1000 gid=1000".
 func (s Sender) String() string {
 	return (&PeerCredentials{PID: s.PID, UID: s.UID, GID: s.GID}).String()
+}
+
+// LogValue returns the same as a slog group.
+func (s Sender) LogValue() slog.Value {
+	return (&PeerCredentials{PID: s.PID, UID: s.UID, GID: s.GID}).LogValue()
 }
 
 // Message is a message, or a part of a stream, from one sender.
@@ -178,7 +184,8 @@ func (c ReceiverConfig) room() int {
 // wrote, as far as it fits.
 //
 // Receive closes the descriptors that come with a message, unless ReceiverConfig.Control asks
-// for them.
+// for them. Such a close can take as long as the sender likes. Linux 6.16 and newer do not
+// accept descriptors on a socket with SO_PASSRIGHTS turned off, which package guard does.
 //
 // It returns a message or an error:
 //

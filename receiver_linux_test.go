@@ -569,6 +569,39 @@ func helperSendOnce(r role) error {
 	return nil
 }
 
+// The label is that of the sender's process under SELinux. AppArmor and kernels without a
+// security module report none.
+func TestReceiveLabel(t *testing.T) {
+	text, _ := os.ReadFile("/proc/thread-self/attr/current")
+	ours := strings.Trim(string(text), "\x00\n")
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	isSELinux := err == nil
+	for _, i := range implementations {
+		pair := socketpair(t, unix.SOCK_DGRAM)
+		if err := i.reportSenders(pair[0], false, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(pair[1], []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		r, err := i.receive(pair[0], make([]byte, 10), make([]byte, 5000), false)
+		if err != nil || r.PID != int32(os.Getpid()) {
+			t.Errorf("%s: %+v, %v", i.name, r, err)
+		}
+		if isSELinux && r.Label != ours || r.Label != "" && !strings.HasPrefix(ours, r.Label) {
+			t.Errorf("%s: the label is %q, and ours %q", i.name, r.Label, ours)
+		}
+	}
+}
+
+func TestSenderInLogs(t *testing.T) {
+	s := peercred.Sender{PID: 1, UID: 2, GID: 3}
+	credentials := &peercred.PeerCredentials{PID: 1, UID: 2, GID: 3}
+	if s.String() != credentials.String() || !s.LogValue().Equal(credentials.LogValue()) {
+		t.Errorf("%v, %v, want %v", s, s.LogValue(), credentials)
+	}
+}
+
 // One read of a stream never returns bytes of two senders.
 func TestReceiveSendersOfAStream(t *testing.T) {
 	reexec.NeedRoot(t)
