@@ -81,6 +81,7 @@ var roles = map[string]func(role) error{
 	"receive":                   helperReceive,
 	"send once":                 helperSendOnce,
 	"write to 3":                helperWriteTo3,
+	"report senders":            helperReportSenders,
 }
 
 func TestMain(m *testing.M) {

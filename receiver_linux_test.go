@@ -21,6 +21,7 @@ import (
 
 	"example.com/peercred"
 	"example.com/peercred/internal/reexec"
+	"example.com/peercred/internal/seccomp"
 )
 
 // datagramSocket is a bound datagram socket with a receiver.
@@ -591,6 +592,54 @@ func TestReceiveLabel(t *testing.T) {
 		if isSELinux && r.Label != ours || r.Label != "" && !strings.HasPrefix(ours, r.Label) {
 			t.Errorf("%s: the label is %q, and ours %q", i.name, r.Label, ours)
 		}
+	}
+}
+
+// helperReportSenders asks for senders alone, with labels, and with processes, while Calls fail.
+func helperReportSenders(r role) error {
+	if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+		return err
+	}
+	errs := map[string][3]string{}
+	for _, i := range implementations {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+		if err != nil {
+			return err
+		}
+		errs[i.name] = [3]string{
+			errString(i.reportSenders(fd, false, false)), errString(i.reportSenders(fd, false, true)), errString(i.reportSenders(fd, true, false)),
+		}
+	}
+	return reexec.Report(errs)
+}
+
+// Each option is turned on only if it is asked for, and its failure is an error.
+func TestReportSendersForged(t *testing.T) {
+	seccomp.Need(t)
+	const eperm = "operation not permitted"
+	for _, test := range []struct {
+		name   string
+		option uint32
+		errno  syscall.Errno
+		want   [3]string // alone, with labels, with processes
+	}{
+		{"SO_PASSCRED", unix.SO_PASSCRED, unix.EPERM, [3]string{eperm, eperm, eperm}},
+		{"SO_PASSSEC", unix.SO_PASSSEC, unix.EPERM, [3]string{"", eperm, ""}},
+		{"SO_PASSPIDFD", unix.SO_PASSPIDFD, unix.EPERM, [3]string{"", "", eperm}},
+		{"a kernel before 6.5", unix.SO_PASSPIDFD, unix.ENOPROTOOPT, [3]string{"", "", "this kernel does not have SO_PASSPIDFD; Linux has it since 6.5"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			call := seccomp.Call{Number: unix.SYS_SETSOCKOPT, Argument: 2, Value: test.option}
+			var got map[string][3]string
+			start(t, role{Do: "report senders", Calls: []seccomp.Call{call}, Errnos: []syscall.Errno{test.errno}}).Decode(&got)
+			want := map[string][3]string{}
+			for _, i := range implementations {
+				want[i.name] = test.want
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("alone, with labels, with processes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
