@@ -82,6 +82,7 @@ var roles = map[string]func(role) error{
 	"send once":                 helperSendOnce,
 	"write to 3":                helperWriteTo3,
 	"report senders":            helperReportSenders,
+	"receive from 3":            helperReceiveFrom3,
 }
 
 func TestMain(m *testing.M) {

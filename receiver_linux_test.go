@@ -5,6 +5,7 @@ package peercred_test
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,6 +56,7 @@ func thisSender() peercred.Sender {
 }
 
 func TestReceive(t *testing.T) {
+	needPidfd(t)
 	conn, r := datagramSocket(t, peercred.ReceiverConfig{Process: true})
 	client := dialDatagram(t, conn)
 	if _, err := client.Write([]byte("hello")); err != nil {
@@ -429,7 +431,8 @@ func TestReceiveControl(t *testing.T) {
 		for _, i := range implementations {
 			t.Run(test.name+"/"+i.name, func(t *testing.T) {
 				pair := socketpair(t, unix.SOCK_DGRAM)
-				if err := i.reportSenders(pair[0], false, false); err != nil {
+				process := os.Getenv(pidfdVariable) != "no"
+				if err := i.reportSenders(pair[0], process, false); err != nil {
 					t.Fatal(err)
 				}
 				if err := unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1); err != nil {
@@ -440,8 +443,11 @@ func TestReceiveControl(t *testing.T) {
 					t.Fatal(err)
 				}
 				r, err := i.receive(pair[0], make([]byte, test.payload), make([]byte, test.room), test.keep)
-				if errString(err) != test.want || err == nil && (r.N != 5 || r.PID != int32(os.Getpid())) || r.Pidfd != -1 {
+				if errString(err) != test.want || err == nil && (r.N != 5 || r.PID != int32(os.Getpid())) || (r.Pidfd == -1) != (err != nil || !process) {
 					t.Errorf("%+v, %v, want %q", r, err, test.want)
+				}
+				if r.Pidfd != -1 {
+					unix.Close(r.Pidfd)
 				}
 				if kept := opened(before); len(kept) != test.kept {
 					t.Errorf("descriptors %v are open, want %d", kept, test.kept)
@@ -528,6 +534,7 @@ func bindRaw(fd int, name string) error {
 // The handle is on the process that sent, while that is alive or a zombie. Since Linux 6.16 a
 // process that was reaped has one too, and then it is closed.
 func TestReceiveProcess(t *testing.T) {
+	needPidfd(t)
 	conn, r := datagramSocket(t, peercred.ReceiverConfig{Process: true})
 	before := descriptorsOpen()
 	address := conn.LocalAddr().String()
@@ -641,6 +648,75 @@ func TestReportSendersForged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A number that is not a descriptor, and what is not a socket.
+func TestReceiveFromOtherDescriptors(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	for name, test := range map[string]struct {
+		fd   int
+		want unix.Errno
+	}{
+		"-1": {-1, unix.EBADF}, "1<<32": {int(int64(1) << 32 & math.MaxInt), unix.EBADF}, "a pipe": {descriptor(t, read), unix.ENOTSOCK},
+	} {
+		if test.fd == 0 { // an int has 32 bits
+			continue
+		}
+		for _, i := range implementations {
+			if err := i.reportSenders(test.fd, false, false); err != error(test.want) {
+				t.Errorf("%s: %s.ReportSenders: %v, want %v", name, i.name, err, test.want)
+			}
+			if r, err := i.receive(test.fd, make([]byte, 1), make([]byte, 100), false); r.Pidfd != -1 || err != error(test.want) {
+				t.Errorf("%s: %s.Receive: %+v, %v, want %v", name, i.name, r, err, test.want)
+			}
+		}
+	}
+}
+
+// helperReceiveFrom3 receives from descriptor 3 through the implementation, under the Answer.
+func helperReceiveFrom3(r role) error {
+	for _, i := range implementations {
+		if i.name == r.Implementation {
+			return reexec.Report(i.receiveLetter(3))
+		}
+	}
+	return nil
+}
+
+// A signal does not end a Receive.
+func TestReceiveInterrupted(t *testing.T) {
+	seccomp.NeedNotification(t)
+	for _, i := range implementations {
+		pair := socketpair(t, unix.SOCK_DGRAM)
+		if err := i.reportSenders(pair[0], false, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(pair[1], []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		file := os.NewFile(uintptr(dup(t, pair[0])), "ours")
+		defer file.Close()
+		var got letter
+		answer := callAnswer{Numbers: []uintptr{unix.SYS_RECVMSG}, When: 1, Errno: unix.EINTR}
+		start(t, role{Do: "receive from 3", Implementation: i.name, Answer: &answer}, withFile(file)).Decode(&got)
+		if diff := cmp.Diff(letter{Sender: thisSender(), Text: "x"}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", i.name, diff)
+		}
+	}
+}
+
+func dup(t testing.TB, fd int) int {
+	t.Helper()
+	second, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return second
 }
 
 func TestSenderInLogs(t *testing.T) {

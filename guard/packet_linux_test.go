@@ -168,6 +168,7 @@ func TestPacketsThatAreLost(t *testing.T) {
 
 // Facts that a datagram reports, and those that it does not.
 func TestFactsOfASender(t *testing.T) {
+	needProcess(t)
 	address := filepath.Join(t.TempDir(), "s")
 	c := listenPacketAt(t, address, Config{Policy: CurrentUser(), Prefetch: PrefetchProcess, ReceiveDescriptors: true})
 	local := &net.UnixAddr{Name: filepath.Join(t.TempDir(), "client"), Net: "unixgram"}
@@ -220,6 +221,7 @@ func TestFactsOfASender(t *testing.T) {
 // ReadFrom closes what comes with a datagram. What comes with a datagram of a denied sender is
 // closed too.
 func TestPacketsWithDescriptors(t *testing.T) {
+	needProcess(t)
 	admit := true
 	config := Config{
 		Policy: Func("when wanted", func(Peer) error { return deniedUnless(admit) }), OnDeny: func(*Denied) {},

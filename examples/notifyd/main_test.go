@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/peercred"
 	"example.com/peercred/guard"
 	"example.com/peercred/internal/reexec"
 )
@@ -26,6 +27,9 @@ const (
 )
 
 func TestRun(t *testing.T) {
+	if process := peercred.Support().Process; !process.Available {
+		t.Skipf("needs a handle on the peer's process: %s", process.Reason)
+	}
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skipf("needs python3: %v", err)
 	}
