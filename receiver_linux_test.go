@@ -157,7 +157,7 @@ func (m mailboxes) receive() map[string]letter {
 func (i implementation) receiveLetter(fd int) letter {
 	payload, room := make([]byte, 100), make([]byte, 1000)
 	r, err := i.receive(fd, payload, room, false)
-	if r.End {
+	if r.End && err == nil {
 		return letter{Err: "the end"}
 	}
 	return letter{peercred.Sender{PID: r.PID, UID: r.UID, GID: r.GID}, string(payload[:r.N]), errString(err)}
@@ -678,8 +678,14 @@ func TestReceiveFromOtherDescriptors(t *testing.T) {
 	}
 }
 
-// helperReceiveFrom3 receives from descriptor 3 through the implementation, under the Answer.
+// helperReceiveFrom3 receives from descriptor 3 through the implementation, under the Answer,
+// or while Calls fail.
 func helperReceiveFrom3(r role) error {
+	if len(r.Calls) > 0 {
+		if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+			return err
+		}
+	}
 	for _, i := range implementations {
 		if i.name == r.Implementation {
 			return reexec.Report(i.receiveLetter(3))
@@ -706,6 +712,42 @@ func TestReceiveInterrupted(t *testing.T) {
 		start(t, role{Do: "receive from 3", Implementation: i.name, Answer: &answer}, withFile(file)).Decode(&got)
 		if diff := cmp.Diff(letter{Sender: thisSender(), Text: "x"}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", i.name, diff)
+		}
+	}
+}
+
+// If the kernel does not say whether a read of nothing is the end, that is an error. The sender
+// that the kernel attaches to it would be root.
+func TestReceiveAtAnUnknownEnd(t *testing.T) {
+	seccomp.Need(t)
+	for _, i := range implementations {
+		for errno, want := range map[syscall.Errno]string{unix.EPERM: "operation not permitted", 0: "protocol error"} {
+			pair := socketpair(t, unix.SOCK_STREAM)
+			if err := errors.Join(i.reportSenders(pair[0], false, false), unix.Shutdown(pair[1], unix.SHUT_WR)); err != nil {
+				t.Fatal(err)
+			}
+			file := os.NewFile(uintptr(dup(t, pair[0])), "ours")
+			defer file.Close()
+			var got letter
+			start(t, role{Do: "receive from 3", Implementation: i.name, Calls: []seccomp.Call{seccomp.Option(unix.SO_TYPE)}, Errnos: []syscall.Errno{errno}}, withFile(file)).Decode(&got)
+			if diff := cmp.Diff(letter{Err: want}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", i.name, diff)
+			}
+		}
+	}
+}
+
+// A message on a socket whose kernel was not asked for senders has none.
+func TestReceiveWithoutSenders(t *testing.T) {
+	for _, socketType := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
+		for _, i := range implementations {
+			pair := socketpair(t, socketType)
+			if _, err := unix.Write(pair[1], []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(letter{Err: unix.ENODATA.Error()}, i.receiveLetter(pair[0])); diff != "" {
+				t.Errorf("%s, type %d (-want +got):\n%s", i.name, socketType, diff)
+			}
 		}
 	}
 }

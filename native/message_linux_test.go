@@ -94,6 +94,8 @@ func controlTests() []controlTest {
 		{"a sender of another level", otherControl, func() Received { r := none; r.Control = otherControl; return r }(), false, nil},
 
 		bad("two senders", join(senderControl, senderControl)),
+		bad("half a sender, and a pidfd", join(socketControl(unix.SCM_CREDENTIALS, words32(42, 1000)...), pidfd(-3))),
+		bad("a label with a NUL inside, and a pidfd", join(senderControl, label("a\x00b"), pidfd(-3))),
 		bad("half a sender", socketControl(unix.SCM_CREDENTIALS, words32(42, 1000)...)),
 		bad("more than a sender", socketControl(unix.SCM_CREDENTIALS, words32(42, 1000, 1000, 0)...)),
 		bad("no ids", socketControl(unix.SCM_CREDENTIALS)),
