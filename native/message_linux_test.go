@@ -138,6 +138,14 @@ func TestDecodeControl(t *testing.T) {
 	}
 }
 
+// A message has one pidfd. (The shim's fake kernel would miss the second.)
+func TestTwoPidfds(t *testing.T) {
+	pidfds := append(socketControl(unix.SCM_PIDFD, words32(7)...), socketControl(unix.SCM_PIDFD, words32(8)...)...)
+	if r, _, err := decodeControl(pidfds); r.Pidfd != 7 || err != error(unix.EPROTO) {
+		t.Errorf("%+v, %v, want EPROTO", r, err)
+	}
+}
+
 // A pidfd that came with a message that is lost is closed, and so are descriptors.
 func TestClosesWhatItLost(t *testing.T) {
 	open := func() int {
