@@ -244,10 +244,8 @@ func keepOthers(control []byte) []byte {
 // none.
 func nextControl(control []byte) (kind int32, data []byte, whole int, ok bool) {
 	var header unix.Cmsghdr
-	if copy(bytesOf(&header), control) != unix.SizeofCmsghdr {
-		return 0, nil, 0, false
-	}
-	size := int(header.Len)
+	copy(bytesOf(&header), control)
+	size := int(header.Len) // less than a header, or more than control, if control has no header
 	if size < unix.CmsgLen(0) || size > len(control) {
 		return 0, nil, 0, false
 	}
@@ -260,7 +258,7 @@ func nextControl(control []byte) (kind int32, data []byte, whole int, ok bool) {
 
 // closeRights closes the descriptors that came with a message.
 func closeRights(control []byte) {
-	for len(control) > 0 {
+	for {
 		kind, data, whole, ok := nextControl(control)
 		if !ok {
 			return

@@ -141,6 +141,9 @@ func TestDecodeControl(t *testing.T) {
 // A message has one pidfd. (The shim's fake kernel would miss the second.)
 func TestTwoPidfds(t *testing.T) {
 	pidfds := append(socketControl(unix.SCM_PIDFD, words32(7)...), socketControl(unix.SCM_PIDFD, words32(8)...)...)
+	if r, _, err := decodeControl(socketControl(unix.SCM_PIDFD, words32(0)...)); r.Pidfd != 0 || err != nil {
+		t.Errorf("%+v, %v, want the pidfd 0", r, err)
+	}
 	if r, _, err := decodeControl(pidfds); r.Pidfd != 7 || err != error(unix.EPROTO) {
 		t.Errorf("%+v, %v, want EPROTO", r, err)
 	}
