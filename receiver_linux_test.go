@@ -210,6 +210,11 @@ func helperReceive(r role) error {
 		return err
 	}
 	reexec.Step("open")
+	if len(r.Calls) > 0 {
+		if err := seccomp.Forge(r.Errnos[0], r.Calls...); err != nil {
+			return err
+		}
+	}
 	return reexec.Report(boxes.receive())
 }
 
@@ -300,15 +305,23 @@ func TestSendersOutside(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		flags uintptr
+		fails uintptr // the call that fails with EMFILE
 		want  letter
 	}{
-		{"a pid namespace", unix.CLONE_NEWPID, letter{Sender: peercred.Sender{UID: uid, GID: uid}, Text: "x"}},
-		{"a user namespace", unix.CLONE_NEWUSER, letter{Sender: peercred.Sender{PID: -1, UID: overflow, GID: overflow}, Text: "x"}},
-		{"both", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, letter{Err: unix.ENODATA.Error()}},
+		{"a pid namespace", unix.CLONE_NEWPID, 0, letter{Sender: peercred.Sender{UID: uid, GID: uid}, Text: "x"}},
+		{"a user namespace", unix.CLONE_NEWUSER, 0, letter{Sender: peercred.Sender{PID: -1, UID: overflow, GID: overflow}, Text: "x"}},
+		{"both", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, letter{Err: unix.ENODATA.Error()}},
+		{"a pid namespace, and no descriptor is left", unix.CLONE_NEWPID, unix.SYS_SOCKETPAIR, letter{Err: unix.EMFILE.Error()}},
+		{"a pid namespace, and no option can be set", unix.CLONE_NEWPID, unix.SYS_SETSOCKOPT, letter{Err: unix.EMFILE.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			address := abstract()
-			receiver := start(t, role{Do: "receive", Address: address}, inNamespace(test.flags, 0, 5000))
+			r := role{Do: "receive", Address: address}
+			if test.fails != 0 {
+				seccomp.Need(t)
+				r.Calls, r.Errnos = []seccomp.Call{seccomp.Any(test.fails)}, []syscall.Errno{unix.EMFILE}
+			}
+			receiver := start(t, r, inNamespace(test.flags, 0, 5000))
 			receiver.Expect("open")
 			sender := start(t, role{Do: "send", Address: address, UID: &uid, GID: &uid})
 			var result sent
