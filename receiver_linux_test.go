@@ -301,18 +301,21 @@ func (m mailboxes) close() {
 func TestSendersOutside(t *testing.T) {
 	needUserNamespaces(t)
 	uid := uint32(nobodysUID)
-	const overflow = 65534
+	const overflow, mapped = 65534, 5000 // to 0, in the user namespace
 	for _, test := range []struct {
-		name  string
-		flags uintptr
-		fails uintptr // the call that fails with EMFILE
-		want  letter
+		name     string
+		flags    uintptr
+		fails    uintptr // the call that fails with EMFILE
+		uid, gid uint32  // of the sender
+		want     letter
 	}{
-		{"a pid namespace", unix.CLONE_NEWPID, 0, letter{Sender: peercred.Sender{UID: uid, GID: uid}, Text: "x"}},
-		{"a user namespace", unix.CLONE_NEWUSER, 0, letter{Sender: peercred.Sender{PID: -1, UID: overflow, GID: overflow}, Text: "x"}},
-		{"both", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, letter{Err: unix.ENODATA.Error()}},
-		{"a pid namespace, and no descriptor is left", unix.CLONE_NEWPID, unix.SYS_SOCKETPAIR, letter{Err: unix.EMFILE.Error()}},
-		{"a pid namespace, and no option can be set", unix.CLONE_NEWPID, unix.SYS_SETSOCKOPT, letter{Err: unix.EMFILE.Error()}},
+		{"both, and the uid is mapped", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, mapped, uid, letter{Sender: peercred.Sender{GID: overflow}, Text: "x"}},
+		{"both, and the gid is mapped", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, uid, mapped, letter{Sender: peercred.Sender{UID: overflow}, Text: "x"}},
+		{"a pid namespace", unix.CLONE_NEWPID, 0, uid, uid, letter{Sender: peercred.Sender{UID: uid, GID: uid}, Text: "x"}},
+		{"a user namespace", unix.CLONE_NEWUSER, 0, uid, uid, letter{Sender: peercred.Sender{PID: -1, UID: overflow, GID: overflow}, Text: "x"}},
+		{"both", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, uid, uid, letter{Err: unix.ENODATA.Error()}},
+		{"a pid namespace, and no descriptor is left", unix.CLONE_NEWPID, unix.SYS_SOCKETPAIR, uid, uid, letter{Err: unix.EMFILE.Error()}},
+		{"a pid namespace, and no option can be set", unix.CLONE_NEWPID, unix.SYS_SETSOCKOPT, uid, uid, letter{Err: unix.EMFILE.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			address := abstract()
@@ -321,9 +324,9 @@ func TestSendersOutside(t *testing.T) {
 				seccomp.Need(t)
 				r.Calls, r.Errnos = []seccomp.Call{seccomp.Any(test.fails)}, []syscall.Errno{unix.EMFILE}
 			}
-			receiver := start(t, r, inNamespace(test.flags, 0, 5000))
+			receiver := start(t, r, inNamespace(test.flags, 0, mapped))
 			receiver.Expect("open")
-			sender := start(t, role{Do: "send", Address: address, UID: &uid, GID: &uid})
+			sender := start(t, role{Do: "send", Address: address, UID: &test.uid, GID: &test.gid})
 			var result sent
 			sender.Decode(&result)
 			for name, err := range result.Errors {
