@@ -315,6 +315,7 @@ func TestSendersOutside(t *testing.T) {
 		{"a user namespace", unix.CLONE_NEWUSER, 0, uid, uid, letter{Sender: peercred.Sender{PID: -1, UID: overflow, GID: overflow}, Text: "x"}},
 		{"both", unix.CLONE_NEWPID | unix.CLONE_NEWUSER, 0, uid, uid, letter{Err: unix.ENODATA.Error()}},
 		{"a pid namespace, and no descriptor is left", unix.CLONE_NEWPID, unix.SYS_SOCKETPAIR, uid, uid, letter{Err: unix.EMFILE.Error()}},
+		{"a pid namespace, and nothing can be sent", unix.CLONE_NEWPID, unix.SYS_SENDTO, uid, uid, letter{Err: unix.EMFILE.Error()}},
 		{"a pid namespace, and no option can be set", unix.CLONE_NEWPID, unix.SYS_SETSOCKOPT, uid, uid, letter{Err: unix.EMFILE.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -313,7 +313,7 @@ ask_unknown_sender(struct cpeercred_ids *ids)
 
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == -1)
 		return call_error();
-	if (write(fds[1], payload, sizeof(payload)) != (ssize_t)sizeof(payload))
+	if (send(fds[1], payload, sizeof(payload), 0) != (ssize_t)sizeof(payload))
 		error = call_error();
 	else if ((error = set_option(fds[0], SO_PASSCRED)) == 0)
 		error = receive_message(fds[0], payload, sizeof(payload), control, sizeof(control), 0, 0, &r);

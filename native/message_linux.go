@@ -320,7 +320,7 @@ func unknownSender() (pid int32, uid, gid uint32, err error) {
 	}
 	defer unix.Close(fds[0])
 	defer unix.Close(fds[1])
-	if _, err := unix.Write(fds[1], []byte{0}); err != nil {
+	if err := unix.Send(fds[1], []byte{0}, 0); err != nil {
 		return 0, 0, 0, err
 	}
 	if err := setOption(fds[0], unix.SO_PASSCRED); err != nil {

@@ -24,7 +24,7 @@ const (
 	alwaysCalled = "getsockopt getsockname socket socketpair close"
 
 	// linuxCalls are those of Android too.
-	linuxCalls = "bind clock_gettime connect fcntl getpeername ioctl poll recvfrom recvmsg sendto setsockopt syscall write"
+	linuxCalls = "bind clock_gettime connect fcntl getpeername ioctl poll recvfrom recvmsg send sendto setsockopt syscall"
 
 	notLinux = "-U__linux__ -U__linux -Ulinux -U__gnu_linux__ "
 	headers  = " -nostdlibinc -isystem $ZIG/lib/libc/include/"

@@ -930,13 +930,13 @@ kernel_setsockopt(int fd, int level, int option, const void *value, socklen_t le
 	return 0;
 }
 
-ssize_t kernel_write(int fd, const void *bytes, size_t n);
+ssize_t kernel_send(int fd, const void *bytes, size_t n, int flags);
 ssize_t
-kernel_write(int fd, const void *bytes, size_t n)
+kernel_send(int fd, const void *bytes, size_t n, int flags)
 {
 	touch(bytes, n);
-	if (!descriptor_is_open(fd))
-		broken("what is written to is one's own");
+	if (!descriptor_is_open(fd) || flags != 0)
+		broken("what is sent to is one's own");
 	return (ssize_t)n;
 }
 
