@@ -21,6 +21,8 @@ var cpeercredFunctions = implementation{
 	auditToken:       cpeercred.AuditToken,
 	loopbackPeerUID:  cpeercred.LoopbackPeerUID,
 	reportSenders:    cpeercred.ReportSenders,
+	isNoMessage:      cpeercred.IsNoMessage,
+	whyLost:          cpeercred.WhyLost,
 	receive: func(fd int, payload, control []byte, keep bool) (received, error) {
 		r, err := cpeercred.Receive(fd, payload, control, keep)
 		return received(r), err

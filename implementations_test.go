@@ -21,6 +21,8 @@ type implementation struct {
 	loopbackPeerUID  func(fd int) (uint32, error)
 	reportSenders    func(fd int, process, label bool) error
 	receive          func(fd int, payload, control []byte, keep bool) (received, error)
+	isNoMessage      func(error) bool
+	whyLost          func(error) string
 	openProcess      func(fd int) (pidfd int, err error)
 	processExited    func(pidfd int) (bool, error)
 	processPID       func(pidfd int) (int32, error)
@@ -56,6 +58,8 @@ var nativeFunctions = implementation{
 	auditToken:       native.AuditToken,
 	loopbackPeerUID:  native.LoopbackPeerUID,
 	reportSenders:    native.ReportSenders,
+	isNoMessage:      native.IsNoMessage,
+	whyLost:          native.WhyLost,
 	receive: func(fd int, payload, control []byte, keep bool) (received, error) {
 		r, err := native.Receive(fd, payload, control, keep)
 		return received(r), err

@@ -786,6 +786,23 @@ func dup(t testing.TB, fd int) int {
 	return second
 }
 
+func TestWhyLost(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.EMSGSIZE: "it is longer than the buffer",
+		unix.ENOBUFS:  "it brought more control data than fits",
+		unix.ENODATA:  "the kernel did not report who sent it",
+		unix.EPROTO:   "the kernel's answer does not have the form that its headers define",
+		unix.EAGAIN:   "",
+		unix.EMFILE:   "",
+	} {
+		for _, i := range implementations {
+			if got := i.whyLost(errno); got != want || i.isNoMessage(errno) != (errno == unix.EAGAIN) {
+				t.Errorf("%s, %v: %q, no message: %v, want %q", i.name, errno, got, i.isNoMessage(errno), want)
+			}
+		}
+	}
+}
+
 func TestSenderInLogs(t *testing.T) {
 	s := peercred.Sender{PID: 1, UID: 2, GID: 3}
 	credentials := &peercred.PeerCredentials{PID: 1, UID: 2, GID: 3}
