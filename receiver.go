@@ -110,15 +110,10 @@ type received struct {
 	PidfdError error
 }
 
-// The room for control messages: SCM_CREDENTIALS and SCM_PIDFD, and all descriptors that one
-// message can bring (SCM_MAX_FD, 253), with headers. Some more is for messages that other
-// socket options ask for. A label has no limit in Linux, and labels are far shorter.
-const (
-	roomForSender = 128
-	roomForRights = 1024 + 128
-	roomForOthers = 1024
-	roomForLabel  = 4096 + 128
-)
+// controlRoom is the room for SCM_CREDENTIALS and SCM_PIDFD, for all descriptors that one
+// message can bring (SCM_MAX_FD, 253), for a label, and for what other options of the socket
+// ask for, with headers. A label has no limit in Linux, and labels are far shorter.
+const controlRoom = 128 + (1024 + 128) + (4096 + 128) + 512
 
 const failedReceive = "failed to receive a message with its sender"
 
@@ -146,7 +141,7 @@ func NewReceiver(conn *net.UnixConn, config ReceiverConfig) (*Receiver, error) {
 	if err := config.Prepare("", "", raw); err != nil {
 		return nil, err
 	}
-	r := &Receiver{conn: raw, config: config, control: make([]byte, config.room())}
+	r := &Receiver{conn: raw, config: config, control: make([]byte, controlRoom)}
 	r.receive = r.receiveOnce
 	return r, nil
 }
@@ -170,14 +165,6 @@ func askSenders(fd int, config ReceiverConfig) error {
 		return refusal(failedReceive, known.Sender.Call, err)
 	}
 	return nil
-}
-
-func (c ReceiverConfig) room() int {
-	room := roomForSender + roomForRights + roomForOthers
-	if c.SecurityLabel {
-		room += roomForLabel
-	}
-	return room
 }
 
 // Receive waits for a message, and reads it into p. On a stream it reads what one sender
@@ -236,8 +223,11 @@ func (r *Receiver) message(got received) Message {
 		N: got.N, Sender: Sender{got.PID, got.UID, got.GID}, From: got.From,
 		SecurityLabel: got.Label, Control: got.Control,
 	}
-	if r.config.Process {
+	switch {
+	case r.config.Process:
 		m.Process, m.ProcessErr = senderProcess(got)
+	case got.Pidfd >= 0: // another receiver of the socket asked for it
+		os.NewFile(uintptr(got.Pidfd), "pidfd").Close()
 	}
 	return m
 }

@@ -582,6 +582,28 @@ func TestReceiveProcess(t *testing.T) {
 	}
 }
 
+// A receiver that did not ask for a process closes the handle that another receiver asked for.
+func TestReceiverOfAnothersProcess(t *testing.T) {
+	needPidfd(t)
+	conn, _ := datagramSocket(t, peercred.ReceiverConfig{Process: true})
+	another, err := peercred.NewReceiver(conn, peercred.ReceiverConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := dialDatagram(t, conn)
+	before := descriptorsOpen()
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := another.Receive(make([]byte, 10))
+	if diff := cmp.Diff(peercred.Message{N: 1, Sender: thisSender()}, m); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if left := opened(before); len(left) > 0 {
+		t.Errorf("descriptors %v are open, and were not before", left)
+	}
+}
+
 func helperSendOnce(r role) error {
 	conn, err := net.Dial("unixgram", r.Address)
 	if err != nil {
@@ -634,6 +656,16 @@ func helperReportSenders(r role) error {
 			errString(i.reportSenders(fd, false, false)), errString(i.reportSenders(fd, false, true)), errString(i.reportSenders(fd, true, false)),
 		}
 	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	var public [3]string
+	for n, config := range []peercred.ReceiverConfig{{}, {SecurityLabel: true}, {Process: true}} {
+		_, err := peercred.NewReceiver(conn, config)
+		public[n] = errString(err)
+	}
+	errs["NewReceiver"] = public
 	return reexec.Report(errs)
 }
 
@@ -660,6 +692,13 @@ func TestReportSendersForged(t *testing.T) {
 			for _, i := range implementations {
 				want[i.name] = test.want
 			}
+			public := got["NewReceiver"]
+			for n, reason := range test.want {
+				if (public[n] == "") != (reason == "") || !strings.HasSuffix(public[n], reason) {
+					t.Errorf("NewReceiver: %q, want %q", public[n], reason)
+				}
+			}
+			delete(got, "NewReceiver")
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("alone, with labels, with processes (-want +got):\n%s", diff)
 			}

@@ -22,7 +22,7 @@ import (
 // alone says less than the peer, because a set-user-ID program writes what its caller wants.
 //
 // It applies to Conn.Read, and so to HTTP, TLS and gRPC over the connection. It does not apply
-// to reads through NetConn and SyscallConn. A connection takes about 3 KB more memory.
+// to reads through NetConn and SyscallConn. A connection takes about 6 KB more memory.
 type SameSender uint8
 
 const (
