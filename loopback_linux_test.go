@@ -739,17 +739,21 @@ func TestLoopbackPortReused(t *testing.T) {
 	}
 }
 
-// untilForgotten waits until the kernel has forgotten the peer's socket.
+// untilForgotten waits until the kernel has forgotten the peer's socket. While the kernel
+// replaces it by a smaller one for its last state, it has none for a moment.
 func untilForgotten(t *testing.T, fd int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+	const sure = 1000
+	for deadline, missing := time.Now().Add(time.Minute), 0; missing < sure; runtime.Gosched() {
 		_, _, _, err := bareDiag(fd)
-		if errors.Is(err, unix.ENOENT) {
-			return
-		}
-		if err != nil || time.Now().After(deadline) {
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			missing++
+			continue
+		case err != nil || time.Now().After(deadline):
 			t.Fatalf("the kernel does not forget the peer's socket: %v", err)
 		}
+		missing = 0
 	}
 }
 
