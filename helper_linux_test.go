@@ -83,6 +83,8 @@ var roles = map[string]func(role) error{
 	"write to 3":                helperWriteTo3,
 	"report senders":            helperReportSenders,
 	"receive from 3":            helperReceiveFrom3,
+
+	"receive without descriptors": helperReceiveWithoutDescriptors,
 }
 
 func TestMain(m *testing.M) {

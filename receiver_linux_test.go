@@ -582,6 +582,41 @@ func TestReceiveProcess(t *testing.T) {
 	}
 }
 
+// helperReceiveWithoutDescriptors receives on descriptor 3 with a handle on the sender, while
+// no descriptor is left.
+func helperReceiveWithoutDescriptors(role) error {
+	conn, err := net.FileConn(os.NewFile(3, "ours"))
+	if err != nil {
+		return err
+	}
+	receiver, err := peercred.NewReceiver(conn.(*net.UnixConn), peercred.ReceiverConfig{Process: true})
+	if err != nil {
+		return err
+	}
+	if err := forbidDescriptors(); err != nil {
+		return err
+	}
+	m, err := receiver.Receive(make([]byte, 10))
+	return reexec.Report([]string{m.Sender.String(), errString(err), errString(m.ProcessErr)})
+}
+
+// If no descriptor is left for the handle, the message has none, and says why.
+func TestReceiveProcessWithoutDescriptors(t *testing.T) {
+	needPidfd(t)
+	pair := socketpair(t, unix.SOCK_DGRAM)
+	if err := errors.Join(unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1), unix.Send(pair[1], []byte("x"), 0)); err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(dup(t, pair[0])), "ours")
+	defer file.Close()
+	var got []string
+	start(t, role{Do: "receive without descriptors"}, withFile(file)).Decode(&got)
+	want := []string{thisSender().String(), "", "failed to open the peer's process: linux: SCM_PIDFD: too many open files"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A receiver that did not ask for a process closes the handle that another receiver asked for.
 func TestReceiverOfAnothersProcess(t *testing.T) {
 	needPidfd(t)
@@ -900,7 +935,8 @@ func TestReceiverErrors(t *testing.T) {
 		t.Errorf("zero: %v, %v", r, err)
 	}
 	conn, r := datagramSocket(t, peercred.ReceiverConfig{})
-	if m, err := r.Receive(nil); !errors.Is(err, syscall.EINVAL) {
+	var lost *peercred.ErrMessageLost
+	if m, err := r.Receive(nil); !errors.Is(err, syscall.EINVAL) || errors.As(err, &lost) {
 		t.Errorf("no buffer: %+v, %v, want EINVAL", m, err)
 	}
 	client := dialDatagram(t, conn)
@@ -910,7 +946,6 @@ func TestReceiverErrors(t *testing.T) {
 		}
 	}
 	p := make([]byte, 2)
-	var lost *peercred.ErrMessageLost
 	if m, err := r.Receive(p); !errors.As(err, &lost) || !errors.Is(err, syscall.EMSGSIZE) || err.Error() != "a message was lost: it is longer than the buffer" {
 		t.Errorf("too long: %+v, %v, want *ErrMessageLost", m, err)
 	}
