@@ -121,11 +121,11 @@ func guardPackets(conn *net.UnixConn, config Config) (*PacketConn, error) {
 	if err := config.checkPacket(); err != nil {
 		return nil, err
 	}
-	switch {
-	case conn == nil:
+	if conn == nil {
 		return nil, fmt.Errorf("the connection is nil: %w", syscall.EINVAL)
-	case conn.LocalAddr().Network() != "unixgram":
-		return nil, fmt.Errorf("the socket is of type %s, not unixgram: %w", conn.LocalAddr().Network(), syscall.EINVAL)
+	}
+	if address := conn.LocalAddr(); address == nil || address.Network() != "unixgram" {
+		return nil, fmt.Errorf("the connection is not a datagram socket: %w", syscall.EINVAL)
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -298,13 +298,36 @@ func TestPacketConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for name, conn := range map[string]*net.UnixConn{"nil": nil, "a stream": client} {
-		if _, err := NewPacketConn(conn, Config{Policy: Nobody()}); !errors.Is(err, syscall.EINVAL) {
-			t.Errorf("NewPacketConn of %s: %v, want EINVAL", name, err)
+	closed, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: abstract(), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: abstract(), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer good.Close()
+	closed.Close()
+	for _, test := range []struct {
+		name   string
+		conn   *net.UnixConn
+		config Config
+		want   error
+	}{
+		{"nil", nil, Config{Policy: Nobody()}, syscall.EINVAL},
+		{"zero", &net.UnixConn{}, Config{Policy: Nobody()}, syscall.EINVAL},
+		{"a stream", client, Config{Policy: Nobody()}, syscall.EINVAL},
+		{"closed", closed, Config{Policy: Nobody()}, net.ErrClosed},
+		{"with a Mode", good, Config{Policy: Nobody(), Mode: 0o600}, syscall.EINVAL},
+		{"without a Policy", good, Config{}, syscall.EINVAL},
+		{"with CloseOnExit", good, Config{Policy: Nobody(), CloseOnExit: true}, syscall.EINVAL},
+	} {
+		if c, err := NewPacketConn(test.conn, test.config); c != nil || !errors.Is(err, test.want) {
+			t.Errorf("NewPacketConn, %s: %v, %v, want %v", test.name, c, err, test.want)
 		}
 	}
-	if _, err := NewPacketConn(client, Config{Policy: Nobody(), Mode: 0o600}); !errors.Is(err, syscall.EINVAL) {
-		t.Errorf("NewPacketConn with a Mode: %v, want EINVAL", err)
+	if c, err := ListenPacket(t.Context(), "unixgram", good.LocalAddr().String(), Config{Policy: Nobody()}); c != nil || !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "another process has this name") {
+		t.Errorf("an abstract name that is taken: %v, %v, want EADDRINUSE", c, err)
 	}
 }
 
