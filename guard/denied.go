@@ -138,20 +138,32 @@ func (c *counters) read() Counts {
 }
 
 // reporter calls a hook with one denial after the other, in its own goroutine.
-type reporter struct{ queue[*Denied] }
+type reporter struct {
+	queue[*Denied]
+	sums bool // the hook logs a summary for nil
+}
 
 const maxWaiting = 1024
 
 func newReporter(hook func(*Denied)) *reporter {
-	return &reporter{queue[*Denied]{do: func(d *Denied) { callHook(hook, d) }, most: 1, room: maxWaiting}}
+	return &reporter{queue: queue[*Denied]{do: func(d *Denied) { callHook(hook, d) }, most: 1, room: maxWaiting}}
 }
 
 // reporter returns the reporter that calls OnDeny.
 func (c Config) reporter() *reporter {
 	if c.OnDeny == nil {
-		return newReporter(new(sparingLog).deny)
+		r := newReporter(new(sparingLog).deny)
+		r.sums = true
+		return r
 	}
 	return newReporter(c.OnDeny)
+}
+
+// end logs the summary.
+func (r *reporter) end() {
+	if r.sums {
+		r.report(nil)
+	}
 }
 
 // report returns false if too many are waiting.

@@ -180,9 +180,7 @@ func newListener(inner net.Listener, config Config) (*Listener, error) {
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
 		err := closeLast(l.socket, inner.Close)
-		if config.OnDeny == nil {
-			l.reporter.report(nil) // logs the summary
-		}
+		l.reporter.end()
 		if l.watch != nil {
 			l.watch.close()
 		}

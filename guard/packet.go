@@ -160,11 +160,8 @@ func openPacketConn(socket net.PacketConn, conn *net.UnixConn, config Config) (*
 		receives: config.ReceiveDescriptors, closer: closerOfDenied(), reporter: config.reporter(),
 	}
 	c.close = sync.OnceValue(func() error {
-		err := socket.Close()
-		if config.OnDeny == nil {
-			c.reporter.report(nil) // logs the summary
-		}
-		return err
+		defer c.reporter.end()
+		return socket.Close()
 	})
 	return c, nil
 }
