@@ -259,6 +259,25 @@ func TestPacketsWithDescriptors(t *testing.T) {
 	}
 }
 
+// Without PrefetchProcess a datagram takes no descriptor for a handle.
+func TestSenderWithoutAProcess(t *testing.T) {
+	c := listenPacketAt(t, abstract(), Config{Policy: CurrentUser()})
+	before := descriptors(t)
+	if _, err := c.WriteTo([]byte("x"), c.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	packet, err := c.ReadPacket(make([]byte, 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if process, err := packet.Sender.Process(); process != nil || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Process: %v, %v, want ErrUnsupported", process, err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, and %d were before", after, before)
+	}
+}
+
 func TestPacketConfigs(t *testing.T) {
 	for _, test := range []struct {
 		name, network, address string
