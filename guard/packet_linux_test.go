@@ -350,6 +350,16 @@ func TestPacketConfigs(t *testing.T) {
 	}
 }
 
+func TestSameSenderInWords(t *testing.T) {
+	for same, want := range map[SameSender]string{
+		AnySender: "bytes of any sender", SameUser: "bytes of the user that connected", SameProcess: "bytes of the process that connected",
+	} {
+		if got := same.String(); got != want {
+			t.Errorf("%d: %q, want %q", same, got, want)
+		}
+	}
+}
+
 // An HTTP server does not see what another process writes, and closes the connection.
 func TestSameSenderOverHTTP(t *testing.T) {
 	reexec.NeedRoot(t)

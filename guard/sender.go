@@ -48,11 +48,9 @@ func (s SameSender) String() string {
 	return "bytes of any sender"
 }
 
-// admits reports whether the sender may write for the peer.
+// admits reports whether the sender may write for the peer. It is not called for AnySender.
 func (s SameSender) admits(sender peercred.Sender, peer peercred.PeerCredentials) bool {
 	switch s {
-	case AnySender:
-		return true
 	case SameUser:
 		return sender.UID == peer.UID && checkMapped("uid", sender.UID, overflow().uid) == nil
 	case SameProcess:
