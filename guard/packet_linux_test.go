@@ -360,6 +360,13 @@ func TestSameSenderInWords(t *testing.T) {
 	}
 }
 
+// Two processes whose pids are not visible are not the same.
+func TestSameProcessWithoutAPID(t *testing.T) {
+	if SameProcess.admits(peercred.Sender{UID: 1}, peercred.PeerCredentials{UID: 1}) {
+		t.Error("pid 0 is taken for a process")
+	}
+}
+
 // An HTTP server does not see what another process writes, and closes the connection.
 func TestSameSenderOverHTTP(t *testing.T) {
 	reexec.NeedRoot(t)
